@@ -36,7 +36,19 @@ struct Request {
   std::string_view database;  // $db
   std::chrono::steady_clock::time_point received;  // when the message was complete; the same at each attempt
 
-  engine::Value argument() const { return body.as_object().begin()->value; }  // the value of the first key
+  // The client allows a stream of replies without further requests (OP_MSG bit 16). A handler that wants one sets `more_to_come`: its
+  // reply goes out with that flag, and it is called again with the next `exhaust_round` and a new `received`. Only hello does.
+  bool exhaust_allowed = false;
+  int exhaust_round = 0;
+  bool more_to_come = false;
+  // With kWait: not to be called again before this (default: after a few milliseconds, growing to 25).
+  std::chrono::steady_clock::time_point next_attempt{};
+
+  // The value of the first key; missing in an empty body.
+  engine::Value argument() const {
+    auto fields = body.as_object();
+    return fields.empty() ? engine::Value::missing() : fields.begin()->value;
+  }
   engine::Value get(std::string_view field) const { return body.as_object().get(field); }
 };
 

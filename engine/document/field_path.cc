@@ -1,0 +1,104 @@
+#include "engine/document/field_path.h"
+
+#include <algorithm>
+
+#include "engine/document/bson.h"
+
+namespace millrace::engine {
+
+std::string_view NameTable::intern(std::string_view name) {
+  auto found = names_.find(name);
+  if (found != names_.end()) return *found;
+  std::string_view stored = arena_.copy(name);
+  names_.insert(stored);
+  return stored;
+}
+
+std::string FieldPath::dotted() const {
+  std::string text;
+  for (std::string_view part : parts) {
+    if (!text.empty()) text += '.';
+    text += part;
+  }
+  return text;
+}
+
+Result<FieldPath> parse_field_path(std::string_view dotted, NameTable& names) {
+  FieldPath path;
+  if (dotted.empty()) return Status(40352, "FieldPath cannot be constructed with empty string");
+  if (dotted.back() == '.') return Status(40353, "FieldPath must not end with a '.'.");
+  size_t from = 0;
+  while (from <= dotted.size()) {
+    size_t dot = std::min(dotted.find('.', from), dotted.size());
+    std::string_view part = dotted.substr(from, dot - from);
+    if (part.empty()) return Status(15998, "FieldPath field names may not be empty strings.");
+    if (part[0] == '$') {
+      return Status(16410, "FieldPath field names may not start with '$'. Consider using $getField or $setField.");
+    }
+    if (part.find('\0') != std::string_view::npos) return Status(16411, "FieldPath field names may not contain '\\0'.");
+    path.parts.push_back(names.intern(part));
+    from = dot + 1;
+  }
+  if (path.parts.size() > kMaxNestingDepth) return Status(ErrorCode::kOverflow, "FieldPath is too long");
+  return path;
+}
+
+Value get_path(const Value& from, const std::string_view* parts, size_t count, Arena& arena) {
+  if (count == 0) return from;
+  if (from.is_object()) {
+    Value next = from.as_object().get(parts[0]);
+    if (count == 1 || next.is_missing()) return next;
+    return get_path(next, parts + 1, count - 1, arena);
+  }
+  if (!from.is_array()) return {};
+  ArrayBuilder found(arena);
+  for (const Value& element : from.as_array()) {
+    if (!element.is_object()) continue;
+    Value v = get_path(element, parts, count, arena);
+    if (!v.is_missing()) found.add(v);
+  }
+  return found.finish();
+}
+
+void PathSet::add(const std::string_view* parts, size_t count) {
+  if (all) return;
+  if (count == 0) return add_all();
+  for (Child& child : children) {
+    if (child.name == parts[0]) return child.set.add(parts + 1, count - 1);
+  }
+  children.push_back({parts[0], {}});
+  children.back().set.add(parts + 1, count - 1);
+}
+
+void PathSet::add(const PathSet& other) {
+  if (all) return;
+  if (other.all) return add_all();
+  for (const Child& child : other.children) {
+    auto own = std::find_if(children.begin(), children.end(), [&](const Child& c) { return c.name == child.name; });
+    if (own == children.end()) {
+      children.push_back(child);
+    } else {
+      own->set.add(child.set);
+    }
+  }
+}
+
+void PathSet::remove(const std::string_view* parts, size_t count) {
+  if (all || count == 0) return;
+  auto child = std::find_if(children.begin(), children.end(), [&](const Child& c) { return c.name == parts[0]; });
+  if (child == children.end()) return;
+  if (count > 1) {
+    child->set.remove(parts + 1, count - 1);
+    if (!child->set.empty()) return;
+  }
+  children.erase(child);
+}
+
+const PathSet* PathSet::find(std::string_view name) const {
+  for (const Child& child : children) {
+    if (child.name == name) return &child.set;
+  }
+  return nullptr;
+}
+
+}  // namespace millrace::engine

@@ -1,0 +1,286 @@
+#include "engine/expression/expression.h"
+
+#include <array>
+
+#include "engine/document/bson.h"
+#include "engine/expression/registry.h"
+
+namespace millrace::engine {
+namespace {
+
+constexpr int kMaxExpressionDepth = 200;
+
+class Constant final : public Expression {
+ public:
+  explicit Constant(Value value) : value_(value) {}
+  Value evaluate(EvalContext&) const override { return value_; }
+  void add_dependencies(Dependencies&) const override {}
+  const Value* constant() const override { return &value_; }
+
+ private:
+  Value value_;
+};
+
+// The value of `name` in `object`, looking first where it was last time: documents of one stream mostly have one shape.
+Value find_field(const Value& object, std::string_view name, uint32_t& hint) {
+  if (!object.is_tree()) return object.as_object().get(name);
+  auto fields = object.tree_fields();
+  if (hint < fields.size() && fields[hint].has_name(name)) return fields[hint].value;
+  for (uint32_t i = 0; i < fields.size(); ++i) {
+    if (fields[i].has_name(name)) {
+      hint = i;
+      return fields[i].value;
+    }
+  }
+  return {};
+}
+
+// A path below some value; each part remembers its position.
+class PathWalker {
+ public:
+  explicit PathWalker(FieldPath path) : path_(std::move(path)), hints_(path_.size(), 0) {}
+
+  Value walk(Value from, Arena& arena) const {
+    for (size_t i = 0; i < path_.parts.size(); ++i) {
+      if (!from.is_object()) [[unlikely]] {
+        if (!from.is_array()) return {};
+        return get_path(from, &path_.parts[i], path_.parts.size() - i, arena);
+      }
+      from = find_field(from, path_.parts[i], hints_[i]);
+    }
+    return from;
+  }
+  const FieldPath& path() const { return path_; }
+
+ private:
+  FieldPath path_;
+  mutable std::vector<uint32_t> hints_;
+};
+
+class FieldPathExpression final : public Expression {
+ public:
+  explicit FieldPathExpression(FieldPath path) : walker_(std::move(path)) {}
+  Value evaluate(EvalContext& context) const override { return walker_.walk(context.root, *context.arena); }
+  void add_dependencies(Dependencies& dependencies) const override { dependencies.fields.add(walker_.path()); }
+
+ private:
+  PathWalker walker_;
+};
+
+class VariableExpression final : public Expression {
+ public:
+  VariableExpression(size_t slot, FieldPath path) : slot_(slot), walker_(std::move(path)) {}
+  Value evaluate(EvalContext& context) const override {
+    return walker_.walk(context.variables[slot_], *context.arena);
+  }
+  void add_dependencies(Dependencies&) const override {}  // what the variable holds was counted where it is bound
+
+ private:
+  size_t slot_;
+  PathWalker walker_;
+};
+
+class NowExpression final : public Expression {
+ public:
+  Value evaluate(EvalContext& context) const override { return Value::date(context.now_ms); }
+  void add_dependencies(Dependencies&) const override {}
+};
+
+class ObjectExpression final : public Expression {
+ public:
+  ObjectExpression(std::vector<std::string_view> names, std::vector<ExpressionPtr> values)
+      : names_(std::move(names)), values_(std::move(values)) {}
+  Value evaluate(EvalContext& context) const override {
+    ObjectBuilder object(*context.arena, names_.size());
+    for (size_t i = 0; i < names_.size(); ++i) object.add(names_[i], values_[i]->evaluate(context));
+    return object.finish();
+  }
+  void add_dependencies(Dependencies& dependencies) const override {
+    for (const auto& value : values_) value->add_dependencies(dependencies);
+  }
+
+ private:
+  std::vector<std::string_view> names_;
+  std::vector<ExpressionPtr> values_;
+};
+
+class ArrayExpression final : public Expression {
+ public:
+  explicit ArrayExpression(std::vector<ExpressionPtr> elements) : elements_(std::move(elements)) {}
+  Value evaluate(EvalContext& context) const override {
+    ArrayBuilder array(*context.arena, elements_.size());
+    for (const auto& element : elements_) {
+      Value v = element->evaluate(context);
+      array.add(v.is_missing() ? Value::null() : v);
+    }
+    return array.finish();
+  }
+  void add_dependencies(Dependencies& dependencies) const override {
+    for (const auto& element : elements_) element->add_dependencies(dependencies);
+  }
+
+ private:
+  std::vector<ExpressionPtr> elements_;
+};
+
+class CallExpression final : public Expression {
+ public:
+  CallExpression(EagerFunction evaluate, std::vector<ExpressionPtr> arguments)
+      : evaluate_(evaluate), arguments_(std::move(arguments)) {}
+  Value evaluate(EvalContext& context) const override {
+    size_t n = arguments_.size();
+    std::array<Value, 8> few;
+    Value* values = n <= few.size() ? few.data() : context.arena->allocate_array<Value>(n);
+    for (size_t i = 0; i < n; ++i) values[i] = arguments_[i]->evaluate(context);
+    return evaluate_(context, {values, n});
+  }
+  void add_dependencies(Dependencies& dependencies) const override {
+    for (const auto& argument : arguments_) argument->add_dependencies(dependencies);
+  }
+
+ private:
+  EagerFunction evaluate_;
+  std::vector<ExpressionPtr> arguments_;
+};
+
+bool all_constant(const std::vector<ExpressionPtr>& expressions) {
+  return std::all_of(expressions.begin(), expressions.end(), [](const auto& e) { return e->constant() != nullptr; });
+}
+
+// Evaluates a node without document. Requires: it depends on nothing.
+ExpressionPtr fold(ExpressionPtr node, ParseContext& context) {
+  Arena scratch;
+  EvalContext evaluation;
+  evaluation.arena = &scratch;
+  try {
+    Value value = node->evaluate(evaluation);
+    return make_constant(value, context);
+  } catch (const EvaluationError&) {
+    return node;
+  }
+}
+
+Result<ExpressionPtr> parse_variable(std::string_view text, ParseContext& context) {
+  size_t dot = std::min(text.find('.'), text.size());
+  std::string_view name = text.substr(0, dot);
+  FieldPath path;
+  if (dot < text.size()) {
+    MR_ASSIGN_OR_RETURN(path, parse_field_path(text.substr(dot + 1), context.names()));
+  }
+  if (name.empty()) return Status(ErrorCode::kFailedToParse, "empty variable names are not allowed");
+  if (int slot = context.find_variable(name); slot >= 0) return make_variable(slot, std::move(path));
+  if (name == "ROOT" || name == "CURRENT") return make_field_path(std::move(path));
+  if (name == "REMOVE") return make_constant(Value(), context);
+  if (name == "KEEP" || name == "PRUNE" || name == "DESCEND") {
+    return make_constant(Value::string(name), context);
+  }
+  if (name == "NOW" || name == "CLUSTER_TIME" || name == "USER_ROLES" || name == "SEARCH_META") {
+    if (context.in_stream) {
+      return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                    "$$" + std::string(name) + " is not available in a stream processor");
+    }
+    if (name == "NOW" && path.size() == 0) return ExpressionPtr(std::make_unique<NowExpression>());
+    return Status(51144, "Builtin variable '$$" + std::string(name) + "' is not available");
+  }
+  unsigned char first = name[0];
+  if (!(first >= 'a' && first <= 'z') && first < 0x80) {
+    return Status(ErrorCode::kFailedToParse, "'" + std::string(name) + "' starts with an invalid character for a user variable name");
+  }
+  return Status(17276, "Use of undefined variable: " + std::string(name));
+}
+
+Result<ExpressionPtr> parse_string(std::string_view text, ParseContext& context) {
+  if (text.size() < 2 || text[0] != '$') {
+    if (text == "$") return Status(16872, "'$' by itself is not a valid FieldPath");
+    return make_constant(Value::string(text), context);
+  }
+  if (text[1] == '$') return parse_variable(text.substr(2), context);
+  MR_ASSIGN_OR_RETURN(FieldPath path, parse_field_path(text.substr(1), context.names()));
+  if (int slot = context.find_variable("CURRENT"); slot >= 0) return make_variable(slot, std::move(path));
+  return make_field_path(std::move(path));
+}
+
+Result<ExpressionPtr> parse_operator(std::string_view name, const Value& operand, ParseContext& context) {
+  const ExpressionRow* row = find_expression(name);
+  if (row == nullptr) {
+    return Status(ErrorCode::kInvalidPipelineOperator, "Unrecognized expression '" + std::string(name) + "'");
+  }
+  if (!row->supported()) {
+    return Status(ErrorCode::kNotImplemented, "Expression " + std::string(name) + " is not supported by Millrace yet");
+  }
+  if (row->parse != nullptr) return row->parse(name, operand, context);
+  MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, row->arity, context));
+  return make_call(row->evaluate, std::move(arguments), row->deterministic, context);
+}
+
+Result<ExpressionPtr> parse_object(const Value& spec, ParseContext& context) {
+  std::vector<std::string_view> names;
+  std::vector<ExpressionPtr> values;
+  bool constant = true;
+  for (const Field& field : spec.as_object()) {
+    std::string_view name = field.name();
+    if (!name.empty() && name[0] == '$') {
+      if (spec.as_object().size() != 1) {
+        return Status(15983, "An object representing an expression must have exactly one field: the operator '" +
+                                 std::string(name) + "' stands beside other fields");
+      }
+      return parse_operator(name, field.value, context);
+    }
+    if (name.find('.') != std::string_view::npos) {
+      return Status(16412, "FieldPath field names may not contain '.'. Consider using $getField or $setField.");
+    }
+    MR_ASSIGN_OR_RETURN(ExpressionPtr value, parse_expression(field.value, context));
+    constant = constant && value->constant() != nullptr;
+    names.push_back(context.names().intern(name));
+    values.push_back(std::move(value));
+  }
+  ExpressionPtr node = std::make_unique<ObjectExpression>(std::move(names), std::move(values));
+  return constant ? fold(std::move(node), context) : std::move(node);
+}
+
+}  // namespace
+
+ExpressionPtr make_constant(const Value& value, ParseContext& context) {
+  return std::make_unique<Constant>(deep_copy(value, context.constants()));
+}
+
+ExpressionPtr make_field_path(FieldPath path) { return std::make_unique<FieldPathExpression>(std::move(path)); }
+
+ExpressionPtr make_variable(size_t slot, FieldPath path) {
+  return std::make_unique<VariableExpression>(slot, std::move(path));
+}
+
+ExpressionPtr make_call(EagerFunction evaluate, std::vector<ExpressionPtr> arguments, bool deterministic,
+                        ParseContext& context) {
+  bool constant = deterministic && all_constant(arguments);
+  ExpressionPtr node = std::make_unique<CallExpression>(evaluate, std::move(arguments));
+  return constant ? fold(std::move(node), context) : std::move(node);
+}
+
+Result<ExpressionPtr> parse_expression(const Value& spec, ParseContext& context) {
+  if (context.depth >= kMaxExpressionDepth) {
+    return Status(ErrorCode::kOverflow, "expression is nested too deeply (limit 200)");
+  }
+  struct Nesting {
+    int& depth;
+    explicit Nesting(int& d) : depth(d) { ++depth; }
+    ~Nesting() { --depth; }
+  } nesting(context.depth);
+  switch (spec.type()) {
+    case Type::kString: return parse_string(spec.as_string(), context);
+    case Type::kObject: return parse_object(spec, context);
+    case Type::kArray: {
+      std::vector<ExpressionPtr> elements;
+      for (const Value& element : spec.as_array()) {
+        MR_ASSIGN_OR_RETURN(ExpressionPtr node, parse_expression(element, context));
+        elements.push_back(std::move(node));
+      }
+      bool constant = all_constant(elements);
+      ExpressionPtr node = std::make_unique<ArrayExpression>(std::move(elements));
+      return constant ? fold(std::move(node), context) : std::move(node);
+    }
+    default: return make_constant(spec, context);
+  }
+}
+
+}  // namespace millrace::engine
