@@ -17,6 +17,7 @@ constexpr std::array kCodes = {
     CodeRow{0, "OK"},
     CodeRow{1, "InternalError"},
     CodeRow{2, "BadValue"},
+    CodeRow{4, "NoSuchKey"},
     CodeRow{6, "HostUnreachable"},
     CodeRow{8, "UnknownError"},
     CodeRow{9, "FailedToParse"},

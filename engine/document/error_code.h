@@ -11,6 +11,7 @@ enum class ErrorCode : int32_t {
   kOk = 0,
   kInternalError = 1,
   kBadValue = 2,
+  kNoSuchKey = 4,
   kHostUnreachable = 6,
   kUnknownError = 8,
   kFailedToParse = 9,

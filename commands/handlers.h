@@ -1,0 +1,55 @@
+// Every handler that a row of table.cc names. Each is of type Handler (command.h); its file is the command's name or family.
+#pragma once
+
+#include <chrono>
+
+#include "commands/command.h"
+
+namespace millrace::commands {
+
+// Milliseconds since 1970 by the wall clock: for times that replies show.
+inline int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+using engine::BsonWriter;
+using engine::Result;
+
+// hello.cc
+Result<Progress> cmd_hello(Request& request, BsonWriter& reply);
+Result<Progress> cmd_is_master(Request& request, BsonWriter& reply);
+// server_info.cc
+Result<Progress> cmd_build_info(Request& request, BsonWriter& reply);
+Result<Progress> cmd_get_cmd_line_opts(Request& request, BsonWriter& reply);
+Result<Progress> cmd_get_log(Request& request, BsonWriter& reply);
+Result<Progress> cmd_list_commands(Request& request, BsonWriter& reply);
+Result<Progress> cmd_ping(Request& request, BsonWriter& reply);
+Result<Progress> cmd_whatsmyuri(Request& request, BsonWriter& reply);
+// host_info.cc
+Result<Progress> cmd_host_info(Request& request, BsonWriter& reply);
+// get_parameter.cc
+Result<Progress> cmd_get_parameter(Request& request, BsonWriter& reply);
+// sessions.cc
+Result<Progress> cmd_end_sessions(Request& request, BsonWriter& reply);
+Result<Progress> cmd_refresh_sessions(Request& request, BsonWriter& reply);
+Result<Progress> cmd_start_session(Request& request, BsonWriter& reply);
+Result<Progress> cmd_no_transactions(Request& request, BsonWriter& reply);
+// users.cc
+Result<Progress> cmd_connection_status(Request& request, BsonWriter& reply);
+Result<Progress> cmd_logout(Request& request, BsonWriter& reply);
+Result<Progress> cmd_roles_info(Request& request, BsonWriter& reply);
+Result<Progress> cmd_sasl_continue(Request& request, BsonWriter& reply);
+Result<Progress> cmd_sasl_start(Request& request, BsonWriter& reply);
+Result<Progress> cmd_users_info(Request& request, BsonWriter& reply);
+// server_status.cc
+Result<Progress> cmd_conn_pool_stats(Request& request, BsonWriter& reply);
+Result<Progress> cmd_current_op(Request& request, BsonWriter& reply);
+Result<Progress> cmd_kill_op(Request& request, BsonWriter& reply);
+Result<Progress> cmd_server_status(Request& request, BsonWriter& reply);
+Result<Progress> cmd_top(Request& request, BsonWriter& reply);
+// standalone.cc
+Result<Progress> cmd_get_default_rw_concern(Request& request, BsonWriter& reply);
+Result<Progress> cmd_profile(Request& request, BsonWriter& reply);
+Result<Progress> cmd_repl_set_get_status(Request& request, BsonWriter& reply);
+
+}  // namespace millrace::commands

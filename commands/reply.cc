@@ -1,0 +1,18 @@
+#include "commands/reply.h"
+
+namespace millrace::commands {
+
+void write_error(const engine::Status& status, engine::BsonWriter& reply) {
+  reply.begin_document();
+  reply.append("ok", 0.0);
+  reply.append("errmsg", status.message());
+  reply.append("code", status.code());
+  reply.append("codeName", engine::code_name(status.code()));
+  reply.end();
+}
+
+void finish_success(engine::BsonWriter& reply) {
+  reply.append("ok", 1.0);
+}
+
+}  // namespace millrace::commands
