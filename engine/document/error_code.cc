@@ -22,6 +22,7 @@ constexpr std::array kCodes = {
     CodeRow{8, "UnknownError"},
     CodeRow{9, "FailedToParse"},
     CodeRow{11, "UserNotFound"},
+    CodeRow{12, "UnsupportedFormat"},
     CodeRow{13, "Unauthorized"},
     CodeRow{14, "TypeMismatch"},
     CodeRow{15, "Overflow"},
@@ -54,6 +55,7 @@ constexpr std::array kCodes = {
     CodeRow{86, "IndexKeySpecsConflict"},
     CodeRow{89, "NetworkTimeout"},
     CodeRow{96, "OperationFailed"},
+    CodeRow{98, "DBPathInUse"},
     CodeRow{115, "CommandNotSupported"},
     CodeRow{121, "DocumentValidationFailure"},
     CodeRow{125, "CommandFailed"},
@@ -69,6 +71,7 @@ constexpr std::array kCodes = {
     CodeRow{286, "ChangeStreamHistoryLost"},
     CodeRow{291, "NoQueryExecutionPlans"},
     CodeRow{292, "QueryExceededMemoryLimitNoDiskUseAllowed"},
+    CodeRow{301, "DataCorruptionDetected"},
     CodeRow{322, "APIVersionError"},
     CodeRow{323, "APIStrictError"},
     CodeRow{334, "MechanismUnavailable"},
@@ -80,6 +83,7 @@ constexpr std::array kCodes = {
     CodeRow{10334, "BSONObjectTooLarge"},
     CodeRow{11000, "DuplicateKey"},
     CodeRow{11601, "Interrupted"},
+    CodeRow{14031, "OutOfDiskSpace"},
 };
 // clang-format on
 static_assert(std::is_sorted(kCodes.begin(), kCodes.end(),

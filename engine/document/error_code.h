@@ -16,6 +16,7 @@ enum class ErrorCode : int32_t {
   kUnknownError = 8,
   kFailedToParse = 9,
   kUserNotFound = 11,
+  kUnsupportedFormat = 12,
   kUnauthorized = 13,
   kTypeMismatch = 14,
   kOverflow = 15,
@@ -48,6 +49,7 @@ enum class ErrorCode : int32_t {
   kIndexKeySpecsConflict = 86,
   kNetworkTimeout = 89,
   kOperationFailed = 96,
+  kDbPathInUse = 98,
   kCommandNotSupported = 115,
   kDocumentValidationFailure = 121,
   kCommandFailed = 125,
@@ -63,6 +65,7 @@ enum class ErrorCode : int32_t {
   kChangeStreamFatalError = 280,
   kChangeStreamHistoryLost = 286,
   kNoQueryExecutionPlans = 291,
+  kDataCorruptionDetected = 301,
   kApiVersionError = 322,
   kApiStrictError = 323,
   kMechanismUnavailable = 334,
@@ -74,6 +77,7 @@ enum class ErrorCode : int32_t {
   kBsonObjectTooLarge = 10334,
   kDuplicateKey = 11000,
   kInterrupted = 11601,
+  kOutOfDiskSpace = 14031,
 };
 
 // "BadValue" for 2, "Location40415" for a number without a name.
