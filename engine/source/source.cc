@@ -30,6 +30,11 @@ SourceRecord& SourceBatch::add_line(size_t at, size_t size) {
   return record;
 }
 
+void SourceBatch::seal() {
+  reserve(0);
+  std::memset(buffer_ + used_, 0, kPadding);
+}
+
 void SourceBatch::clear() {
   records.clear();
   arena.reset();

@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -58,6 +60,8 @@ class SourceBatch {
 
   std::string_view payload(const SourceRecord& record) const { return {buffer_ + record.payload_at, record.payload_size}; }
   std::string_view payloads() const { return {buffer_, used_}; }
+  // Makes the padding behind the last payload zero. Called once all records are there.
+  void seal();
   bool empty() const { return records.empty(); }
   void clear();
 
