@@ -1,0 +1,434 @@
+// $min, $max, $first, $last, their N forms, and $top, $bottom, $topN, $bottomN: accumulators that keep some of the values they see.
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <vector>
+
+#include "engine/document/compare.h"
+#include "engine/document/decimal.h"
+#include "engine/expression/accumulator.h"
+#include "engine/expression/accumulator_state.h"
+#include "engine/expression/owned_value.h"
+#include "engine/expression/sort_pattern.h"
+
+namespace millrace::engine {
+namespace {
+
+Status bad_state(std::string_view name) {
+  return Status(ErrorCode::kInternalError, "the saved state of " + std::string(name) + " is not one");
+}
+
+// $min and $max. Null, undefined and missing do not count; of equal values the first stays.
+template <bool kMin>
+class ExtremeAccumulator final : public SingleArgumentAccumulator {
+ public:
+  using SingleArgumentAccumulator::SingleArgumentAccumulator;
+  uint32_t state_size() const override { return sizeof(ExtremeState); }
+  bool zero_is_fresh() const override { return true; }
+  void init(void* state) const override { *static_cast<ExtremeState*>(state) = {}; }
+  void destroy(void* state, HeapBytes& heap) const override { disown(static_cast<ExtremeState*>(state)->best, heap); }
+  void add(void* state, const Value& argument, HeapBytes& heap) const override {
+    if (argument.is_nullish()) return;
+    Value& best = static_cast<ExtremeState*>(state)->best;
+    if (!best.is_missing()) {
+      int c = compare(argument, best);
+      if (kMin ? c >= 0 : c <= 0) return;
+      disown(best, heap);
+    }
+    best = own(argument, heap);
+  }
+  void merge(void* state, const void* other, HeapBytes& heap) const override {
+    add(state, static_cast<const ExtremeState*>(other)->best, heap);
+  }
+  Value result(const void* state, Arena& arena) const override {
+    const Value& best = static_cast<const ExtremeState*>(state)->best;
+    return best.is_missing() ? Value::null() : deep_copy(best, arena);
+  }
+  Value save(const void* state, Arena&) const override {
+    const Value& best = static_cast<const ExtremeState*>(state)->best;
+    return best.is_missing() ? Value::null() : best;
+  }
+  Status load(void* state, const Value& saved, HeapBytes& heap) const override {
+    add(state, saved, heap);
+    return {};
+  }
+  AccumulatorKind kind() const override { return kMin ? AccumulatorKind::kMin : AccumulatorKind::kMax; }
+};
+
+// $first and $last. A missing value is kept as null, which is how it is shown.
+template <bool kFirst>
+class EdgeAccumulator final : public SingleArgumentAccumulator {
+ public:
+  using SingleArgumentAccumulator::SingleArgumentAccumulator;
+  uint32_t state_size() const override { return sizeof(Value); }
+  bool zero_is_fresh() const override { return true; }
+  void init(void* state) const override { *static_cast<Value*>(state) = {}; }
+  void destroy(void* state, HeapBytes& heap) const override { disown(*static_cast<Value*>(state), heap); }
+  void add(void* state, const Value& argument, HeapBytes& heap) const override {
+    auto& kept = *static_cast<Value*>(state);
+    if (kFirst && !kept.is_missing()) return;
+    Value old = kept;
+    kept = argument.is_missing() ? Value::null() : own(argument, heap);
+    disown(old, heap);
+  }
+  void merge(void* state, const void* other, HeapBytes& heap) const override {
+    const auto& from = *static_cast<const Value*>(other);
+    if (!from.is_missing()) add(state, from, heap);
+  }
+  bool order_sensitive() const override { return true; }
+  Value result(const void* state, Arena& arena) const override {
+    const auto& kept = *static_cast<const Value*>(state);
+    return kept.is_missing() ? Value::null() : deep_copy(kept, arena);
+  }
+  Value save(const void* state, Arena& arena) const override {
+    const auto& kept = *static_cast<const Value*>(state);
+    ArrayBuilder array(arena, 1);
+    if (!kept.is_missing()) array.add(kept);
+    return array.finish();
+  }
+  Status load(void* state, const Value& saved, HeapBytes& heap) const override {
+    if (!saved.is_array()) return bad_state("$first");
+    for (const Value& element : saved.as_array()) add(state, element, heap);
+    return {};
+  }
+};
+
+// A state that is a pointer to a T, null as long as nothing has been added.
+template <typename T>
+T& ensure(void* state, HeapBytes& heap) {
+  auto& pointer = *static_cast<T**>(state);
+  if (pointer == nullptr) {
+    pointer = new T;
+    heap.used += static_cast<int64_t>(sizeof(T)) + 16;
+  }
+  return *pointer;
+}
+template <typename T>
+const T* peek(const void* state) {
+  return *static_cast<T* const*>(state);
+}
+
+// Rows of `width` owned values each, in order: the kept values of the N forms, with their sort keys before them.
+struct Rows {
+  std::vector<Value> values;
+};
+
+// Keeps the best n rows by some order: what $minN, $maxN, $top, … share. A row is `key_width` key values and, if `has_output`, one more.
+class RowsAccumulator : public Accumulator {
+ public:
+  explicit RowsAccumulator(int64_t n) : n_(n) {}
+  uint32_t state_size() const override { return sizeof(Rows*); }
+  bool zero_is_fresh() const override { return true; }
+  void init(void* state) const override { *static_cast<Rows**>(state) = nullptr; }
+  void destroy(void* state, HeapBytes& heap) const override {
+    Rows* rows = *static_cast<Rows**>(state);
+    if (rows == nullptr) return;
+    for (const Value& value : rows->values) disown(value, heap);
+    heap.used -= static_cast<int64_t>(rows->values.capacity() * sizeof(Value) + sizeof(Rows)) + 16;
+    delete rows;
+    *static_cast<Rows**>(state) = nullptr;
+  }
+  void add(void* state, const Value& argument, HeapBytes& heap) const override {
+    if (width() == 1) {
+      insert(state, &argument, heap);
+      return;
+    }
+    auto row = argument.tree_elements();  // as evaluate() made it
+    insert(state, row.data(), heap);
+  }
+  void merge(void* state, const void* other, HeapBytes& heap) const override {
+    const Rows* from = peek<Rows>(other);
+    if (from == nullptr) return;
+    for (size_t i = 0; i < from->values.size(); i += width()) insert(state, &from->values[i], heap);
+  }
+  Value save(const void* state, Arena& arena) const override {
+    const Rows* rows = peek<Rows>(state);
+    ArrayBuilder array(arena, 8);
+    if (rows != nullptr) {
+      for (const Value& value : rows->values) array.add(value);
+    }
+    return array.finish();
+  }
+  Status load(void* state, const Value& saved, HeapBytes& heap) const override {
+    if (!saved.is_array() || saved.as_array().size() % width() != 0) return bad_state("an N accumulator");
+    std::vector<Value> row;
+    for (const Value& value : saved.as_array()) {
+      row.push_back(value);
+      if (row.size() < width()) continue;
+      insert(state, row.data(), heap);
+      row.clear();
+    }
+    return {};
+  }
+
+ protected:
+  virtual size_t width() const = 0;
+  // Puts a row that is not owned yet where it belongs, and drops what is beyond n.
+  virtual void insert(void* state, const Value* row, HeapBytes& heap) const = 0;
+
+  void insert_at(Rows& rows, size_t position, const Value* row, HeapBytes& heap) const {
+    auto before = static_cast<int64_t>(rows.values.capacity());
+    Value owned[2 + 32];
+    size_t w = width();
+    std::vector<Value> many;
+    Value* copy = owned;
+    if (w > std::size(owned)) {
+      many.resize(w);
+      copy = many.data();
+    }
+    for (size_t i = 0; i < w; ++i) copy[i] = own(row[i], heap);
+    rows.values.insert(rows.values.begin() + static_cast<ptrdiff_t>(position * w), copy, copy + w);
+    heap.used += (static_cast<int64_t>(rows.values.capacity()) - before) * static_cast<int64_t>(sizeof(Value));
+  }
+  void erase_at(Rows& rows, size_t position, HeapBytes& heap) const {
+    size_t w = width();
+    auto from = rows.values.begin() + static_cast<ptrdiff_t>(position * w);
+    for (size_t i = 0; i < w; ++i) disown(from[static_cast<ptrdiff_t>(i)], heap);
+    rows.values.erase(from, from + static_cast<ptrdiff_t>(w));
+  }
+  size_t count(const Rows& rows) const { return rows.values.size() / width(); }
+
+  int64_t n_;
+};
+
+// $firstN, $lastN: missing becomes null.
+template <bool kFirst>
+class EdgeNAccumulator final : public RowsAccumulator {
+ public:
+  EdgeNAccumulator(ExpressionPtr input, int64_t n) : RowsAccumulator(n), input_(std::move(input)) {}
+  Value evaluate(EvalContext& context) const override {
+    Value v = input_->evaluate(context);
+    return v.is_missing() ? Value::null() : v;
+  }
+  bool order_sensitive() const override { return true; }
+  Value result(const void* state, Arena& arena) const override {
+    const Rows* rows = peek<Rows>(state);
+    ArrayBuilder array(arena, rows ? rows->values.size() : 1);
+    if (rows != nullptr) {
+      for (const Value& value : rows->values) array.add(deep_copy(value, arena));
+    }
+    return array.finish();
+  }
+  void add_dependencies(Dependencies& dependencies) const override { input_->add_dependencies(dependencies); }
+
+ protected:
+  size_t width() const override { return 1; }
+  void insert(void* state, const Value* row, HeapBytes& heap) const override {
+    Rows& rows = ensure<Rows>(state, heap);
+    if (kFirst && static_cast<int64_t>(rows.values.size()) >= n_) return;
+    insert_at(rows, rows.values.size(), row, heap);
+    if (static_cast<int64_t>(rows.values.size()) > n_) erase_at(rows, 0, heap);
+  }
+
+ private:
+  ExpressionPtr input_;
+};
+
+// $minN, $maxN: the n best in order; null and missing do not count.
+template <bool kMin>
+class ExtremeNAccumulator final : public RowsAccumulator {
+ public:
+  ExtremeNAccumulator(ExpressionPtr input, int64_t n) : RowsAccumulator(n), input_(std::move(input)) {}
+  Value evaluate(EvalContext& context) const override { return input_->evaluate(context); }
+  Value result(const void* state, Arena& arena) const override {
+    const Rows* rows = peek<Rows>(state);
+    ArrayBuilder array(arena, rows ? rows->values.size() : 1);
+    if (rows != nullptr) {
+      for (const Value& value : rows->values) array.add(deep_copy(value, arena));
+    }
+    return array.finish();
+  }
+  void add_dependencies(Dependencies& dependencies) const override { input_->add_dependencies(dependencies); }
+
+ protected:
+  size_t width() const override { return 1; }
+  void insert(void* state, const Value* row, HeapBytes& heap) const override {
+    if (row->is_nullish()) return;
+    Rows& rows = ensure<Rows>(state, heap);
+    auto better = [](const Value& a, const Value& b) { return kMin ? compare(a, b) < 0 : compare(a, b) > 0; };
+    auto at = std::upper_bound(rows.values.begin(), rows.values.end(), *row, better);
+    if (at == rows.values.end() && static_cast<int64_t>(rows.values.size()) >= n_) return;
+    insert_at(rows, static_cast<size_t>(at - rows.values.begin()), row, heap);
+    if (static_cast<int64_t>(rows.values.size()) > n_) erase_at(rows, rows.values.size() - 1, heap);
+  }
+
+ private:
+  ExpressionPtr input_;
+};
+
+// $top, $topN, $bottom, $bottomN. Rows are kept in sortBy's order; a row is the key's values and the output's.
+class SortedAccumulator final : public RowsAccumulator {
+ public:
+  SortedAccumulator(SortPattern sort, ExpressionPtr output, int64_t n, bool top, bool single)
+      : RowsAccumulator(n), sort_(std::move(sort)), output_(std::move(output)), top_(top), single_(single) {}
+  Value evaluate(EvalContext& context) const override {
+    Value* row = context.arena->allocate_array<Value>(width());
+    sort_.key(context, row);
+    Value output = output_->evaluate(context);
+    row[width() - 1] = output.is_missing() ? Value::null() : output;
+    return Value::array({row, width()});
+  }
+  bool order_sensitive() const override { return true; }  // of equal keys the first (top) or the last (bottom) is taken
+  Value result(const void* state, Arena& arena) const override {
+    const Rows* rows = peek<Rows>(state);
+    ArrayBuilder array(arena, 4);
+    for (size_t i = 0; rows != nullptr && i < count(*rows); ++i) {
+      array.add(deep_copy(rows->values[i * width() + width() - 1], arena));
+    }
+    if (!single_) return array.finish();
+    return array.size() == 0 ? Value::null() : array.at(0);
+  }
+  void add_dependencies(Dependencies& dependencies) const override {
+    sort_.add_dependencies(dependencies);
+    output_->add_dependencies(dependencies);
+  }
+
+ protected:
+  size_t width() const override { return sort_.size() + 1; }
+  void insert(void* state, const Value* row, HeapBytes& heap) const override {
+    Rows& rows = ensure<Rows>(state, heap);
+    size_t low = 0;
+    size_t high = count(rows);
+    while (low < high) {  // behind all that are not greater
+      size_t middle = (low + high) / 2;
+      if (sort_.compare(row, &rows.values[middle * width()]) < 0) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    bool full = static_cast<int64_t>(count(rows)) >= n_;
+    if (full && (top_ ? low == count(rows) : low == 0)) return;
+    insert_at(rows, low, row, heap);
+    if (full) erase_at(rows, top_ ? count(rows) - 1 : 0, heap);
+  }
+
+ private:
+  SortPattern sort_;
+  ExpressionPtr output_;
+  bool top_;
+  bool single_;
+};
+
+// n: a constant positive integer of any number type.
+Result<int64_t> parse_n(const Value& spec, ParseContext& context) {
+  MR_ASSIGN_OR_RETURN(ExpressionPtr n, parse_expression(spec, context));
+  if (n->constant() == nullptr) {
+    return Status(ErrorCode::kNotImplemented, "an 'n' that is computed from the group key is not supported by Millrace yet");
+  }
+  const Value& value = *n->constant();
+  if (!value.is_number()) return Status(5787902, "Value for 'n' must be of integral type, but found " + std::string(value.type_name()));
+  int64_t count = 0;
+  if (value.is_integer()) {
+    count = value.integer_value();
+  } else if (value.is(Type::kDecimal)) {
+    auto exact = decimal::to_int64_exact(value.as_decimal());
+    if (!exact) return Status(5787903, "Value for 'n' must be of integral type");
+    count = *exact;
+  } else {
+    double d = value.as_double();
+    if (!(d >= -9007199254740992.0 && d <= 9007199254740992.0) || d != static_cast<double>(static_cast<int64_t>(d))) {
+      return Status(5787903, "Value for 'n' must be of integral type");
+    }
+    count = static_cast<int64_t>(d);
+  }
+  if (count <= 0) return Status(5787908, "'n' must be greater than 0, found " + std::to_string(count));
+  return count;
+}
+
+Result<AccumulatorPtr> parse_min(std::string_view name, const Value& operand, ParseContext& context) {
+  MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
+  return AccumulatorPtr(std::make_unique<ExtremeAccumulator<true>>(std::move(argument)));
+}
+Result<AccumulatorPtr> parse_max(std::string_view name, const Value& operand, ParseContext& context) {
+  MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
+  return AccumulatorPtr(std::make_unique<ExtremeAccumulator<false>>(std::move(argument)));
+}
+Result<AccumulatorPtr> parse_first(std::string_view name, const Value& operand, ParseContext& context) {
+  MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
+  return AccumulatorPtr(std::make_unique<EdgeAccumulator<true>>(std::move(argument)));
+}
+Result<AccumulatorPtr> parse_last(std::string_view name, const Value& operand, ParseContext& context) {
+  MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
+  return AccumulatorPtr(std::make_unique<EdgeAccumulator<false>>(std::move(argument)));
+}
+
+// {input: …, n: …}
+Result<AccumulatorPtr> parse_n_form(std::string_view name, const Value& operand, ParseContext& context) {
+  if (!operand.is_object()) {
+    return Status(5787900, "specification must be an object; found " + std::string(name) + " of type " + std::string(operand.type_name()));
+  }
+  Value input_spec;
+  Value n_spec;
+  for (const Field& field : operand.as_object()) {
+    if (field.name() == "input") {
+      input_spec = field.value;
+    } else if (field.name() == "n") {
+      n_spec = field.value;
+    } else {
+      return Status(5787901, "Unknown argument for 'n' operator: " + std::string(field.name()));
+    }
+  }
+  if (n_spec.is_missing()) return Status(5787906, "Missing value for 'n'");
+  if (input_spec.is_missing()) return Status(5787907, "Missing value for 'input'");
+  MR_ASSIGN_OR_RETURN(int64_t n, parse_n(n_spec, context));
+  MR_ASSIGN_OR_RETURN(ExpressionPtr input, parse_expression(input_spec, context));
+  if (name == "$firstN") return AccumulatorPtr(std::make_unique<EdgeNAccumulator<true>>(std::move(input), n));
+  if (name == "$lastN") return AccumulatorPtr(std::make_unique<EdgeNAccumulator<false>>(std::move(input), n));
+  if (name == "$minN") return AccumulatorPtr(std::make_unique<ExtremeNAccumulator<true>>(std::move(input), n));
+  return AccumulatorPtr(std::make_unique<ExtremeNAccumulator<false>>(std::move(input), n));
+}
+
+// {output: …, sortBy: {…}} and, for the N forms, n.
+Result<AccumulatorPtr> parse_sorted(std::string_view name, const Value& operand, ParseContext& context) {
+  bool single = name == "$top" || name == "$bottom";
+  bool top = name == "$top" || name == "$topN";
+  std::string text(name);
+  if (!operand.is_object()) return Status(5788001, "specification must be an object; found " + text + " of type " + std::string(operand.type_name()));
+  Value output_spec;
+  Value sort_spec;
+  Value n_spec;
+  for (const Field& field : operand.as_object()) {
+    if (field.name() == "output") {
+      output_spec = field.value;
+    } else if (field.name() == "sortBy") {
+      if (!field.value.is_object()) return Status(5788604, "expected 'sortBy' to already be an object in the arguments to " + text);
+      sort_spec = field.value;
+    } else if (field.name() == "n" && !single) {
+      n_spec = field.value;
+    } else {
+      return Status(5788002, "Unknown argument to " + text + " '" + std::string(field.name()) + "'");
+    }
+  }
+  if (!single && n_spec.is_missing()) return Status(5788003, "Missing value for 'n'");
+  if (output_spec.is_missing()) return Status(5788004, "Missing value for 'output'");
+  if (sort_spec.is_missing()) return Status(5788005, "Missing value for 'sortBy'");
+  int64_t n = 1;
+  if (!single) {
+    MR_ASSIGN_OR_RETURN(n, parse_n(n_spec, context));
+  }
+  MR_ASSIGN_OR_RETURN(SortPattern sort, SortPattern::parse(sort_spec, context));
+  MR_ASSIGN_OR_RETURN(ExpressionPtr output, parse_expression(output_spec, context));
+  return AccumulatorPtr(std::make_unique<SortedAccumulator>(std::move(sort), std::move(output), n, top, single));
+}
+
+constexpr std::array kRows = {
+    AccumulatorRow{"$bottom", parse_sorted, "aggregation/bottom"},
+    AccumulatorRow{"$bottomN", parse_sorted, "aggregation/bottomN"},
+    AccumulatorRow{"$first", parse_first, "aggregation/first"},
+    AccumulatorRow{"$firstN", parse_n_form, "aggregation/firstN"},
+    AccumulatorRow{"$last", parse_last, "aggregation/last"},
+    AccumulatorRow{"$lastN", parse_n_form, "aggregation/lastN"},
+    AccumulatorRow{"$max", parse_max, "aggregation/max"},
+    AccumulatorRow{"$maxN", parse_n_form, "aggregation/maxN"},
+    AccumulatorRow{"$min", parse_min, "aggregation/min"},
+    AccumulatorRow{"$minN", parse_n_form, "aggregation/minN"},
+    AccumulatorRow{"$top", parse_sorted, "aggregation/top"},
+    AccumulatorRow{"$topN", parse_sorted, "aggregation/topN"},
+};
+
+}  // namespace
+
+std::span<const AccumulatorRow> order_accumulators() { return kRows; }
+
+}  // namespace millrace::engine
