@@ -1,0 +1,132 @@
+// The grouping behind $group: one table per stage, and beside it any number of sets of groups (one of a plain $group, one per window or
+// pane), which share the table's keys.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/expression/accumulator.h"
+#include "engine/stage/group_keys.h"
+#include "engine/stage/operator.h"
+
+namespace millrace::engine {
+
+class GroupTable;
+
+// The groups of one window or pane, in the order in which they were first seen. A group is a block: its key's id and the accumulators'
+// states. Made by GroupTable::make_groups(), which must outlive it.
+class Groups {
+ public:
+  ~Groups();
+  Groups(const Groups&) = delete;
+  Groups& operator=(const Groups&) = delete;
+
+  uint32_t count() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  // Of the blocks and the index, not of what the states hold on the heap.
+  int64_t bytes() const;
+
+ private:
+  friend class GroupTable;
+  explicit Groups(GroupTable& table);
+
+  static constexpr uint32_t kChunkGroups = 256;
+  static constexpr uint32_t kNone = UINT32_MAX;
+  static constexpr uint32_t kScanned = 8;  // up to so many groups are found by looking at each
+
+  char* block(uint32_t index) const { return chunks_[index / kChunkGroups] + size_t{index % kChunkGroups} * stride_; }
+  uint32_t key_id(uint32_t index) const { return *reinterpret_cast<const uint32_t*>(block(index)); }
+  // The index of the key's group, or kNone.
+  uint32_t find(uint32_t id) const {
+    if (dense_) [[likely]] return id < by_id_.size() ? by_id_[id] - 1 : kNone;
+    return find_sparse(id);
+  }
+  uint32_t find_sparse(uint32_t id) const;
+  uint32_t append(uint32_t id);
+  void note(uint32_t id, uint32_t index);
+  void reindex();
+
+  GroupTable& table_;
+  size_t stride_;
+  uint32_t count_ = 0;
+  uint32_t first_capacity_ = 0;  // the first chunk grows up to kChunkGroups
+  std::vector<char*> chunks_;
+  // Key id -> index + 1. Dense: one entry per id of the table. Otherwise open addressing over (id, index) pairs, or nothing while small.
+  bool dense_ = false;
+  std::vector<uint32_t> by_id_;
+  size_t slot_bits_ = 0;
+  // Neighbours in the table's list, through which it finds the keys in use.
+  Groups* previous_ = nullptr;
+  Groups* next_ = nullptr;
+};
+using GroupsPtr = std::unique_ptr<Groups>;
+
+// Single-threaded with its pipeline.
+class GroupTable {
+ public:
+  // `spec` is what stands beside $group. Errors: 15947, 15955, 40234 to 40238, 15952 as the server has them.
+  static Result<std::unique_ptr<GroupTable>> parse(const Value& spec, ParseContext& context);
+  GroupTable(const GroupTable&) = delete;
+  GroupTable& operator=(const GroupTable&) = delete;
+  ~GroupTable();
+
+  bool mergeable() const { return mergeable_; }
+  bool order_sensitive() const { return order_sensitive_; }
+  void add_dependencies(Dependencies& dependencies) const;
+
+  GroupsPtr make_groups() { return GroupsPtr(new Groups(*this)); }
+  // Adds each document to its group. One whose key or argument cannot be evaluated goes to the dead letters under `operator_name` and
+  // changes nothing. Returns how many these were. `meta`, if not null, is what {$meta: …} sees instead of the documents' own.
+  size_t add(Groups& groups, std::span<const StreamDocument> documents, OperatorContext& context, std::string_view operator_name,
+             const Value* meta = nullptr);
+  // Requires: mergeable(). `from` holds what came later.
+  void merge(Groups& to, const Groups& from);
+  // Appends one document per group, in order; bodies live in `arena`, all else is copied from `like`.
+  void emit(const Groups& groups, Arena& arena, const StreamDocument& like, std::vector<StreamDocument>& to) const;
+
+  // An array field of [key, state, …] per group.
+  void save(const Groups& groups, std::string_view field, BsonWriter& to) const;
+  // Requires: `groups` is empty. Errors: not what save() gave for the same stage.
+  Status load(Groups& groups, const Value& saved);
+
+  // Of the keys and of what states hold on the heap; groups count themselves.
+  int64_t shared_bytes() const { return keys_.bytes() + heap_.used; }
+
+ private:
+  friend class Groups;
+
+  // One accumulator: where its state stands in a block and which of the evaluated arguments it takes.
+  struct Output {
+    std::string_view name;
+    AccumulatorPtr accumulator;
+    AccumulatorKind kind;
+    uint32_t offset;
+    uint32_t argument;
+  };
+
+  GroupTable();
+  void lay_out(std::vector<Value> specs);
+  void mark_live(std::vector<bool>& live) const;
+  void init_block(char* block) const;
+  void destroy_blocks(Groups& groups);
+  void add_values(char* block, const Value* arguments);
+  void merge_blocks(char* to, const char* from);
+
+  ExpressionPtr key_;
+  std::vector<Output> outputs_;
+  std::vector<const Accumulator*> arguments_;  // the distinct ones: accumulators over the same expression share its value
+  size_t stride_ = 8;
+  bool zero_is_fresh_ = true;
+  bool mergeable_ = true;
+  bool order_sensitive_ = false;
+
+  GroupKeys keys_;
+  HeapBytes heap_;
+  Groups* first_ = nullptr;
+  std::vector<uint32_t> pending_;  // keys looked up for documents that are not in their groups yet
+};
+
+}  // namespace millrace::engine
