@@ -1,10 +1,11 @@
-// Entries of the local database's indexes. A key is bytes that the caller made so that memcmp orders them; storage does not look inside.
+// Entries of the local database's indexes. A key is bytes that the caller made so that memcmp orders them and no key is the beginning of
+// another (each part of it says where it ends); storage does not look inside.
 //
-// A key of more than kMaxIndexKeyBytes is cut: the entry keeps its beginning and a hash of the whole. Such an entry says so
+// A key of more than kMaxIndexKeyBytes is cut: the entry keeps its first kCutKeyBytes and a hash of the whole. Such an entry says so
 // (`truncated`): then
 //  * equal keys still have equal entries and different keys different ones (128 bits of hash), so uniqueness holds;
-//  * entries with the same beginning stand in no particular order among themselves, so a range scan compares the document's own key
-//    with its bounds, and a sort by this index sorts them again.
+//  * entries with the same first kCutKeyBytes stand in no particular order among themselves, so a range scan compares the document's
+//    own key with its bounds, and a sort by this index sorts them again.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 namespace millrace::storage {
 
 inline constexpr size_t kMaxIndexKeyBytes = 470;
+inline constexpr size_t kCutKeyBytes = 455;
 
 struct IndexInsert {
   bool inserted = false;
@@ -41,14 +43,14 @@ class IndexCursor {
   static Result<IndexCursor> open(ReadTransaction& txn, IndexId index, bool unique);
   Status first() { return cursor_->first(); }
   Status last() { return cursor_->last(); }
-  // The first entry whose key is >= `key`; with a cut key possibly some entries before it, never one after it.
+  // The first entry whose key is >= `key`; of a key beyond kCutKeyBytes possibly an earlier one, never a later.
   Status seek(std::string_view key);
-  // The last entry whose key is < `key`; with a cut key possibly some after it, never one before it.
+  // The last entry whose key is < `key`; of a key beyond kCutKeyBytes possibly a later one, never an earlier.
   Status seek_before(std::string_view key);
   Status next() { return cursor_->next(); }
   Status previous() { return cursor_->previous(); }
   bool valid() const { return cursor_->valid(); }
-  std::string_view key() const;  // the caller's bytes; the first kMaxIndexKeyBytes - 16 of them if truncated()
+  std::string_view key() const;  // the caller's bytes; the first kCutKeyBytes of them if truncated()
   bool truncated() const;
   RecordId record() const;
 

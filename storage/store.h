@@ -53,7 +53,7 @@ class Cursor {
   virtual Status next() = 0;                             // Requires: valid(), or a damaged record under the cursor
   virtual Status previous() = 0;
   virtual bool valid() const = 0;              // false past either end, and on a damaged record
-  virtual std::string_view key() const = 0;    // whole key, with the prefix
+  virtual std::string_view key() const = 0;    // whole key, with the prefix; of a damaged record too
   virtual std::string_view value() const = 0;  // payload
 };
 
@@ -75,7 +75,8 @@ class ReadTransaction {
 // One at a time in the whole process. Made by Store::write.
 class WriteTransaction : public ReadTransaction {
  public:
-  // Inserts or replaces. Requires: 1 to kMaxKeyBytes bytes of key (else 2 BadValue), at most kMaxValueBytes of value.
+  // Inserts or replaces. Requires: 1 to kMaxKeyBytes bytes of key, at most kMaxValueBytes of value (else 2 BadValue); neither is a view
+  // that this transaction returned (the write may move what it shows).
   virtual Status put(Table table, std::string_view key, std::string_view value) = 0;
   // False, and nothing written, when the key is there already.
   virtual Result<bool> insert(Table table, std::string_view key, std::string_view value) = 0;
@@ -127,7 +128,7 @@ struct Identity {
 
 struct StoreSize {
   uint64_t file_bytes = 0;  // on disk
-  uint64_t used_bytes = 0;  // of these, in pages that hold something
+  uint64_t used_bytes = 0;  // up to the last page ever used; what was freed before it is used again first
   uint64_t map_bytes = 0;
 };
 
