@@ -1,5 +1,6 @@
 #include "wire/application.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
@@ -105,9 +106,9 @@ Status Application::start() {
     return status;
   }
   state.wait_for_signals();
-  std::string host = services.settings.bind.find(':') == std::string::npos ? services.settings.bind : "[" + services.settings.bind + "]";
-  std::printf("millrace %s listening on mongodb://%s:%d (data in %s)\n", services.settings.version.c_str(), host.c_str(),
-              int{services.settings.port}, services.settings.data_dir.c_str());
+  const auto& settings = services.settings;
+  fmt::print("millrace {} listening on mongodb://{} (data in {})\n", settings.version, host_and_port(settings.bind, settings.port),
+             settings.data_dir);
   std::fflush(stdout);
   return {};
 }

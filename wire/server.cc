@@ -1,5 +1,6 @@
 #include "wire/server.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -101,7 +102,7 @@ Status Server::listen(const std::string& address, uint16_t port) {
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (!error) return {};
   std::string hint = error == asio::error::address_in_use ? " (is another server running there? choose another with --port)" : "";
-  return Status(ErrorCode::kHostUnreachable, "cannot listen on " + address + ":" + std::to_string(port) + ": " + error.message() + hint);
+  return Status(ErrorCode::kHostUnreachable, "cannot listen on " + host_and_port(address, port) + ": " + error.message() + hint);
 }
 
 uint16_t Server::port() const {
@@ -128,6 +129,10 @@ void Server::wait() { state_->pool.join(); }
 void Server::run_on_pool(std::function<void()> work) { asio::post(state_->pool, std::move(work)); }
 
 size_t Server::connections() const { return state_->sessions.size(); }
+
+std::string host_and_port(const std::string& host, uint16_t port) {
+  return fmt::format(fmt::runtime(host.find(':') == host.npos ? "{}:{}" : "[{}]:{}"), host, port);
+}
 
 Result<bool> is_loopback(const std::string& address) {
   asio::io_context io;

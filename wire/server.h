@@ -42,6 +42,9 @@ class Server {
   std::unique_ptr<State> state_;
 };
 
+// "127.0.0.1:27030", "[::1]:27030".
+std::string host_and_port(const std::string& host, uint16_t port);
+
 // Whether nobody but this machine can reach a server bound to `address`. Errors: no such address.
 engine::Result<bool> is_loopback(const std::string& address);
 

@@ -74,7 +74,7 @@ class BsonWriter {
 
  private:
   void ensure(size_t more) {
-    if (at_ + more > limit_) [[unlikely]] reserve_more(more);
+    if (more > static_cast<size_t>(limit_ - at_)) [[unlikely]] reserve_more(more);
   }
   void reserve_more(size_t more);
   void open();

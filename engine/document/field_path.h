@@ -52,10 +52,7 @@ struct PathSet {
 
   void add(const FieldPath& path) { add(path.parts.data(), path.parts.size()); }
   void add(const std::string_view* parts, size_t count);
-  void add_all() {
-    all = true;
-    children.clear();
-  }
+  void add_all();
   void add(const PathSet& other);
   // Takes a path out (it is computed by a stage). Only whole subtrees: removing "a.b" from {a: all} changes nothing.
   void remove(const std::string_view* parts, size_t count);
@@ -66,5 +63,9 @@ struct PathSet::Child {
   std::string_view name;
   PathSet set;
 };
+inline void PathSet::add_all() {
+  all = true;
+  children.clear();
+}
 
 }  // namespace millrace::engine
