@@ -27,7 +27,8 @@ bool is_dbref(const ObjectView& object) { return object.has("$ref") && object.ha
 
 Result<PredicatePtr> parse_clause(const Field& field, QueryParse& parse) {
   std::string_view name = field.name();
-  if (!name.empty() && name[0] == '$') {
+  bool dbref_part = !parse.whole_document && (name == "$ref" || name == "$id" || name == "$db");
+  if (!name.empty() && name[0] == '$' && !dbref_part) {
     const QueryRow* row = find_query(name);
     if (row == nullptr || row->query == nullptr) {
       return Status(ErrorCode::kBadValue, "unknown top level operator: " + std::string(name) +

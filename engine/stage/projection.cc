@@ -1,0 +1,236 @@
+#include "engine/stage/projection.h"
+
+#include <algorithm>
+
+namespace millrace::engine {
+namespace {
+
+using Kind = ProjectionNode::Kind;
+
+// Fields that are set by name, in memory for as many as there can be. A field set to missing disappears.
+class FieldList {
+ public:
+  FieldList(Arena& arena, size_t capacity) : fields_(arena.allocate_array<Field>(capacity ? capacity : 1)) {}
+
+  void copy(std::span<const Field> fields) {
+    std::copy(fields.begin(), fields.end(), fields_);
+    size_ = fields.size();
+  }
+  void append(std::string_view name, const Value& value) { new (&fields_[size_++]) Field(name, value); }
+  Value get(std::string_view name) const {
+    size_t i = position(name);
+    return i < size_ ? fields_[i].value : Value();
+  }
+  void set(std::string_view name, const Value& value) {
+    size_t i = position(name);
+    if (i < size_) {
+      fields_[i].value = value;
+      has_missing_ = has_missing_ || value.is_missing();
+    } else if (!value.is_missing()) {
+      append(name, value);
+    }
+  }
+  Value finish() {
+    if (has_missing_) {
+      Field* end = std::remove_if(fields_, fields_ + size_, [](const Field& f) { return f.value.is_missing(); });
+      size_ = static_cast<size_t>(end - fields_);
+    }
+    return Value::object({fields_, size_});
+  }
+
+ private:
+  size_t position(std::string_view name) const {
+    size_t i = 0;
+    while (i < size_ && !fields_[i].has_name(name)) ++i;
+    return i;
+  }
+  Field* fields_;
+  size_t size_ = 0;
+  bool has_missing_ = false;
+};
+
+Value project_value(const ProjectionNode& node, const Value& value, Projection::Mode mode, Arena& arena);
+
+// The fields of `object` that the children of `node` leave.
+Value project_object(const ProjectionNode& node, const Value& object, Projection::Mode mode, Arena& arena) {
+  ObjectBuilder result(arena, node.children.size());
+  for (const Field& field : object.as_object()) {
+    const ProjectionNode* child = node.find(field.name());
+    if (child == nullptr || child->kind == Kind::kComputed) {
+      if (mode == Projection::Mode::kExclusion) result.add(field.name(), field.value);
+    } else if (child->kind == Kind::kInclude) {
+      result.add(field.name(), field.value);
+    } else if (child->kind == Kind::kChildren) {
+      result.add(field.name(), project_value(*child, field.value, mode, arena));
+    }
+  }
+  return result.finish();
+}
+
+Value project_value(const ProjectionNode& node, const Value& value, Projection::Mode mode, Arena& arena) {
+  if (value.is_object()) return project_object(node, value, mode, arena);
+  if (!value.is_array()) return mode == Projection::Mode::kInclusion ? Value() : value;
+  ArrayBuilder result(arena);
+  for (const Value& element : value.as_array()) {
+    Value projected = project_value(node, element, mode, arena);
+    if (!projected.is_missing()) result.add(projected);
+  }
+  return result.finish();
+}
+
+Value compute_value(const ProjectionNode& node, const Value& value, EvalContext& context);
+
+void compute_children(const ProjectionNode& node, FieldList& fields, EvalContext& context) {
+  for (const auto& child : node.children) {
+    if (child->kind == Kind::kComputed) {
+      fields.set(child->name, child->expression->evaluate(context));
+    } else if (child->computes) {
+      fields.set(child->name, compute_value(*child, fields.get(child->name), context));
+    }
+  }
+}
+
+// `value` with what `node`'s children compute put into it. Requires: node.computes.
+Value compute_value(const ProjectionNode& node, const Value& value, EvalContext& context) {
+  if (value.is_array()) {
+    ArrayBuilder result(*context.arena);
+    for (const Value& element : value.as_array()) result.add(compute_value(node, element, context));
+    return result.finish();
+  }
+  std::span<const Field> own;
+  if (value.is_object()) own = object_fields(value, *context.arena);
+  FieldList fields(*context.arena, own.size() + node.children.size());
+  fields.copy(own);
+  compute_children(node, fields, context);
+  return fields.finish();
+}
+
+// What of `node` is needed below, when `later` is needed above: paths that both have. Where they have none in common the node's own
+// are taken, because a later reader still sees whether there is a document or an array.
+PathSet needed_of(const ProjectionNode& node, const PathSet& later) {
+  if (node.kind == Kind::kInclude) return later;
+  PathSet needs;
+  for (bool all : {false, true}) {
+    for (const auto& child : node.children) {
+      PathSet whole;
+      whole.add_all();
+      const PathSet* wanted = later.all || all ? &whole : later.find(child->name);
+      if (wanted == nullptr) continue;
+      PathSet below = child->kind == Kind::kChildren ? needed_of(*child, *wanted) : *wanted;
+      needs.children.push_back({child->name, std::move(below)});
+    }
+    if (!needs.empty()) break;
+  }
+  return needs;
+}
+
+void add_expressions(const ProjectionNode& node, Dependencies& dependencies) {
+  if (node.expression != nullptr) node.expression->add_dependencies(dependencies);
+  for (const auto& child : node.children) add_expressions(*child, dependencies);
+}
+
+}  // namespace
+
+ProjectionNode* ProjectionNode::find(std::string_view child) const {
+  for (const auto& node : children) {
+    if (node->name == child) return node.get();
+  }
+  return nullptr;
+}
+
+Value Projection::apply(EvalContext& context) const {
+  switch (mode_) {
+    case Mode::kInclusion: return apply_inclusion(context);
+    case Mode::kExclusion: return apply_exclusion(context);
+    case Mode::kAddition: return apply_addition(context);
+  }
+  return {};
+}
+
+// The included fields when each stands where it stood in the last document.
+bool Projection::copy_as_before(std::span<const Field> fields, Field* to, size_t* count, EvalContext& context) const {
+  if (order_.size() != passed_count_) return false;
+  size_t n = 0;
+  for (const ProjectionNode* node : order_) {
+    if (node->hint >= fields.size() || !fields[node->hint].has_name(node->name)) return false;
+    const Value& value = fields[node->hint].value;
+    Value taken = node->kind == Kind::kInclude ? value : project_value(*node, value, mode_, *context.arena);
+    if (!taken.is_missing()) new (&to[n++]) Field(node->name, taken);
+  }
+  *count = n;
+  return true;
+}
+
+// In the order of the document. Requires: room for fields.size() fields.
+size_t Projection::copy_included(std::span<const Field> fields, Field* to, EvalContext& context) const {
+  size_t n = 0;
+  order_.clear();
+  for (uint32_t i = 0; i < fields.size(); ++i) {
+    for (const auto& node : root_.children) {
+      if (node->kind == Kind::kComputed || !fields[i].has_name(node->name)) continue;
+      Value taken = node->kind == Kind::kInclude ? fields[i].value : project_value(*node, fields[i].value, mode_, *context.arena);
+      if (!taken.is_missing()) new (&to[n++]) Field(node->name, taken);
+      node->hint = i;
+      order_.push_back(node.get());
+      break;
+    }
+  }
+  return n;
+}
+
+Value Projection::apply_inclusion(EvalContext& context) const {
+  Arena& arena = *context.arena;
+  auto fields = object_fields(context.root, arena);
+  size_t capacity = std::max(fields.size(), passed_count_) + root_.children.size();
+  Field* out = arena.allocate_array<Field>(capacity);
+  size_t count = 0;
+  if (!copy_as_before(fields, out, &count, context)) count = copy_included(fields, out, context);
+  if (!root_.computes) return Value::object({out, count});
+  size_t passed = count;
+  for (const auto& node : root_.children) {
+    if (!node->computes) continue;
+    if (node->kind == Kind::kComputed) {  // no field of this name was included, so there is none yet
+      Value value = node->expression->evaluate(context);
+      if (!value.is_missing()) new (&out[count++]) Field(node->name, value);
+      continue;
+    }
+    Field* own = std::find_if(out, out + passed, [&](const Field& f) { return f.has_name(node->name); });
+    if (own != out + passed) {
+      own->value = compute_value(*node, own->value, context);
+    } else {
+      new (&out[count++]) Field(node->name, compute_value(*node, Value(), context));
+    }
+  }
+  return Value::object({out, count});
+}
+
+Value Projection::apply_exclusion(EvalContext& context) const {
+  Value rest = project_object(root_, context.root, mode_, *context.arena);
+  return root_.computes ? compute_value(root_, rest, context) : rest;
+}
+
+Value Projection::apply_addition(EvalContext& context) const {
+  return root_.children.empty() ? context.root : compute_value(root_, context.root, context);
+}
+
+void Projection::dependencies(Dependencies& dependencies) const {
+  if (mode_ == Mode::kInclusion) {
+    PathSet needs;
+    for (const auto& node : root_.children) {
+      if (node->kind == Kind::kComputed) continue;
+      PathSet whole;
+      whole.add_all();
+      const PathSet* wanted = dependencies.fields.all ? &whole : dependencies.fields.find(node->name);
+      if (wanted != nullptr) needs.children.push_back({node->name, needed_of(*node, *wanted)});
+    }
+    dependencies.fields = std::move(needs);
+  } else {
+    // Only at the first level: whether "a" of a path "a.b" is a document or an array shows in the result.
+    for (const auto& node : root_.children) {
+      if (node->kind != Kind::kChildren) dependencies.fields.remove(&node->name, 1);
+    }
+  }
+  add_expressions(root_, dependencies);
+}
+
+}  // namespace millrace::engine
