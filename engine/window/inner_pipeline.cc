@@ -1,0 +1,167 @@
+#include "engine/window/inner_pipeline.h"
+
+#include <algorithm>
+
+namespace millrace::engine {
+namespace {
+
+bool reads_meta(const Operator& op) {
+  Dependencies dependencies;
+  op.dependencies(dependencies);
+  return dependencies.stream_meta;
+}
+
+// {start, end, partition}
+Value window_fields(const WindowBounds& bounds, Arena& arena) {
+  ObjectBuilder window(arena, 3);
+  window.add("start", Value::date(bounds.start_ms));
+  window.add("end", Value::date(bounds.end_ms));
+  window.add("partition", deep_copy(bounds.partition, arena));
+  return window.finish();
+}
+
+// Metadata of a document that the window itself has made.
+Value window_meta(const WindowBounds& bounds, std::string_view source_type, Arena& arena) {
+  ObjectBuilder source(arena, 1);
+  source.add("type", Value::string(arena.copy(source_type)));
+  ObjectBuilder meta(arena, 2);
+  meta.add("source", source.finish());
+  meta.add("window", window_fields(bounds, arena));
+  return meta.finish();
+}
+
+// A document's own metadata with the window added.
+Value with_window(const Value& own, const Value& window_only, Arena& arena) {
+  if (!own.is_object()) return window_only;
+  ObjectBuilder meta(arena, 4);
+  for (const Field& field : own.as_object()) meta.add(field.name(), field.value);
+  meta.set("window", window_only.as_object().get("window"));
+  return meta.finish();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<InnerPipeline>> InnerPipeline::build(const Value& stages, StageContext& context) {
+  std::unique_ptr<InnerPipeline> pipeline(new InnerPipeline);
+  StageContext inner{context.parse, context.builder, Place::kWindow};
+  MR_ASSIGN_OR_RETURN(pipeline->operators_, context.builder.build(stages, Place::kWindow, inner));
+  pipeline->kept_fields_.add_all();
+  return pipeline;
+}
+
+void InnerPipeline::plan(const CollectingRules& rules) {
+  while (arrival_ < operators_.size() && operators_[arrival_]->stateless() && !reads_meta(*operators_[arrival_])) ++arrival_;
+  if (arrival_ == operators_.size()) return;
+  auto* group = dynamic_cast<GroupOperator*>(operators_[arrival_].get());
+  if (group == nullptr || !group->table().mergeable()) return;
+  group_reads_meta_ = reads_meta(*group);
+  if (group_reads_meta_ && !rules.bounds_known) return;
+  if (group->table().order_sensitive() && rules.pieces_interleave) return;
+  group_ = group;
+}
+
+bool InnerPipeline::order_sensitive_group() const { return group_ != nullptr && group_->table().order_sensitive(); }
+
+void InnerPipeline::dependencies(Dependencies& dependencies) {
+  for (size_t i = operators_.size(); i-- > arrival_;) operators_[i]->dependencies(dependencies);
+  kept_fields_ = dependencies.fields;
+  for (size_t i = arrival_; i-- > 0;) operators_[i]->dependencies(dependencies);
+}
+
+void InnerPipeline::arrive(Batch& batch, OperatorContext& context) {
+  for (size_t i = 0; i < arrival_; ++i) operators_[i]->on_batch(batch, context);
+}
+
+size_t InnerPipeline::add(WindowContent& content, std::span<StreamDocument> documents, const WindowBounds* bounds,
+                          std::string_view source_type, OperatorContext& context) {
+  if (group_ == nullptr) {
+    for (const StreamDocument& document : documents) content.documents.add(document, sequence_++, kept_fields_);
+    return 0;
+  }
+  if (group_reads_meta_ && bounds != nullptr) {
+    Arena& arena = *context.eval.arena;
+    Value window = window_meta(*bounds, source_type, arena);
+    for (StreamDocument& document : documents) document.meta = with_window(document.meta, window, arena);
+  }
+  group_->stats.input_count += static_cast<int64_t>(documents.size());
+  size_t failed = group_->table().add(*content.groups, documents, context, group_->name());
+  group_->stats.dlq_count += static_cast<int64_t>(failed);
+  return failed;
+}
+
+void InnerPipeline::merge(WindowContent& to, const WindowContent& from) {
+  if (group_ != nullptr) {
+    group_->table().merge(*to.groups, *from.groups);
+  } else {
+    to.documents.append(from.documents);
+  }
+}
+
+void InnerPipeline::close(std::span<const WindowContent* const> parts, const WindowBounds& bounds, std::string_view source_type,
+                          int64_t watermark_ms, Batch& batch, OperatorContext& context) {
+  Value meta = window_meta(bounds, source_type, batch.arena);
+  std::vector<StreamDocument> before;  // what closed earlier in this batch
+  before.swap(batch.documents);
+  size_t next = arrival_;
+  if (group_ != nullptr) {
+    StreamDocument like;
+    like.meta = meta;
+    GroupsPtr merged;
+    const Groups* groups = parts[0]->groups.get();
+    if (parts.size() > 1) {
+      merged = group_->table().make_groups();
+      for (const WindowContent* part : parts) group_->table().merge(*merged, *part->groups);
+      groups = merged.get();
+    }
+    group_->table().emit(*groups, batch.arena, like, batch.documents);
+    group_->stats.output_count += groups->count();
+    ++next;
+  } else {
+    std::vector<const StoredDocuments*> stored;
+    for (const WindowContent* part : parts) stored.push_back(&part->documents);
+    StoredDocuments::load(stored, batch.arena, batch.documents);
+    for (StreamDocument& document : batch.documents) document.meta = with_window(document.meta, meta, batch.arena);
+  }
+  for (; next < operators_.size(); ++next) {
+    Operator& op = *operators_[next];
+    context.eval.arena = &batch.arena;
+    op.on_batch(batch, context);
+    op.on_end(batch, context);
+    op.reset();
+    for (StreamDocument& document : batch.documents) {
+      if (document.meta.is_missing()) document.meta = meta;
+    }
+  }
+  context.eval.arena = &batch.arena;
+  for (StreamDocument& document : batch.documents) {
+    document.timestamp_ms = bounds.end_ms;
+    document.watermark_ms = watermark_ms;
+    document.record = nullptr;
+    document.ordinal = 0;
+  }
+  if (before.empty()) return;  // else append to what is there: a copy of the new ones only
+  before.insert(before.end(), batch.documents.begin(), batch.documents.end());
+  batch.documents.swap(before);
+}
+
+WindowContent InnerPipeline::make_content() {
+  WindowContent content;
+  if (group_ != nullptr) content.groups = group_->table().make_groups();
+  return content;
+}
+
+void InnerPipeline::save(const WindowContent& content, BsonWriter& to) const {
+  if (group_ != nullptr) {
+    group_->table().save(*content.groups, "groups", to);
+  } else {
+    content.documents.save("documents", to);
+  }
+}
+
+Status InnerPipeline::load(WindowContent& content, const Value& saved) {
+  if (!saved.is_object()) return Status(ErrorCode::kInternalError, "the saved content of a window is not readable");
+  if (group_ != nullptr) return group_->table().load(*content.groups, saved.as_object().get("groups"));
+  return content.documents.restore(saved.as_object().get("documents"));
+}
+
+}  // namespace millrace::engine
