@@ -66,7 +66,8 @@ class FileChecker {
   void walk_leaf(Tree& tree, const LmdbPage& page, uint64_t number, const Bound& lower, const Bound& upper);
   bool read_value(Tree& tree, const LmdbNode& node, std::string& buffer, std::string_view& value);
   void check_record(Tree& tree, std::string_view key, std::string_view stored);
-  void check_free_pages(std::string_view key, std::string_view value);
+  void read_free_pages(std::string_view key, std::string_view value);
+  void check_free_list();
   void check_summaries();
 
   bool read_at(uint64_t offset, char* out, size_t bytes);
@@ -86,7 +87,7 @@ class FileChecker {
   size_t page_bytes_ = 0;
   std::vector<bool> claimed_;  // pages of the file that have an owner
   std::vector<Tree> tables_;
-  std::vector<std::pair<uint64_t, std::vector<uint64_t>>> free_lists_;
+  std::vector<uint64_t> free_pages_;
   std::array<std::optional<TableSummary>, kTableCount> summaries_;
   FileCheck result_;
 };
@@ -169,25 +170,30 @@ void FileChecker::choose_meta(const std::array<LmdbMeta, 2>& metas, const std::a
     if (!problems[slot].empty()) report("", "", fmt::format("meta page {} is damaged: {}", slot, problems[slot]));
   }
   bool both = problems[0].empty() && problems[1].empty();
+  uint64_t expected = options_.expected_transaction;
   bool second = !problems[0].empty() || (both && metas[1].transaction > metas[0].transaction);
+  uint64_t newer = metas[second].transaction, older = metas[!second].transaction;
+  bool fit = newer == older + 1 || newer == 0;
+  if (both && !fit) {
+    // One of the numbers is wrong. If the last commit's is among them, it is that one.
+    report("", "", fmt::format("the two meta pages do not fit each other: transactions {} and {}", older, newer));
+    if (older == expected && older != 0) {
+      second = !second;
+    } else if (newer != expected) {
+      report("", "", std::string(kLastTransactionLost));
+    }
+  }
   meta_ = metas[second];
   page_bytes_ = meta_.page_bytes();
   result_.transaction = meta_.transaction;
-  uint64_t other = metas[!second].transaction;
-  if (both && meta_.transaction != other + 1 && meta_.transaction != 0) {
-    report("", "", fmt::format("the two meta pages do not fit each other: transactions {} and {}", other, meta_.transaction));
-  }
-  uint64_t expected = options_.expected_transaction;
-  if (meta_.transaction + 1 < expected || (both && meta_.transaction < expected)) {
+  bool whole = both && fit;
+  if (meta_.transaction + 1 < expected || (whole && meta_.transaction < expected)) {
     result_.status = {ErrorCode::kDataCorruptionDetected,
                       fmt::format("{} is older than it should be: it ends with transaction {}, and transaction {} was committed. Was an "
                                   "old copy put back? To go on with it all the same, remove millrace.state beside it",
                                   path_, meta_.transaction, expected)};
-  } else if (meta_.transaction < expected) {
-    report("", "", "the last transaction before the damage is lost");
-  }
-  if (meta_.last_page > (uint64_t{1} << 47) / page_bytes_) {
-    report("", "", "the number of pages is impossible");
+  } else if (!both && (expected == 0 || meta_.transaction < expected)) {
+    report("", "", std::string(kLastTransactionLost));
   }
 }
 
@@ -219,18 +225,27 @@ void FileChecker::walk_everything() {
     if (!result_.status.ok()) return;  // a newer format: nothing else can be judged
   }
   walk_tree(free_tree);
-  for (const auto& [transaction, pages] : free_lists_) {
-    for (uint64_t page : pages) {
-      // A page at the end that was freed before it was ever written may lie beyond the end of the file.
-      bool in_file = page < claimed_.size();
-      if (page < 2 || page > meta_.last_page || (in_file && claimed_[page])) {
-        report("", "", fmt::format("the list of free pages is damaged: it contains page {}, which is not free", page));
-        return;
-      }
-      if (in_file) claimed_[page] = true;
+  check_free_list();
+  check_summaries();
+}
+
+void FileChecker::check_free_list() {
+  uint64_t pages_in_file = claimed_.size(), free_beyond = 0;
+  for (uint64_t page : free_pages_) {
+    bool in_file = page < pages_in_file;
+    if (page < 2 || page > meta_.last_page || (in_file && claimed_[page])) {
+      return report("", "", fmt::format("the list of free pages is damaged: it contains page {}, which is not free", page));
+    }
+    if (in_file) {
+      claimed_[page] = true;
+    } else {
+      ++free_beyond;
     }
   }
-  check_summaries();
+  // A page at the end that was freed before it was ever written may lie beyond the end of the file; no other.
+  if (meta_.last_page + 1 > pages_in_file + free_beyond) {
+    report("", "", fmt::format("the file should have {} pages and has {}", meta_.last_page + 1, pages_in_file));
+  }
 }
 
 void FileChecker::find_tables() {
@@ -338,7 +353,7 @@ void FileChecker::walk_leaf(Tree& tree, const LmdbPage& page, uint64_t number, c
       }
       tables_.push_back(std::move(table));
     } else if (tree.integer_keys) {
-      check_free_pages(node->key, value);
+      read_free_pages(node->key, value);
     } else {
       check_record(tree, node->key, value);
     }
@@ -410,7 +425,7 @@ void FileChecker::check_record(Tree& tree, std::string_view key, std::string_vie
 }
 
 // value = count (8), then that many page numbers (8), then perhaps unused room.
-void FileChecker::check_free_pages(std::string_view key, std::string_view value) {
+void FileChecker::read_free_pages(std::string_view key, std::string_view value) {
   uint64_t transaction = 0, count = 0;
   bool fits = key.size() == 8 && value.size() >= 8 && value.size() % 8 == 0;
   if (fits) {
@@ -424,7 +439,7 @@ void FileChecker::check_free_pages(std::string_view key, std::string_view value)
   for (size_t i = 1; i < count; ++i) {
     if (pages[i] >= pages[i - 1]) return report("", "", "the list of free pages is damaged: it is not in order");
   }
-  free_lists_.emplace_back(transaction, std::move(pages));
+  free_pages_.insert(free_pages_.end(), pages.begin(), pages.end());
 }
 
 void FileChecker::check_summaries() {

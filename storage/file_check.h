@@ -31,6 +31,8 @@ struct FileCheck {
 };
 
 inline constexpr size_t kMaxDamage = 100;
+// A damage message: what is left is the state of one commit before the last.
+inline constexpr std::string_view kLastTransactionLost = "the last transaction before the damage may be lost";
 
 // Called for every sound record, each of them once; its error ends the check and becomes `status`.
 using RecordVisitor = std::function<Status(Table table, std::string_view key, std::string_view payload)>;

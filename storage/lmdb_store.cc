@@ -1,9 +1,12 @@
 #include "storage/lmdb_store.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <exception>
+#include <cerrno>
 
 #include "storage/io_error.h"
 #include "storage/lmdb_transaction.h"
@@ -20,6 +23,23 @@ unsigned sync_flags(Sync sync) {
     case Sync::kNever: return MDB_NOSYNC;
     default: return 0;
   }
+}
+
+// LMDB reports a write that stopped half-way, as on a full disk, as EIO. This finds the cause: the errno of making the file longer, which
+// it undoes; 0 if that works. Requires: no environment has the file open.
+int try_to_extend(const std::string& path) {
+  FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  struct stat info;
+  if (!fd.valid() || fstat(fd.get(), &info) != 0) return errno;
+  std::string zeros(size_t{1} << 20, '\0');
+  int cause = 0;
+  for (size_t written = 0; written < zeros.size() && cause == 0;) {
+    ssize_t n = pwrite(fd.get(), zeros.data(), zeros.size() - written, info.st_size + static_cast<off_t>(written));
+    if (n > 0) written += static_cast<size_t>(n);
+    if (n <= 0 && errno != EINTR) cause = n < 0 ? errno : ENOSPC;
+  }
+  if (ftruncate(fd.get(), info.st_size) != 0 && cause == 0) cause = errno;
+  return cause;
 }
 
 }  // namespace
@@ -179,7 +199,10 @@ Status LmdbStore::write(const std::function<Status(WriteTransaction&)>& work) {
       continue;
     }
     // After a failed write of a meta page LMDB refuses everything until it is opened anew.
-    if (result.failure == MDB_PANIC || result.failure == EIO) restart();
+    if (result.failure == MDB_PANIC || result.failure == EIO) {
+      int cause = restart();
+      if (cause != 0 && !result.status.ok()) result.status = io_error(cause, "writing " + parts_.files.database());
+    }
     if (result.transaction != 0) note_commit(result.transaction);
     return std::move(result.status);
   }
@@ -198,14 +221,17 @@ Status LmdbStore::grow(size_t seen_bytes) {
   return status;
 }
 
-void LmdbStore::restart() {
+// Returns why the file cannot be written (an errno), 0 if it can.
+int LmdbStore::restart() {
   gate_.close();
   size_t map_bytes = parts_.options.map_bytes;
   if (parts_.environment) map_bytes = parts_.environment->map_bytes();
   parts_.environment.reset();
+  int cause = try_to_extend(parts_.files.database());
   auto opened = LmdbEnvironment::open(parts_.files.database(), {map_bytes, parts_.options.sync});
   if (opened.ok()) parts_.environment = std::move(opened).value();
   gate_.reopen();
+  return cause;
 }
 
 // Without it, a database file of an earlier day put in the place of this one would be believed. Not waited for: after a loss of power

@@ -95,7 +95,7 @@ class LmdbStore final : public Store {
  private:
   WriteOutcome attempt(const std::function<Status(WriteTransaction&)>& work);
   Status grow(size_t seen_bytes);
-  void restart();
+  int restart();
   void note_commit(uint64_t transaction);
   size_t map_bytes() const;
 

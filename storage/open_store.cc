@@ -34,9 +34,9 @@ Result<Identity> make_database(const DataFiles& files, const OpenOptions& option
     MR_RETURN_IF_ERROR(write_once(*environment, [&](WriteTransaction& txn) {
                          return txn.put(Table::kMeta, kIdentityKey, encode_identity(identity));
                        }).status);
-    MR_RETURN_IF_ERROR(environment->sync());
+    if (options.sync != Sync::kNever) MR_RETURN_IF_ERROR(environment->sync());
   }
-  MR_RETURN_IF_ERROR(adopt_new_environment(files));
+  MR_RETURN_IF_ERROR(adopt_new_environment(files, options));
   return identity;
 }
 
@@ -85,8 +85,7 @@ Result<std::optional<Identity>> check_and_mend(const DataFiles& files, const Ope
     checked.identity->workspace_id = state->workspace_id;
   }
   if (!checked.identity) return damage_error(files, checked.damage);
-  damage = checked.damage;
-  MR_RETURN_IF_ERROR(salvage(files, options, *checked.identity, damage));
+  MR_RETURN_IF_ERROR(salvage(files, options, *checked.identity, state ? state->last_transaction : 0, damage));
   return checked.identity;
 }
 

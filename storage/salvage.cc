@@ -60,8 +60,7 @@ class Rescue {
       // An id must never be given twice; empty collections may have had higher ones than are seen.
       MR_RETURN_IF_ERROR(append(Table::kMeta, kCatalogCounterKey, encode_counter(highest_id_ + kCounterJump)));
     }
-    MR_RETURN_IF_ERROR(flush());
-    return environment_.sync();
+    return flush();
   }
 
   int64_t saved() const { return saved_; }
@@ -126,27 +125,29 @@ Result<std::unique_ptr<LmdbEnvironment>> make_new_environment(const DataFiles& f
   return LmdbEnvironment::open(files.new_database(), {options.map_bytes, Sync::kNever});
 }
 
-Status adopt_new_environment(const DataFiles& files) {
+Status adopt_new_environment(const DataFiles& files, const OpenOptions& options) {
   unlink((files.new_database() + "-lock").c_str());
   unlink((files.database() + "-lock").c_str());
   if (rename(files.new_database().c_str(), files.database().c_str()) != 0) {
     return io_error(errno, "making " + files.database());
   }
-  return sync_directory(files.directory);
+  return options.sync == Sync::kNever ? Status() : sync_directory(files.directory);
 }
 
-Status salvage(const DataFiles& files, const OpenOptions& options, const Identity& identity, std::vector<Damage>& damage) {
+Status salvage(const DataFiles& files, const OpenOptions& options, const Identity& identity, uint64_t expected_transaction,
+               std::vector<Damage>& damage) {
   int64_t saved = 0;
   {
     MR_ASSIGN_OR_RETURN(auto environment, make_new_environment(files, options));
     Rescue rescue(*environment, options.map_bytes_max);
-    auto checked = check_file(files.database(), {.known_as_ours = true},
+    auto checked = check_file(files.database(), {.expected_transaction = expected_transaction, .known_as_ours = true},
                               [&](Table table, std::string_view key, std::string_view payload) {
                                 return rescue.add(table, key, payload);
                               });
     MR_RETURN_IF_ERROR(checked.status);
     damage = std::move(checked.damage);  // this time with the records that only a newer Millrace could copy
     MR_RETURN_IF_ERROR(rescue.finish(identity));
+    if (options.sync != Sync::kNever) MR_RETURN_IF_ERROR(environment->sync());
     saved = rescue.saved();
   }
   engine::SystemClock system;
@@ -155,9 +156,9 @@ Status salvage(const DataFiles& files, const OpenOptions& options, const Identit
   {
     // The new file counts its transactions from 1: forget the old count before it takes the place.
     MR_ASSIGN_OR_RETURN(auto state, StateFile::open(files.state()));
-    MR_RETURN_IF_ERROR(state->write({false, 0, {}, identity.workspace_id}, true));
+    MR_RETURN_IF_ERROR(state->write({false, 0, {}, identity.workspace_id}, options.sync != Sync::kNever));
   }
-  MR_RETURN_IF_ERROR(adopt_new_environment(files));
+  MR_RETURN_IF_ERROR(adopt_new_environment(files, options));
   damage.push_back({"", "", fmt::format("{} sound records were saved; the damaged file is kept as {}", saved, kept)});
   return {};
 }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -93,7 +94,11 @@ class StoreTest : public ::testing::Test {
   // Runs `body` in a child process. Its exit status: 0 when it returned true, 1 for false, 1000 + signal when it was killed.
   static int in_child(const std::function<bool()>& body) {
     pid_t pid = fork();
-    if (pid == 0) _exit(body() ? 0 : 1);
+    if (pid == 0) {
+      bool good = body();
+      std::fflush(nullptr);
+      _exit(good ? 0 : 1);
+    }
     return wait_for(pid);
   }
   static int wait_for(pid_t pid) {
