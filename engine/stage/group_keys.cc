@@ -14,7 +14,7 @@ namespace {
 
 // Byte 0 of PackedKey::low. Zero is no key.
 enum Kind : uint8_t {
-  kConstant = 1,  // null, undefined, minKey, maxKey: the type in byte 2
+  kConstant = 1,  // missing, null, undefined, minKey, maxKey: the type in byte 2
   kInteger,       // any number that is an int64: high
   kDouble,        // any other number that is a double: its bits in high
   kBool,
@@ -84,7 +84,7 @@ bool pack_inside(const Value& value, PackedKey& key) {
       put_bytes(key, value.address(), 12);
       return true;
     case Type::kMissing:
-    case Type::kNull: key = {head(kConstant, static_cast<uint8_t>(Type::kNull), static_cast<uint8_t>(Type::kNull)), 0}; return true;
+    case Type::kNull:
     case Type::kUndefined:
     case Type::kMinKey:
     case Type::kMaxKey: key = {head(kConstant, shown, shown), 0}; return true;
@@ -148,6 +148,7 @@ Value GroupKeys::view(uint32_t id) const {
   const char* inside = reinterpret_cast<const char*>(&key) + 4;
   switch (kind_of(key)) {
     case kConstant:
+      if (shown == Type::kMissing) return {};
       if (shown == Type::kUndefined) return Value::undefined();
       if (shown == Type::kMinKey) return Value::min_key();
       return shown == Type::kMaxKey ? Value::max_key() : Value::null();

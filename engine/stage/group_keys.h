@@ -38,7 +38,7 @@ class GroupKeys {
     uint32_t hash;
     Value value;  // as evaluated; must live until intern()
   };
-  // Missing counts as null.
+  // Missing is a key of its own.
   static Probe prepare(const Value& value);
   void prefetch(const Probe& probe) const { __builtin_prefetch(&slots_[probe.hash & mask_]); }
   // The id of the key, new or old. Ids are dense: those of forgotten keys are given out again.

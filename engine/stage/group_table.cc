@@ -206,7 +206,7 @@ inline void GroupTable::add_values(char* block, const Value* arguments) {
 }
 
 size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents, OperatorContext& context,
-                       std::string_view operator_name, const Value* meta) {
+                       std::string_view operator_name) {
   EvalContext& eval = context.eval;
   size_t failed = 0;
   GroupKeys::Probe probes[kBatch];
@@ -224,9 +224,10 @@ size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents
     for (size_t i = 0; i < n; ++i) {
       const StreamDocument& document = documents[from + i];
       eval.root = document.body;
-      eval.stream_meta = meta != nullptr ? *meta : document.meta;
+      eval.stream_meta = document.meta;
       try {
-        probes[i] = GroupKeys::prepare(key_->evaluate(eval));
+        Value key = key_->evaluate(eval);
+        probes[i] = GroupKeys::prepare(key.is_missing() ? Value::null() : key);
         keys_.prefetch(probes[i]);
         good[i] = true;
       } catch (const EvaluationError& error) {
@@ -248,7 +249,7 @@ size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents
       if (!good[i]) continue;
       const StreamDocument& document = documents[from + i];
       eval.root = document.body;
-      eval.stream_meta = meta != nullptr ? *meta : document.meta;
+      eval.stream_meta = document.meta;
       try {
         for (size_t a = 0; a < arguments_.size(); ++a) arguments[a] = arguments_[a]->evaluate(eval);
       } catch (const EvaluationError& error) {

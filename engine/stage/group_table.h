@@ -79,9 +79,8 @@ class GroupTable {
 
   GroupsPtr make_groups() { return GroupsPtr(new Groups(*this)); }
   // Adds each document to its group. One whose key or argument cannot be evaluated goes to the dead letters under `operator_name` and
-  // changes nothing. Returns how many these were. `meta`, if not null, is what {$meta: …} sees instead of the documents' own.
-  size_t add(Groups& groups, std::span<const StreamDocument> documents, OperatorContext& context, std::string_view operator_name,
-             const Value* meta = nullptr);
+  // changes nothing. Returns how many these were. Requires: the context's arena is set.
+  size_t add(Groups& groups, std::span<const StreamDocument> documents, OperatorContext& context, std::string_view operator_name);
   // Requires: mergeable(). `from` holds what came later.
   void merge(Groups& to, const Groups& from);
   // Appends one document per group, in order; bodies live in `arena`, all else is copied from `like`.
