@@ -46,11 +46,11 @@ engine::Result<Await> read_await(const Request& request) {
                .max = std::chrono::milliseconds(static_cast<int64_t>(std::min(ms, kDayMs)))};
 }
 
-std::string text_at(engine::ObjectView view, std::string_view outer, std::string_view inner) {
+std::string_view text_at(engine::ObjectView view, std::string_view outer, std::string_view inner, std::string_view otherwise) {
   auto object = view.get(outer);
-  if (!object.is_object()) return "?";
+  if (!object.is_object()) return otherwise;
   auto text = object.as_object().get(inner);
-  return text.is_string() ? std::string(text.as_string()) : "?";
+  return text.is_string() ? text.as_string() : otherwise;
 }
 
 // Keeps the first `client` document and logs it: the quickest way to tell a client's connections apart.
@@ -64,8 +64,9 @@ void remember_client(Request& request) {
     client.metadata = engine::Document(metadata);
   }
   auto view = metadata.as_object();
-  spdlog::info("connection {} from {}: {}, driver {} {}", client.connection_id, client.remote_address, text_at(view, "application", "name"),
-               text_at(view, "driver", "name"), text_at(view, "driver", "version"));
+  spdlog::info("connection {} from {}: {}, driver {} {}", client.connection_id, client.remote_address,
+               text_at(view, "application", "name", "no application name"), text_at(view, "driver", "name", "unknown"),
+               text_at(view, "driver", "version", ""));
 }
 
 // The client's order of preference decides.

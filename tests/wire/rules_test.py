@@ -598,6 +598,12 @@ class Process(unittest.TestCase):
             self.assertEqual(out, "")
             self.assertIn(text, err)
 
+    def test_serve_takes_the_options_before_and_behind(self):
+        server = self.start("serve", "--bind", "localhost")
+        self.assertIn("mongodb://localhost:", server.line)
+        with server.connect() as connection:
+            self.assertEqual(connection.command(PING)["ok"], 1.0)
+
     def test_remote_bind_warns(self):
         server = self.start("--bind", "0.0.0.0", "--allow-remote")
         with server.connect() as connection:
