@@ -51,5 +51,30 @@ Result<Progress> cmd_top(Request& request, BsonWriter& reply);
 Result<Progress> cmd_get_default_rw_concern(Request& request, BsonWriter& reply);
 Result<Progress> cmd_profile(Request& request, BsonWriter& reply);
 Result<Progress> cmd_repl_set_get_status(Request& request, BsonWriter& reply);
+// create_stream_processor.cc
+Result<Progress> cmd_create_stream_processor(Request& request, BsonWriter& reply);
+// drop_stream_processor.cc
+Result<Progress> cmd_drop_stream_processor(Request& request, BsonWriter& reply);
+// get_stream_processor.cc
+Result<Progress> cmd_get_stream_processor(Request& request, BsonWriter& reply);
+// get_stream_processor_stats.cc
+Result<Progress> cmd_get_stream_processor_stats(Request& request, BsonWriter& reply);
+// list_stream_connections.cc
+Result<Progress> cmd_list_stream_connections(Request& request, BsonWriter& reply);
+// list_stream_processors.cc
+Result<Progress> cmd_list_stream_processors(Request& request, BsonWriter& reply);
+// list_workspace_defaults.cc
+Result<Progress> cmd_list_workspace_defaults(Request& request, BsonWriter& reply);
+// modify_stream_processor.cc
+Result<Progress> cmd_modify_stream_processor(Request& request, BsonWriter& reply);
+// process_stream_processor.cc
+Result<Progress> cmd_process_stream_processor(Request& request, BsonWriter& reply);
+// sample_stream_processor.cc
+Result<Progress> cmd_get_more_sample_stream_processor(Request& request, BsonWriter& reply);
+Result<Progress> cmd_start_sample_stream_processor(Request& request, BsonWriter& reply);
+// start_stream_processor.cc
+Result<Progress> cmd_start_stream_processor(Request& request, BsonWriter& reply);
+// stop_stream_processor.cc
+Result<Progress> cmd_stop_stream_processor(Request& request, BsonWriter& reply);
 
 }  // namespace millrace::commands

@@ -11,6 +11,11 @@
 
 #include "engine/document/value.h"
 
+namespace millrace::engine {
+class ConnectionRegistry;
+class ProcessorManager;
+}
+
 namespace millrace::commands {
 
 struct Client;
@@ -35,6 +40,10 @@ struct Settings {
   std::string connections_file;  // "" = none
   std::string log_level = "info";
   bool demo = true;
+  std::string stream_metadata = "auto";  // auto, always, never
+  int64_t checkpoint_interval_ms = 10'000;
+  int64_t memory_limit_mb = 1024;        // per processor
+  bool enforce_tier_limits = false;
   bool allow_remote = false;
   std::vector<std::string> command_line;  // argv
 };
@@ -57,6 +66,8 @@ struct Counters {
 
 struct Services {
   Settings settings;
+  engine::ProcessorManager* processors = nullptr;
+  engine::ConnectionRegistry* connections = nullptr;
   Counters counters;
   engine::ObjectId process_id = engine::ObjectId::generate();  // hello's topologyVersion: new at each start
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();

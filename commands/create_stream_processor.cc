@@ -1,0 +1,18 @@
+// https://www.mongodb.com/docs/atlas/atlas-stream-processing/manage-stream-processor/#create-a-stream-processor
+#include "commands/handlers.h"
+#include "commands/services.h"
+#include "commands/stream_options.h"
+
+namespace millrace::commands {
+
+Result<Progress> cmd_create_stream_processor(Request& request, BsonWriter&) {
+  MR_ASSIGN_OR_RETURN(Options options, Options::read(request, {"pipeline"}, {"dlq", "streamMetaFieldName", "tier", "failover", "autoscaling"}));
+  engine::CreateOptions create;
+  MR_ASSIGN_OR_RETURN(create.name, processor_name(request));
+  MR_ASSIGN_OR_RETURN(create.pipeline, wrap_pipeline(request.get("pipeline")));
+  MR_RETURN_IF_ERROR(read_definition_options(options, &create));
+  MR_RETURN_IF_ERROR(request.services.processors->create(create));
+  return Progress::kDone;
+}
+
+}  // namespace millrace::commands

@@ -1,0 +1,168 @@
+#include "commands/workspace.h"
+
+#include <spdlog/spdlog.h>
+
+#include "commands/local/local_database.h"
+#include "engine/connection/cluster_client.h"
+#include "engine/connection/connections_file.h"
+#include "engine/connection/registry.h"
+#include "engine/document/clock.h"
+#include "engine/document/extended_json.h"
+#include "engine/runtime/connection_table.h"
+#include "engine/runtime/processor_manager.h"
+#include "storage/connections.h"
+#include "storage/store.h"
+
+namespace millrace::commands {
+
+using engine::Result;
+using engine::Status;
+
+namespace {
+
+// What a new user finds running: readings of solar panels, averaged over ten seconds, into the local database.
+constexpr std::string_view kDemoName = "solarDemo";
+constexpr std::string_view kDemoPipeline = R"({"pipeline": [
+  {"$source": {"connectionName": "sample_stream_solar", "timeField": {"$dateFromString": {"dateString": "$timestamp"}}}},
+  {"$tumblingWindow": {"interval": {"size": 10, "unit": "second"}, "allowedLateness": 0, "pipeline": [
+    {"$group": {"_id": "$group_id", "readings": {"$sum": 1}, "avgWatts": {"$avg": "$obs.watts"}, "maxTemp": {"$max": "$obs.temp"}}},
+    {"$project": {"_id": {"group": "$_id", "at": {"$meta": "stream.window.start"}}, "readings": 1, "avgWatts": 1, "maxTemp": 1}}]}},
+  {"$merge": {"into": {"connectionName": "local", "db": "demo", "coll": "solar"}}}]})";
+
+engine::StreamMetadata metadata_mode(std::string_view text) {
+  if (text == "always") return engine::StreamMetadata::kAlways;
+  if (text == "never") return engine::StreamMetadata::kNever;
+  return engine::StreamMetadata::kAuto;
+}
+
+}  // namespace
+
+struct Workspace::Parts {
+  explicit Parts(Services& s) : services(s), connections(engine::connection_types()) {}
+
+  Status open_store();
+  Status load_connections();
+  Status read_connections_file();
+  Status start_processors();
+  Status start_demo();
+
+  Services& services;
+  engine::SystemClock clock;
+  std::unique_ptr<storage::Store> store;
+  engine::ConnectionRegistry connections;
+  std::unique_ptr<LocalDatabase> database;
+  std::unique_ptr<engine::ClusterConnector> clusters;
+  std::unique_ptr<engine::ProcessorManager> processors;
+};
+
+Workspace::Workspace(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Workspace::~Workspace() { stop(); }
+
+Result<std::unique_ptr<Workspace>> Workspace::open(Services& services) {
+  auto parts = std::make_unique<Parts>(services);
+  MR_RETURN_IF_ERROR(parts->open_store());
+  MR_RETURN_IF_ERROR(parts->load_connections());
+  MR_RETURN_IF_ERROR(parts->read_connections_file());
+  parts->database = std::make_unique<LocalDatabase>(*parts->store, parts->clock);
+  services.database = parts->database.get();
+  services.connections = &parts->connections;
+  parts->clusters = engine::make_cluster_connector(parts->database->cluster_client_factory(services));
+  MR_RETURN_IF_ERROR(parts->start_processors());
+  return std::unique_ptr<Workspace>(new Workspace(std::move(parts)));
+}
+
+void Workspace::stop() {
+  if (parts_ == nullptr) return;
+  parts_->services.processors = nullptr;
+  parts_->processors.reset();
+  parts_->clusters.reset();
+  parts_->services.database = nullptr;
+  parts_->database.reset();
+  parts_->services.connections = nullptr;
+  parts_->store.reset();
+  parts_.reset();
+}
+
+Status Workspace::Parts::open_store() {
+  storage::OpenOptions options;
+  options.clock = &clock;
+  MR_ASSIGN_OR_RETURN(store, storage::Store::open(services.settings.data_dir, options));
+  for (const storage::Damage& damage : store->damage()) {
+    spdlog::error("the data directory was damaged: {}", damage.message);
+    services.startup_warnings.push_back(services.warning_line ? services.warning_line("The data directory was damaged: " + damage.message) : "");
+  }
+  return {};
+}
+
+// Those kept from earlier; a connections file is read on top of them.
+Status Workspace::Parts::load_connections() {
+  storage::NamedDocumentList stored;
+  {
+    MR_ASSIGN_OR_RETURN(auto txn, store->read());
+    MR_ASSIGN_OR_RETURN(stored, storage::Connections::list(*txn));
+  }
+  for (const Status& damaged : stored.damaged) spdlog::error("a stored connection is lost: {}", damaged.message());
+  for (const auto& [name, document] : stored.documents) {
+    auto connection = connections.upsert(document.value());
+    if (!connection.ok()) spdlog::error("the stored connection {} cannot be used: {}", name, connection.status().message());
+  }
+  return {};
+}
+
+Status Workspace::Parts::read_connections_file() {
+  if (services.settings.connections_file.empty()) return {};
+  MR_ASSIGN_OR_RETURN(auto definitions, engine::read_connections_file(services.settings.connections_file));
+  std::vector<engine::ConnectionPtr> read;
+  for (const engine::Document& definition : definitions) {
+    MR_ASSIGN_OR_RETURN(auto connection, engine::make_connection(definition.value(), connections.types()));
+    read.push_back(std::move(connection));
+  }
+  for (const auto& connection : read) connections.upsert(connection);
+  spdlog::info("{} connections read from {}", read.size(), services.settings.connections_file);
+  return store->write([&](storage::WriteTransaction& txn) -> Status {
+    for (const auto& connection : read) {
+      MR_RETURN_IF_ERROR(storage::Connections::put(txn, connection->name, connection->definition.bytes()));
+    }
+    return {};
+  });
+}
+
+Status Workspace::Parts::start_processors() {
+  const Settings& settings = services.settings;
+  engine::ProcessorManager::Environment environment;
+  environment.store = store.get();
+  environment.connections = &connections;
+  environment.clusters = clusters.get();
+  environment.clock = &clock;
+  environment.run.checkpoint_interval = std::chrono::milliseconds(settings.checkpoint_interval_ms);
+  environment.run.memory_limit_bytes = settings.memory_limit_mb << 20;
+  environment.run.metadata = metadata_mode(settings.stream_metadata);
+  environment.workspace.enforce_tier_limits = settings.enforce_tier_limits;
+  processors = std::make_unique<engine::ProcessorManager>(environment);
+  services.processors = processors.get();
+  std::vector<std::string> damaged;
+  MR_RETURN_IF_ERROR(processors->load(&damaged));
+  for (const std::string& message : damaged) spdlog::error("a stream processor's definition is lost: {}", message);
+  services.on_sessions_ended.push_back([this](const std::vector<std::string>& ids) {
+    if (processors != nullptr) processors->sessions_ended(ids);
+  });
+  services.on_client_gone.push_back([this](Client& client) {
+    if (processors != nullptr) processors->connection_gone(client.connection_id);
+  });
+  services.on_reload.push_back([this] {
+    if (Status status = read_connections_file(); !status.ok()) spdlog::error("the connections stay as they were: {}", status.message());
+  });
+  if (settings.demo && processors->list().empty()) return start_demo();
+  return {};
+}
+
+Status Workspace::Parts::start_demo() {
+  engine::CreateOptions demo;
+  demo.name = kDemoName;
+  MR_ASSIGN_OR_RETURN(demo.pipeline, engine::parse_extended_json(kDemoPipeline));
+  MR_RETURN_IF_ERROR(processors->create(demo));
+  return processors->start(kDemoName, {});
+}
+
+}  // namespace millrace::commands

@@ -1,0 +1,353 @@
+#include "engine/runtime/pipeline.h"
+
+#include <algorithm>
+
+#include "engine/document/compare.h"
+
+namespace millrace::engine {
+namespace {
+
+// Runs an action when a scope ends.
+template <typename F>
+struct AtExit {
+  F action;
+  ~AtExit() { action(); }
+};
+template <typename F>
+AtExit(F) -> AtExit<F>;
+
+}  // namespace
+
+Pipeline::Pipeline(const PipelineEnvironment& environment) : parse_(memory_of_names_), clock_(environment.clock) {
+  parse_.in_stream = true;
+  context_.clock = clock_;
+  context_.eval.clock = clock_;
+  context_.dead_letters = this;
+  context_.memory = &memory_;
+}
+
+Pipeline::~Pipeline() = default;
+
+void Pipeline::process(SourceBatch& batch, OutputBatch& output) {
+  source_batch_ = &batch;
+  AtExit done{[this] { source_batch_ = nullptr; }};
+  batch_.clear();
+  decode(batch);
+  batch_.watermark_ms = watermarks_.current();
+  run_operators(0);
+  encode(output);
+}
+
+void Pipeline::decode(SourceBatch& batch) {
+  current_operator_ = 0;
+  context_.eval.arena = &batch_.arena;
+  if (has_window_) watermarks_.begin_batch(source_.source != nullptr ? source_.source->partitions().size() : 1, batch.ingest_ms);
+  bool json = batch.format == PayloadFormat::kJson;
+  if (json) json_->start(batch);
+  batch_.documents.reserve(batch.records.size());
+  for (const SourceRecord& record : batch.records) {
+    ++stats_.input_count;
+    stats_.input_bytes += record.payload_size;
+    Value body;
+    if (!json) {
+      body = bson_->decode(batch.payload(record), batch_.arena);
+    } else if (const char* error = json_->next(record, batch_.arena, &body); error != nullptr) {
+      reject_payload(batch, record, error);
+      continue;
+    }
+    accept(record, body);
+  }
+  source_stats_.input_count = stats_.input_count;
+  source_stats_.input_bytes = stats_.input_bytes;
+  source_stats_.output_count += static_cast<int64_t>(batch_.documents.size());
+}
+
+// A payload that is no document: its text (or bytes) go to the dead letters under the name `value`.
+void Pipeline::reject_payload(const SourceBatch& batch, const SourceRecord& record, std::string_view reason) {
+  std::string_view payload = batch.payload(record);
+  Field field("value", is_valid_utf8(payload) ? Value::string(payload) : Value::binary(0, payload));
+  Value document = Value::object({&field, 1});
+  ++source_stats_.dlq_count;
+  ++stats_.dlq_count;
+  if (target_ == nullptr) return;
+  Value meta = describe(record, Value::object({}), record.timestamp_ms, batch_.arena);
+  target_->add(document, projected_meta(meta, batch_.arena), source_name_,
+               "Failed to parse the message as JSON: " + std::string(reason));
+}
+
+void Pipeline::accept(const SourceRecord& record, Value body) {
+  StreamDocument document;
+  document.body = body;
+  document.record = &record;
+  document.timestamp_ms = record.timestamp_ms;
+  if (source_.time_field != nullptr) {
+    context_.eval.root = body;
+    try {
+      Value time = source_.time_field->evaluate(context_.eval);
+      if (!time.is(Type::kDate)) fail_evaluation(ErrorCode::kBadValue, "timeField gives no date but " + std::string(time.type_name()));
+      document.timestamp_ms = time.as_date();
+    } catch (const EvaluationError& error) {
+      ++source_stats_.dlq_count;
+      add(document, source_name_, "Failed to evaluate timeField: " + error.status().message());
+      return;
+    }
+  }
+  if (has_window_) {
+    document.watermark_ms = watermarks_.current();
+    watermarks_.observe(record.partition, document.timestamp_ms);
+  }
+  if (needs_meta_) document.meta = describe(record, body, document.timestamp_ms, batch_.arena);
+  project_metadata(document, batch_.arena);
+  batch_.documents.push_back(document);
+}
+
+// {source: {type, …, ts}}: ts comes last, so that the form shown inside documents, which has none, is a prefix.
+Value Pipeline::describe(const SourceRecord& record, const Value& body, int64_t timestamp_ms, Arena& arena) const {
+  ObjectBuilder source(arena);
+  source.add("type", Value::string(source_type_));
+  if (source_.source != nullptr) source_.source->describe(record, body, arena, source);
+  source.add("ts", Value::date(timestamp_ms));
+  ObjectBuilder meta(arena, 1);
+  meta.add("source", source.finish());
+  return meta.finish();
+}
+
+Value Pipeline::projected_meta(const Value& meta, Arena& arena) const {
+  if (!meta.is_object()) return meta;
+  ObjectBuilder projected(arena);
+  for (const Field& field : meta.as_object()) {
+    Value value = field.value;
+    if (field.name() == "source" && value.is_object() && value.is_tree()) {
+      auto fields = value.tree_fields();
+      if (!fields.empty() && fields.back().name() == "ts") value = Value::object(fields.first(fields.size() - 1));
+    }
+    projected.add(field.name(), value);
+  }
+  return projected.finish();
+}
+
+// Adds _ts and _stream_meta to the body where the pipeline wants them there: behind the payload's fields, in this order.
+void Pipeline::project_metadata(StreamDocument& document, Arena& arena) const {
+  bool ts = !ts_name_.empty() && document.record != nullptr;
+  if (!ts && meta_name_.empty()) return;
+  auto fields = object_fields(document.body, arena);
+  ObjectBuilder body(arena, fields.size() + 2);
+  for (const Field& field : fields) {
+    if ((ts && field.has_name(ts_name_)) || (!meta_name_.empty() && field.has_name(meta_name_))) continue;
+    body.add(field.name(), field.value);
+  }
+  if (ts) body.add(ts_name_, Value::date(document.timestamp_ms));
+  if (!meta_name_.empty()) body.add(meta_name_, projected_meta(document.meta, arena));
+  document.body = body.finish();
+}
+
+void Pipeline::run_operators(size_t from) {
+  for (size_t i = from; i < operators_.size(); ++i) {
+    if (i == complete_at_) complete_documents();
+    current_operator_ = i;
+    int64_t begin = clock_->monotonic_ns();
+    operators_[i]->on_batch(batch_, context_);
+    operators_[i]->stats.execution_ns += clock_->monotonic_ns() - begin;
+    if (has_window_ && i == window_index_) project_window_metadata();
+  }
+  if (complete_at_ == operators_.size()) complete_documents();
+  current_operator_ = operators_.size();
+}
+
+void Pipeline::project_window_metadata() {
+  if (meta_name_.empty()) return;
+  for (StreamDocument& document : batch_.documents) project_metadata(document, batch_.arena);
+}
+
+// Behind the stages that only filter: what is left is wanted whole.
+void Pipeline::complete_documents() {
+  for (StreamDocument& document : batch_.documents) {
+    if (document.record == nullptr) continue;
+    document.body = whole_body(*document.record, batch_.arena);
+    project_metadata(document, batch_.arena);
+  }
+}
+
+Value Pipeline::whole_body(const SourceRecord& record, Arena& arena) {
+  std::string_view payload = source_batch_->payload(record);
+  if (source_batch_->format == PayloadFormat::kBson) return Value::bson_object(payload.data());
+  Value body;
+  if (json_->decode_whole(payload, arena, &body) != nullptr) return Value::object({});  // not reached: it was decoded once already
+  return body;
+}
+
+void Pipeline::encode(OutputBatch& output) {
+  size_t before = output.documents.size();
+  for (const StreamDocument& document : batch_.documents) {
+    if (sink_.encoder == nullptr) {
+      auto begin = static_cast<uint32_t>(output.documents.size());
+      output.documents.append_document(document.body);
+      output.items.push_back({begin, static_cast<uint32_t>(output.documents.size()) - begin, 0, 0});
+    } else {
+      ++sink_.encoder->stats.input_count;
+      context_.eval.arena = &batch_.arena;
+      context_.eval.root = document.body;
+      context_.eval.stream_meta = document.meta;
+      try {
+        sink_.encoder->encode(document, context_, output);
+      } catch (const EvaluationError& error) {
+        ++sink_.encoder->stats.dlq_count;
+        add(document, sink_.encoder->name(), error.status().message());
+        continue;
+      }
+      ++sink_.encoder->stats.output_count;
+    }
+    ++stats_.output_count;
+  }
+  auto bytes = static_cast<int64_t>(output.documents.size() - before);
+  stats_.output_bytes += bytes;
+  if (sink_.encoder != nullptr) sink_.encoder->stats.output_bytes += bytes;
+}
+
+void Pipeline::tick(OutputBatch& output) {
+  int64_t now = clock_->now_ms();
+  if (has_window_) watermarks_.tick(now);
+  for (size_t i = 0; i < operators_.size(); ++i) {
+    bool due = operators_[i]->next_tick_ms() <= now;
+    bool moved = has_window_ && i == window_index_ && watermarks_.current() != kNoWatermark;
+    if (!due && !moved) continue;
+    batch_.clear();
+    batch_.watermark_ms = watermarks_.current();
+    current_operator_ = i;
+    context_.eval.arena = &batch_.arena;
+    if (moved) operators_[i]->on_batch(batch_, context_);
+    if (due) operators_[i]->on_tick(batch_, context_);
+    if (has_window_ && i == window_index_) project_window_metadata();
+    run_operators(i + 1);
+    encode(output);
+  }
+}
+
+int64_t Pipeline::next_tick_ms() const {
+  int64_t next = std::numeric_limits<int64_t>::max();
+  for (const OperatorPtr& op : operators_) next = std::min(next, op->next_tick_ms());
+  if (has_window_) next = std::min(next, watermarks_.next_tick_ms());
+  return next;
+}
+
+void Pipeline::finish(OutputBatch& output) {
+  for (size_t i = 0; i < operators_.size(); ++i) {
+    batch_.clear();
+    batch_.watermark_ms = watermarks_.current();
+    current_operator_ = i;
+    context_.eval.arena = &batch_.arena;
+    operators_[i]->on_end(batch_, context_);
+    if (has_window_ && i == window_index_) project_window_metadata();
+    run_operators(i + 1);
+    encode(output);
+  }
+}
+
+void Pipeline::add(const StreamDocument& document, std::string_view operator_name, std::string_view reason) {
+  if (rerunning_) return;  // what fails here failed, and was counted, the first time
+  ++stats_.dlq_count;
+  if (target_ == nullptr) return;
+  Batch scratch;
+  StreamDocument whole = document;
+  if (pruned_ && document.record != nullptr && current_operator_ < complete_at_) whole = complete_document(document, scratch);
+  if (whole.meta.is_missing()) {
+    whole.meta = whole.record != nullptr ? describe(*whole.record, whole.body, whole.timestamp_ms, scratch.arena)
+                                         : source_meta_;
+  }
+  target_->add(whole.body, projected_meta(whole.meta, scratch.arena), operator_name, reason);
+}
+
+void Pipeline::make_source_meta() {
+  Arena& arena = parse_.constants();
+  ObjectBuilder source(arena, 1);
+  source.add("type", Value::string(source_type_));
+  ObjectBuilder meta(arena, 1);
+  meta.add("source", source.finish());
+  source_meta_ = meta.finish();
+}
+
+StreamDocument Pipeline::complete_document(const StreamDocument& pruned, Batch& scratch) {
+  EvalContext& eval = context_.eval;
+  Arena* arena = eval.arena;
+  Value root = eval.root;
+  Value meta = eval.stream_meta;
+  size_t index = current_operator_;
+  rerunning_ = true;
+  AtExit restore{[&] {
+    eval.arena = arena;
+    eval.root = root;
+    eval.stream_meta = meta;
+    current_operator_ = index;
+    rerunning_ = false;
+  }};
+  StreamDocument whole;
+  whole.record = pruned.record;
+  whole.timestamp_ms = pruned.timestamp_ms;
+  whole.watermark_ms = pruned.watermark_ms;
+  whole.body = whole_body(*pruned.record, scratch.arena);
+  whole.meta = describe(*pruned.record, whole.body, pruned.timestamp_ms, scratch.arena);
+  project_metadata(whole, scratch.arena);
+  scratch.documents.push_back(whole);
+  for (size_t i = 0; i < index && i < operators_.size(); ++i) {
+    OperatorStats stats = operators_[i]->stats;
+    operators_[i]->on_batch(scratch, context_);
+    operators_[i]->stats = stats;
+  }
+  for (const StreamDocument& document : scratch.documents) {
+    if (document.ordinal == pruned.ordinal) return document;
+  }
+  return pruned;  // a stage that answers differently each time ($rand, $currentDate) dropped it now
+}
+
+int64_t Pipeline::state_bytes() const {
+  int64_t bytes = 0;
+  for (const OperatorPtr& op : operators_) bytes += op->state_bytes();
+  return bytes;
+}
+
+Pipeline::State Pipeline::save() const {
+  State state;
+  if (has_window_) {
+    BsonWriter writer;
+    writer.begin_document();
+    watermarks_.save(writer);
+    writer.end();
+    state.emplace_back("watermarks", Document(writer.bytes()));
+  }
+  for (size_t i = 0; i < operators_.size(); ++i) {
+    if (!operators_[i]->has_state()) continue;
+    BsonWriter writer;
+    writer.begin_document();
+    operators_[i]->on_checkpoint(writer);
+    writer.end();
+    state.emplace_back(state_name(i), Document(writer.bytes()));
+  }
+  return state;
+}
+
+std::string Pipeline::state_name(size_t index) const {
+  // Not the position: stages may be added before and behind a window between a checkpoint and the next start.
+  return std::string(operators_[index]->name());
+}
+
+Status Pipeline::restore(const State& state) {
+  for (const auto& [name, document] : state) {
+    if (name == "watermarks") {
+      MR_RETURN_IF_ERROR(watermarks_.restore(document.value(), clock_->now_ms()));
+      continue;
+    }
+    bool known = false;
+    for (size_t i = 0; i < operators_.size() && !known; ++i) {
+      if (!operators_[i]->has_state() || state_name(i) != name) continue;
+      context_.eval.arena = &batch_.arena;
+      MR_RETURN_IF_ERROR(operators_[i]->restore(document.value(), context_));
+      known = true;
+    }
+    if (!known) {
+      return Status(ErrorCode::kStreamProcessorInvalidOptions, "the checkpoint holds the state of " + name + ", which the pipeline does not have");
+    }
+  }
+  return {};
+}
+
+}  // namespace millrace::engine
