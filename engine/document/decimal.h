@@ -55,6 +55,7 @@ Decimal128 sqrt(Decimal128 a);
 Decimal128 exp(Decimal128 a);
 Decimal128 ln(Decimal128 a);
 Decimal128 log10(Decimal128 a);
+Decimal128 log2(Decimal128 a);
 // Rounded to `place` decimal places (negative: left of the point), half to even, or toward zero when `toward_zero`.
 // Has exactly these places, or as many as 34 digits allow ($round, $trunc).
 Decimal128 quantize(Decimal128 a, int place, bool toward_zero);

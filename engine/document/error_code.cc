@@ -60,6 +60,7 @@ constexpr std::array kCodes = {
     CodeRow{121, "DocumentValidationFailure"},
     CodeRow{125, "CommandFailed"},
     CodeRow{146, "ExceededMemoryLimit"},
+    CodeRow{159, "DurationOverflow"},
     CodeRow{166, "CommandNotSupportedOnView"},
     CodeRow{167, "OptionNotSupportedOnView"},
     CodeRow{168, "InvalidPipelineOperator"},

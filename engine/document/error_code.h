@@ -53,6 +53,7 @@ enum class ErrorCode : int32_t {
   kCommandNotSupported = 115,
   kDocumentValidationFailure = 121,
   kCommandFailed = 125,
+  kDurationOverflow = 159,
   kCommandNotSupportedOnView = 166,
   kOptionNotSupportedOnView = 167,
   kInvalidPipelineOperator = 168,

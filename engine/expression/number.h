@@ -33,6 +33,21 @@ inline std::optional<int32_t> whole_int32(const Value& v) {
   return static_cast<int32_t>(*wide);
 }
 
+// Any number as a decimal; doubles with MongoDB's 15 digits. Requires: v.is_number().
+inline Decimal128 to_decimal(const Value& v) {
+  switch (v.type()) {
+    case Type::kDecimal: return v.as_decimal();
+    case Type::kDouble: return decimal::from_double(v.as_double());
+    default: return decimal::from_int64(v.integer_value());
+  }
+}
+
+// True for a NaN of either kind. Requires: v.is_number().
+inline bool is_nan(const Value& v) {
+  if (v.is(Type::kDecimal)) return decimal::is_nan(v.as_decimal());
+  return v.is(Type::kDouble) && std::isnan(v.as_double());
+}
+
 // A value in an error message: its relaxed Extended JSON, cut short when it is long.
 std::string shown(const Value& v);
 
