@@ -57,7 +57,7 @@ void TransactionGate::leave() {
   std::lock_guard lock(mutex_);
   --inside_;
   --transactions_of_this_thread;
-  changed_.notify_all();
+  if (closed_ && inside_ == 0) changed_.notify_all();
 }
 
 void TransactionGate::close() {
