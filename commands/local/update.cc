@@ -1,0 +1,163 @@
+#include "commands/local/update.h"
+
+#include <algorithm>
+#include <array>
+
+#include "commands/local/index_keys.h"
+#include "commands/local/stage_errors.h"
+#include "commands/local/update_operators.h"
+#include "engine/document/compare.h"
+
+namespace millrace::commands {
+
+using engine::BsonWriter;
+using engine::ErrorCode;
+using engine::Result;
+using engine::Status;
+using engine::Value;
+
+namespace {
+
+// ---- replacement
+
+class Replacement final : public Update {
+ public:
+  explicit Replacement(Value document) : document_(document) {}
+  bool replaces() const override { return true; }
+
+  Status apply(const Value& document, bool, BsonWriter& out) override {
+    out.clear();
+    out.begin_document();
+    Value old_id = document.as_object().get("_id");
+    Value new_id = document_.as_object().get("_id");
+    if (!old_id.is_missing() && !new_id.is_missing() && !engine::equal(old_id, new_id)) {
+      return Status(ErrorCode::kImmutableField,
+                    "After applying the update, the (immutable) field '_id' was found to have been altered to _id: " + shell_text(new_id));
+    }
+    out.append("_id", old_id.is_missing() ? new_id : old_id);
+    for (const auto& field : document_.as_object()) {
+      if (!field.has_name("_id")) out.append(field.name(), field.value);
+    }
+    out.end();
+    return {};
+  }
+
+ private:
+  Value document_;
+};
+
+Status check_replacement(const Value& document) {
+  for (const auto& field : document.as_object()) {
+    if (!field.name().starts_with('$')) continue;
+    return Status(ErrorCode::kDollarPrefixedFieldName,
+                  "The dollar ($) prefixed field '" + std::string(field.name()) + "' in '" + std::string(field.name()) +
+                      "' is not allowed in the context of an update's replacement document. Consider using an aggregation pipeline with $replaceWith.");
+  }
+  return {};
+}
+
+// ---- pipeline
+
+class PipelineUpdate final : public Update {
+ public:
+  PipelineUpdate(const engine::Clock& clock, Value pipeline) : evaluation_(clock), pipeline_(pipeline) {}
+
+  Status build(const UpdateSpec& spec, engine::PipelineBuilder& builder) {
+    MR_RETURN_IF_ERROR(evaluation_.bind(spec.let));
+    MR_RETURN_IF_ERROR(evaluation_.bind(spec.constants, true));
+    engine::StageContext context{evaluation_.parse(), builder, engine::Place::kUpdate};
+    for (Value stage : pipeline_.as_array()) MR_RETURN_IF_ERROR(check_stage(stage));
+    MR_ASSIGN_OR_RETURN(operators_, builder.build(pipeline_, engine::Place::kUpdate, context));
+    evaluation_.ready();
+    context_.eval = evaluation_.eval();
+    context_.clock = &evaluation_.clock();
+    context_.dead_letters = &errors_;
+    context_.memory = &memory_;
+    has_let_ = !spec.let.is_nullish();
+    return {};
+  }
+
+  bool rebind(const UpdateSpec& spec) override {
+    if (has_let_ || !spec.let.is_nullish() || !spec.update.is_array() || spec.update.is_tree() || pipeline_.is_tree()) return false;
+    if (spec.update.bson_bytes() != pipeline_.bson_bytes()) return false;
+    if (!spec.constants.is_object() || !evaluation_.rebind(spec.constants)) return false;
+    context_.eval.variables = evaluation_.eval().variables;
+    return true;
+  }
+
+  Status apply(const Value& document, bool inserting, BsonWriter& out) override {
+    batch_.clear();
+    batch_.documents.emplace_back().body = document;
+    context_.eval.arena = &batch_.arena;
+    try {
+      for (auto& op : operators_) op->on_batch(batch_, context_);
+    } catch (const engine::EvaluationError& error) {
+      return error.status();
+    }
+    Value result = batch_.documents.front().body;
+    Value old_id = document.as_object().get("_id");
+    Value new_id = result.as_object().get("_id");
+    out.clear();
+    if (new_id.is_missing() && !old_id.is_missing()) {  // a stage that makes the document anew may leave _id out: it stays
+      out.begin_document();
+      out.append("_id", old_id);
+      for (const auto& field : result.as_object()) out.append(field.name(), field.value);
+      out.end();
+      return {};
+    }
+    if (!inserting || !old_id.is_missing()) MR_RETURN_IF_ERROR(check_id_unchanged(old_id, new_id, false));
+    out.append_document(result);
+    return {};
+  }
+
+ private:
+  static Status check_stage(const Value& stage) {
+    if (!stage.is_object() || stage.as_object().empty()) return {};
+    std::string_view name = stage.as_object().begin()->name();
+    constexpr std::array<std::string_view, 6> kAllowed = {"$addFields", "$project", "$replaceRoot", "$replaceWith", "$set", "$unset"};
+    if (std::find(kAllowed.begin(), kAllowed.end(), name) != kAllowed.end()) return {};
+    return Status(ErrorCode::kInvalidOptions, std::string(name) + " is not allowed to be used within an update");
+  }
+
+  Evaluation evaluation_;
+  Value pipeline_;
+  bool has_let_ = false;
+  std::vector<engine::OperatorPtr> operators_;
+  engine::OperatorContext context_;
+  engine::MemoryAccount memory_;
+  StageErrors errors_;
+  engine::Batch batch_;
+};
+
+}  // namespace
+
+Status check_id_unchanged(const Value& before, const Value& after, bool by_path) {
+  if (engine::equal(before, after) && !after.is_missing()) return {};
+  if (before.is_missing() && after.is_missing()) return {};
+  if (by_path) {
+    return Status(ErrorCode::kImmutableField, "Performing an update on the path '_id' would modify the immutable field '_id'");
+  }
+  return Status(ErrorCode::kImmutableField,
+                "After applying the update, the (immutable) field '_id' was found to have been altered to _id: " + shell_text(after));
+}
+
+Result<std::unique_ptr<Update>> Update::parse(const UpdateSpec& spec, engine::PipelineBuilder& builder, const engine::Clock& clock) {
+  if (spec.update.is_array()) {
+    if (!spec.array_filters.is_missing()) {
+      return Status(ErrorCode::kFailedToParse, "arrayFilters may not be specified for pipeline-style updates");
+    }
+    auto pipeline = std::make_unique<PipelineUpdate>(clock, spec.update);
+    MR_RETURN_IF_ERROR(pipeline->build(spec, builder));
+    return std::unique_ptr<Update>(std::move(pipeline));
+  }
+  if (!spec.constants.is_missing()) return Status(51198, "Constant values may only be specified for pipeline updates");
+  auto fields = spec.update.as_object();
+  if (!fields.empty() && fields.begin()->name().starts_with('$')) return parse_update_operators(spec, clock);
+  MR_RETURN_IF_ERROR(check_replacement(spec.update));
+  if (!spec.array_filters.is_missing() && !spec.array_filters.as_array().empty()) {
+    return Status(ErrorCode::kFailedToParse, "arrayFilters may not be specified for replacement-style updates");
+  }
+  return std::unique_ptr<Update>(std::make_unique<Replacement>(spec.update));
+}
+
+}  // namespace millrace::commands

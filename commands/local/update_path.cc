@@ -1,0 +1,99 @@
+#include "commands/local/update_path.h"
+
+#include <algorithm>
+
+namespace millrace::commands {
+
+using engine::ErrorCode;
+using engine::Result;
+using engine::Status;
+
+namespace {
+
+Status empty_name(std::string_view path) {
+  return Status(ErrorCode::kEmptyFieldName, "The update path '" + std::string(path) + "' contains an empty field name, which is not allowed.");
+}
+
+UpdatePart make_part(std::string_view text) {
+  if (text == "$") return {UpdatePart::Kind::kMatched, {}};
+  if (text == "$[]") return {UpdatePart::Kind::kAll, {}};
+  if (text.starts_with("$[") && text.ends_with("]")) return {UpdatePart::Kind::kFiltered, std::string(text.substr(2, text.size() - 3))};
+  return {UpdatePart::Kind::kName, std::string(text)};
+}
+
+int compare_parts(const std::string& a, const std::string& b) {
+  if (is_array_position(a) && is_array_position(b) && a.size() != b.size()) return a.size() < b.size() ? -1 : 1;
+  return a.compare(b);
+}
+
+std::string spelt(const UpdatePart& part) {
+  switch (part.kind) {
+    case UpdatePart::Kind::kName: return part.text;
+    case UpdatePart::Kind::kMatched: return "$";
+    default: return "$[" + part.text + "]";
+  }
+}
+
+}  // namespace
+
+std::string UpdatePath::prefix(size_t count) const {
+  std::string dotted;
+  for (size_t i = 0; i < count && i < parts.size(); ++i) {
+    if (i > 0) dotted += '.';
+    dotted += spelt(parts[i]);
+  }
+  return dotted;
+}
+
+bool is_array_position(std::string_view part) {
+  return !part.empty() && part.size() < 10 && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
+         (part == "0" || part[0] != '0');
+}
+
+Result<UpdatePath> parse_update_path(std::string_view text) {
+  if (text.empty()) return Status(ErrorCode::kEmptyFieldName, "An empty update path is not valid.");
+  UpdatePath path{std::string(text), {}};
+  for (size_t start = 0;;) {
+    size_t dot = std::min(text.find('.', start), text.size());
+    std::string_view part = text.substr(start, dot - start);
+    if (part.empty()) return empty_name(text);
+    path.parts.push_back(make_part(part));
+    if (dot == text.size()) break;
+    start = dot + 1;
+  }
+  const UpdatePart& first = path.parts.front();
+  if (first.kind == UpdatePart::Kind::kMatched) {
+    return Status(ErrorCode::kBadValue, "Cannot have positional (i.e. '$') element in the first position in path '" + path.text + "'");
+  }
+  if (first.kind != UpdatePart::Kind::kName) {
+    return Status(ErrorCode::kBadValue, "Cannot have array filter identifier (i.e. '$[<id>]') element in the first position in path '" + path.text + "'");
+  }
+  auto matched = std::count_if(path.parts.begin(), path.parts.end(), [](const auto& p) { return p.kind == UpdatePart::Kind::kMatched; });
+  if (matched > 1) return Status(ErrorCode::kBadValue, "Too many positional (i.e. '$') elements found in path '" + path.text + "'");
+  if (first.text.starts_with('$')) {
+    return Status(ErrorCode::kDollarPrefixedFieldName,
+                  "The dollar ($) prefixed field '" + first.text + "' in '" + path.text +
+                      "' is not allowed in the context of an update's replacement document. Consider using an aggregation pipeline with $replaceWith.");
+  }
+  return path;
+}
+
+bool applies_before(const UpdatePath& a, const UpdatePath& b) {
+  size_t common = std::min(a.parts.size(), b.parts.size());
+  for (size_t i = 0; i < common; ++i) {
+    int order = compare_parts(spelt(a.parts[i]), spelt(b.parts[i]));
+    if (order != 0) return order < 0;
+  }
+  return a.parts.size() < b.parts.size();
+}
+
+Status check_conflict(const UpdatePath& earlier, const UpdatePath& added) {
+  size_t common = std::min(earlier.parts.size(), added.parts.size());
+  for (size_t i = 0; i < common; ++i) {
+    if (spelt(earlier.parts[i]) != spelt(added.parts[i])) return {};
+  }
+  return Status(ErrorCode::kConflictingUpdateOperators,
+                "Updating the path '" + added.text + "' would create a conflict at '" + added.prefix(common) + "'");
+}
+
+}  // namespace millrace::commands

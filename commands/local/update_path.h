@@ -1,0 +1,39 @@
+// The paths of update operators: "a.b.0", "a.$", "a.$[]", "a.$[id].b".
+// Source: https://www.mongodb.com/docs/manual/reference/operator/update/positional/ and its siblings; texts observed on 6.0.5.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/document/status.h"
+
+namespace millrace::commands {
+
+struct UpdatePart {
+  enum class Kind { kName, kMatched, kAll, kFiltered };  // b, $, $[], $[id]
+  Kind kind;
+  std::string text;  // the name, or the identifier
+};
+
+struct UpdatePath {
+  std::string text;
+  std::vector<UpdatePart> parts;
+
+  // The first parts, dotted.
+  std::string prefix(size_t count) const;
+};
+
+// Errors: 56 EmptyFieldName, 52 DollarPrefixedFieldName, 2 BadValue.
+engine::Result<UpdatePath> parse_update_path(std::string_view text);
+
+// "0", "12": may be a position in an array.
+bool is_array_position(std::string_view part);
+
+// The order in which an update's paths are applied, and so new fields appended: part by part, positions as numbers, names as bytes.
+bool applies_before(const UpdatePath& a, const UpdatePath& b);
+
+// 40 ConflictingUpdateOperators when one of two paths is, or lies above, the other. `added` is the later one.
+engine::Status check_conflict(const UpdatePath& earlier, const UpdatePath& added);
+
+}  // namespace millrace::commands

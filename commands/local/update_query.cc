@@ -1,0 +1,161 @@
+// What an update takes from its query: the fields of an upsert, the position that $ stands for.
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "commands/local/mutable_document.h"
+#include "commands/local/update.h"
+#include "commands/local/update_path.h"
+
+namespace millrace::commands {
+
+using engine::Document;
+using engine::ErrorCode;
+using engine::Result;
+using engine::Status;
+using engine::Type;
+using engine::Value;
+
+namespace {
+
+using FixedFields = std::map<std::string, Value, std::less<>>;
+
+bool is_operator_object(const Value& value) {
+  return value.is_object() && !value.as_object().empty() && value.as_object().begin()->name().starts_with('$');
+}
+
+Status fix(std::string_view path, const Value& value, FixedFields* fields) {
+  if (!fields->emplace(std::string(path), value).second) {
+    return Status(ErrorCode::kNotSingleValueField, "cannot infer query fields to set, path '" + std::string(path) + "' is matched twice");
+  }
+  return {};
+}
+
+Status collect(const Value& query, FixedFields* fields, int depth);
+
+Status collect_condition(std::string_view path, const Value& condition, FixedFields* fields) {
+  if (condition.is(Type::kRegex)) return {};
+  if (!is_operator_object(condition)) return fix(path, condition, fields);
+  for (const auto& part : condition.as_object()) {
+    if (part.has_name("$eq")) MR_RETURN_IF_ERROR(fix(path, part.value, fields));
+    bool one_of = (part.has_name("$in") || part.has_name("$all")) && part.value.is_array() && part.value.as_array().size() == 1;
+    if (!one_of) continue;
+    Value only = part.value.as_array().at(0);
+    if (!only.is(Type::kRegex) && !is_operator_object(only)) MR_RETURN_IF_ERROR(fix(path, only, fields));
+  }
+  return {};
+}
+
+Status collect(const Value& query, FixedFields* fields, int depth) {
+  if (!query.is_object() || depth > 20) return {};
+  for (const auto& field : query.as_object()) {
+    if (!field.name().starts_with('$')) {
+      MR_RETURN_IF_ERROR(collect_condition(field.name(), field.value, fields));
+      continue;
+    }
+    bool all = field.has_name("$and") && field.value.is_array();
+    bool only = field.has_name("$or") && field.value.is_array() && field.value.as_array().size() == 1;
+    if (!all && !only) continue;
+    for (Value clause : field.value.as_array()) MR_RETURN_IF_ERROR(collect(clause, fields, depth + 1));
+  }
+  return {};
+}
+
+// The clauses of the query that stand on `path` or below it, with the value beside them.
+void clauses_on(const Value& query, std::string_view path, std::vector<engine::Field>* clauses, int depth) {
+  if (!query.is_object() || depth > 20) return;
+  for (const auto& field : query.as_object()) {
+    if (field.name().starts_with('$')) {
+      if (!field.value.is_array() || field.has_name("$nor")) continue;
+      for (Value clause : field.value.as_array()) clauses_on(clause, path, clauses, depth + 1);
+    } else if (field.name() == path || (field.name().starts_with(path) && field.name()[path.size()] == '.')) {
+      clauses->push_back(field);
+    }
+  }
+}
+
+}  // namespace
+
+Result<Document> upsert_base(const Value& query, bool only_id) {
+  FixedFields fields;
+  if (only_id) {
+    // A replacement brings its own fields: only _id counts, and a path below it makes none.
+    Value id;
+    FixedFields all;
+    MR_RETURN_IF_ERROR(collect(query, &all, 0));
+    if (auto at = all.find("_id"); at != all.end()) fields.insert(*at);
+  } else {
+    MR_RETURN_IF_ERROR(collect(query, &fields, 0));
+  }
+  for (auto at = fields.begin(); at != fields.end(); ++at) {
+    for (auto other = fields.begin(); other != fields.end(); ++other) {
+      if (other->first.size() > at->first.size() && other->first.starts_with(at->first) && other->first[at->first.size()] == '.') {
+        return Status(ErrorCode::kNotSingleValueField,
+                      "cannot infer query fields to set, both paths '" + other->first + "' and '" + at->first + "' are matched");
+      }
+    }
+  }
+  engine::Arena arena;
+  MutableDocument document(Value::object({}));
+  auto put = [&](const std::string& path, const Value& value) {
+    MutableNode* node = &document.root();
+    for (size_t start = 0;;) {
+      size_t dot = std::min(path.find('.', start), path.size());
+      std::string_view name = std::string_view(path).substr(start, dot - start);
+      MutableNode* child = document.find(*node, name);
+      if (child == nullptr) {
+        child = &document.add(*node, arena.copy(name));
+        child->set(Value::object({}));
+      }
+      node = child;
+      if (dot == path.size()) break;
+      start = dot + 1;
+    }
+    node->set(value);
+  };
+  for (const auto& [path, value] : fields) {
+    if (path == "_id" || path.starts_with("_id.")) put(path, value);
+  }
+  for (const auto& [path, value] : fields) {
+    if (path != "_id" && !path.starts_with("_id.")) put(path, value);
+  }
+  engine::BsonWriter writer;
+  document.write(writer);
+  return Document(writer.bytes());
+}
+
+// A clause is tried against the document with the array cut down to one of its elements: the first that satisfies it is the position.
+// The last clause on the array decides, as on the server.
+Result<std::optional<size_t>> matched_position(const Value& query, std::string_view path, const Value& document, Evaluation& evaluation) {
+  Value array = document;
+  for (std::string_view rest = path; !rest.empty() && array.is_object();) {
+    size_t dot = std::min(rest.find('.'), rest.size());
+    array = array.as_object().get(rest.substr(0, dot));
+    rest.remove_prefix(std::min(dot + 1, rest.size()));
+  }
+  std::optional<size_t> position;
+  if (!array.is_array()) return position;
+  std::vector<engine::Field> clauses;
+  clauses_on(query, path, &clauses, 0);
+  for (const engine::Field& clause : clauses) {
+    std::string below(clause.name());
+    below.replace(0, path.size(), "array");
+    engine::ObjectBuilder wrapped(evaluation.parse().constants(), 1);
+    wrapped.add(below, clause.value);
+    MR_ASSIGN_OR_RETURN(auto predicate, evaluation.parse_predicate(wrapped.finish()));
+    size_t index = 0;
+    for (const Value& element : array.as_array()) {
+      Value single = Value::array({&element, 1});
+      engine::Field field("array", single);
+      MR_ASSIGN_OR_RETURN(bool matches, evaluation.matches(*predicate, Value::object({&field, 1})));
+      if (matches) {
+        position = index;
+        break;
+      }
+      ++index;
+    }
+  }
+  return position;
+}
+
+}  // namespace millrace::commands
