@@ -80,10 +80,25 @@ double double_from_text(std::string_view text) {
   return value;
 }
 
+// The server cuts what 34 digits do not hold instead of rounding it: digits beyond become zeros, which are exact.
+std::string cut_digits(std::string_view text) {
+  constexpr int kDigits = 34;
+  std::string cut(text);
+  int significant = 0;
+  for (char& c : cut) {
+    if (c == 'e' || c == 'E') break;
+    if (c < '0' || c > '9') continue;
+    if (significant == 0 && c == '0') continue;
+    if (++significant > kDigits) c = '0';
+  }
+  return cut;
+}
+
 Decimal128 decimal_from_text(std::string_view text) {
   refuse_hexadecimal(text);
   if (text.empty()) fail_number(text, "Empty string");
-  auto value = decimal::from_string(text);
+  constexpr size_t kShort = 34;
+  auto value = text.size() <= kShort ? decimal::from_string(text) : decimal::from_string(cut_digits(text));
   if (!value) fail_number(text, "Failed to parse string to decimal");
   return *value;
 }

@@ -124,9 +124,12 @@ int64_t date_diff(int64_t start_ms, int64_t end_ms, DateUnit unit, const TimeZon
     }
     case DateUnit::kDay: return local_days(end_ms, zone) - local_days(start_ms, zone);
     case DateUnit::kHour: {
-      // A change of the clocks by whole hours is no boundary: only the part of the offset below an hour moves the boundaries.
-      auto hours = [&](int64_t ms) { return floor_div(ms, kMsPerHour) + (floor_mod(ms, kMsPerHour) + floor_mod(zone.offset_ms(ms), kMsPerHour) >= kMsPerHour); };
-      return hours(end_ms) - hours(start_ms);
+      // Hours on the zone's clocks; the hours by which the clocks themselves have moved between the dates do not count.
+      int64_t start_offset = zone.offset_ms(start_ms);
+      int64_t end_offset = zone.offset_ms(end_ms);
+      int64_t start_hour = floor_div(calendar::saturating_add(start_ms, start_offset), kMsPerHour);
+      int64_t end_hour = floor_div(calendar::saturating_add(end_ms, end_offset), kMsPerHour);
+      return end_hour - start_hour - (end_offset - start_offset) / kMsPerHour;
     }
     case DateUnit::kMinute:
     case DateUnit::kSecond: return floor_div(end_ms, unit_ms(unit)) - floor_div(start_ms, unit_ms(unit));

@@ -271,12 +271,7 @@ int64_t hashed_number(const Value& value) {
 
 void append_int32(std::string& bytes, int32_t v) { bytes.append(reinterpret_cast<const char*>(&v), sizeof v); }
 
-void append_hashed(std::string& bytes, const Value& value, const std::string_view* name, int depth);
-
-void append_hashed_element(std::string& bytes, std::string_view name, const Value& value, int depth) {
-  append_hashed(bytes, value, &name, depth);
-}
-
+// `name` is nullptr for the outermost value.
 void append_hashed(std::string& bytes, const Value& value, const std::string_view* name, int depth) {
   if (depth > kMaxNestingDepth) fail_evaluation(ErrorCode::kOverflow, "$toHashedIndexKey: the value is nested too deeply");
   append_int32(bytes, hash_rank(value));
@@ -287,11 +282,18 @@ void append_hashed(std::string& bytes, const Value& value, const std::string_vie
   } else if (value.is_object() || value.is(Type::kCodeWScope)) {
     if (value.is(Type::kCodeWScope)) bytes.append(value.as_code_w_scope().code).append(1, '\0');
     Value object = value.is_object() ? value : value.as_code_w_scope().scope;
-    for (const Field& field : object.as_object()) append_hashed_element(bytes, field.name(), field.value, depth + 1);
+    for (const Field& field : object.as_object()) {
+      std::string_view field_name = field.name();
+      append_hashed(bytes, field.value, &field_name, depth + 1);
+    }
     append_int32(bytes, 0);
   } else if (value.is_array()) {
     size_t index = 0;
-    for (const Value& element : value.as_array()) append_hashed_element(bytes, std::to_string(index++), element, depth + 1);
+    for (const Value& element : value.as_array()) {
+      std::string digits = std::to_string(index++);
+      std::string_view element_name = digits;
+      append_hashed(bytes, element, &element_name, depth + 1);
+    }
     append_int32(bytes, 0);
   } else if (!value.is_missing()) {
     BsonWriter writer;
@@ -312,6 +314,13 @@ Value eval_to_hashed_index_key(EvalContext&, std::span<const Value> arguments) {
   return Value::int64(key);
 }
 
+// The operand is one expression: an array is not a list of arguments here.
+Result<ExpressionPtr> parse_to_hashed_index_key(std::string_view, const Value& operand, ParseContext& context) {
+  std::vector<ExpressionPtr> arguments(1);
+  MR_ASSIGN_OR_RETURN(arguments[0], parse_expression(operand, context));
+  return make_call(eval_to_hashed_index_key, std::move(arguments), true, context);
+}
+
 // clang-format off
 constexpr std::array kMiscellaneousExpressions = {
     //             name                arguments  evaluate                  parse                                manual page
@@ -325,7 +334,7 @@ constexpr std::array kMiscellaneousExpressions = {
     ExpressionRow{"$meta",            {1, 1},    nullptr,                  parse_meta,                          "aggregation/meta"},
     ExpressionRow{"$rand",            {0, 0},    nullptr,                  parse_rand,                          "aggregation/rand", false},
     ExpressionRow{"$sampleRate",      {1, 1},    nullptr,                  parse_sample_rate,                   "aggregation/sampleRate", false},
-    ExpressionRow{"$toHashedIndexKey",{1, 1},    eval_to_hashed_index_key, nullptr,                             "aggregation/toHashedIndexKey"},
+    ExpressionRow{"$toHashedIndexKey",{1, 1},    nullptr,                  parse_to_hashed_index_key,           "aggregation/toHashedIndexKey"},
     ExpressionRow{"$tsIncrement",     {1, 1},    eval_ts_increment,        nullptr,                             "aggregation/tsIncrement"},
     ExpressionRow{"$tsSecond",        {1, 1},    eval_ts_second,           nullptr,                             "aggregation/tsSecond"},
 };
