@@ -157,12 +157,13 @@ WriteOutcome write_once(const LmdbEnvironment& environment, const std::function<
 LmdbStore::~LmdbStore() {
   gate_.close();
   if (!parts_.environment) return;  // a restart failed: not a clean end
-  bool synced = parts_.environment->sync().ok();
+  // With Sync::kNever the disk may be behind for a while: the next start of a large store had better look at it.
+  bool synced = parts_.options.sync != Sync::kNever && parts_.environment->sync().ok();
   parts_.environment.reset();
   auto stamp = stamp_file(parts_.files.database());
-  if (!synced || !stamp.ok() || !stamp->has_value()) return;
+  if (!stamp.ok() || !stamp->has_value()) return;
   // If this fails, the next start checks the whole file: nothing else depends on it.
-  (void)parts_.state->write({true, 0, **stamp, parts_.identity.workspace_id}, true);
+  (void)parts_.state->write({synced, 0, **stamp, parts_.identity.workspace_id}, synced);
 }
 
 Result<std::unique_ptr<ReadTransaction>> LmdbStore::read() {

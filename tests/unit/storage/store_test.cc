@@ -1,6 +1,7 @@
 #include "storage/store.h"
 
 #include <csignal>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -395,6 +396,36 @@ TEST_F(StoreTest, OpensFast) {
   std::printf("opened and checked %llu bytes in %lld ms\n", static_cast<unsigned long long>(store_->size().file_bytes),
               static_cast<long long>(ms));
   EXPECT_LT(ms, 2000);
+}
+
+TEST_F(StoreTest, ALargeFileIsCheckedAgainOnlyIfItWasTouched) {
+  OpenOptions options;
+  options.always_check_bytes = 0;
+  ASSERT_OK(open(options));
+  ASSERT_OK(put(Table::kStats, "a", std::string(20'000, 'v')));
+  close();
+  auto bytes = load(file());
+  auto at = bytes.find(std::string(1000, 'v'));
+  ASSERT_NE(at, std::string::npos);
+  // Damage that leaves no trace in the file's size and time: not looked for, but noticed when it is read.
+  struct stat before;
+  ASSERT_EQ(stat(file().c_str(), &before), 0);
+  bytes[at] = 'X';
+  {
+    std::fstream out(file(), std::ios::in | std::ios::out | std::ios::binary);
+    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  }
+  timespec times[2] = {before.st_atim, before.st_mtim};
+  ASSERT_EQ(utimensat(AT_FDCWD, file().c_str(), times, 0), 0);
+  ASSERT_OK(open(options));
+  EXPECT_TRUE(store_->damage().empty());
+  EXPECT_EQ(get(Table::kStats, "a"), "(error 301)");
+  close();
+  // The same with the time of the change.
+  save(file(), load(file()));
+  ASSERT_OK(open(options));
+  EXPECT_FALSE(store_->damage().empty());
+  EXPECT_EQ(get(Table::kStats, "a"), "(none)");
 }
 
 TEST(RecordEnvelope, NoticesAChangedKeyTableLengthOrByte) {
