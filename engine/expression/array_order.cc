@@ -110,9 +110,12 @@ class ZipExpression final : public Expression {
     Value* fill = evaluate_defaults(context);
     ArrayBuilder zipped(*context.arena, rows);
     for (size_t row = 0; row < rows; ++row) {
-      auto* cells = context.arena->allocate_array<Value>(inputs_.size());
-      for (size_t i = 0; i < inputs_.size(); ++i) cells[i] = row < columns[i].size() ? columns[i][row] : fill[i];
-      zipped.add(Value::array({cells, inputs_.size()}));
+      ArrayBuilder cells(*context.arena, inputs_.size());
+      for (size_t i = 0; i < inputs_.size(); ++i) {
+        const Value& cell = row < columns[i].size() ? columns[i][row] : fill[i];
+        if (!cell.is_missing()) cells.add(cell);
+      }
+      zipped.add(cells.finish());
     }
     return zipped.finish();
   }
@@ -122,12 +125,11 @@ class ZipExpression final : public Expression {
   }
 
  private:
-  // What stands for the elements that a shorter input lacks.
+  // What stands for the elements that a shorter input lacks. A default that is missing leaves its place out, as in 6.0.5.
   Value* evaluate_defaults(EvalContext& context) const {
     auto* fill = context.arena->allocate_array<Value>(inputs_.size());
     for (size_t i = 0; i < inputs_.size(); ++i) {
-      Value v = defaults_.empty() ? Value::null() : defaults_[i]->evaluate(context);
-      fill[i] = v.is_missing() ? Value::null() : v;
+      fill[i] = defaults_.empty() ? Value::null() : defaults_[i]->evaluate(context);
     }
     return fill;
   }

@@ -8,7 +8,9 @@ namespace millrace::engine {
 namespace {
 
 // Later objects win, field by field; a field keeps the place where it stood first. Null and missing are left out.
+// A single argument that is an array stands for its elements.
 Value eval_merge_objects(EvalContext& context, std::span<const Value> arguments) {
+  if (arguments.size() == 1 && arguments[0].is_array()) arguments = arguments[0].as_array().elements(*context.arena);
   ObjectBuilder merged(*context.arena);
   bool first = true;
   for (const Value& object : arguments) {

@@ -22,7 +22,7 @@ std::span<Value> sorted_set(const Value& array, Arena& arena) {
   auto* copy = arena.allocate_array<Value>(elements.size());
   std::copy(elements.begin(), elements.end(), copy);
   std::stable_sort(copy, copy + elements.size(), less);
-  auto* end = std::unique(copy, copy + elements.size(), [](const Value& a, const Value& b) { return equal(a, b); });
+  auto* end = std::unique(copy, copy + elements.size(), equal);
   return {copy, static_cast<size_t>(end - copy)};
 }
 
@@ -86,20 +86,16 @@ Value eval_set_difference(EvalContext& context, std::span<const Value> arguments
   return kept.finish();
 }
 
+// Stops at the first difference: what follows is not looked at.
 Value eval_set_equals(EvalContext& context, std::span<const Value> arguments) {
   std::span<Value> first;
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (!arguments[i].is_array()) {
-      fail_evaluation(5887502, "All operands of $setEquals must be arrays, number " + std::to_string(i + 1) + " is " + type_text(arguments[i]));
+      fail_evaluation(17044, "All operands of $setEquals must be arrays, number " + std::to_string(i + 1) + " is " + type_text(arguments[i]));
     }
-  }
-  for (size_t i = 0; i < arguments.size(); ++i) {
     auto set = sorted_set(arguments[i], *context.arena);
-    if (i == 0) {
-      first = set;
-    } else if (!std::equal(first.begin(), first.end(), set.begin(), set.end(), [](const Value& a, const Value& b) { return equal(a, b); })) {
-      return Value::boolean(false);
-    }
+    if (i == 0) first = set;
+    if (!std::equal(first.begin(), first.end(), set.begin(), set.end(), equal)) return Value::boolean(false);
   }
   return Value::boolean(true);
 }
@@ -112,7 +108,7 @@ Result<ExpressionPtr> parse_set_equals(std::string_view name, const Value& opera
   return make_call(eval_set_equals, std::move(arguments), true, context);
 }
 
-// Of equal elements the one of the last array is kept, as 6.0.5 does.
+// Of equal elements the one of the first array is kept.
 Value eval_set_intersection(EvalContext& context, std::span<const Value> arguments) {
   std::span<Value> common;
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -123,7 +119,7 @@ Value eval_set_intersection(EvalContext& context, std::span<const Value> argumen
     auto set = sorted_set(arguments[i], *context.arena);
     if (i > 0) {
       auto* both = context.arena->allocate_array<Value>(std::min(set.size(), common.size()));
-      auto* end = std::set_intersection(set.begin(), set.end(), common.begin(), common.end(), both, less);
+      auto* end = std::set_intersection(common.begin(), common.end(), set.begin(), set.end(), both, less);
       set = {both, static_cast<size_t>(end - both)};
     }
     common = set;
