@@ -13,13 +13,7 @@ Result<Progress> cmd_list_stream_connections(Request& request, BsonWriter& reply
   reply.begin_array("connections");
   size_t index = 0;
   for (const engine::ConnectionPtr& connection : request.services.connections->list()) {
-    BsonWriter entry;
-    entry.begin_document();
-    entry.append("name", connection->name);
-    entry.append("type", connection->type->list_name);
-    connection->type->list(connection->definition.value(), entry);
-    entry.end();
-    engine::Document document(entry.bytes());
+    engine::Document document = engine::ConnectionRegistry::list_entry(*connection);
     MR_ASSIGN_OR_RETURN(bool matches, filter.matches(document.value()));
     if (matches) reply.append_element(index++, document.value());
   }

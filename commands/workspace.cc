@@ -47,10 +47,12 @@ struct Workspace::Parts {
   Status start_demo();
 
   Services& services;
+  std::vector<std::string> warnings;
   engine::SystemClock clock;
   std::unique_ptr<storage::Store> store;
   engine::ConnectionRegistry connections;
   std::unique_ptr<LocalDatabase> database;
+  std::unique_ptr<engine::ClusterConnector> local;
   std::unique_ptr<engine::ClusterConnector> clusters;
   std::unique_ptr<engine::ProcessorManager> processors;
 };
@@ -58,6 +60,8 @@ struct Workspace::Parts {
 Workspace::Workspace(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Workspace::~Workspace() { stop(); }
+
+const std::vector<std::string>& Workspace::warnings() const { return parts_->warnings; }
 
 Result<std::unique_ptr<Workspace>> Workspace::open(Services& services) {
   auto parts = std::make_unique<Parts>(services);
@@ -67,7 +71,8 @@ Result<std::unique_ptr<Workspace>> Workspace::open(Services& services) {
   parts->database = std::make_unique<LocalDatabase>(*parts->store, parts->clock);
   services.database = parts->database.get();
   services.connections = &parts->connections;
-  parts->clusters = engine::make_cluster_connector(parts->database->cluster_client_factory(services));
+  parts->local = std::make_unique<LocalClusterConnector>(services);
+  parts->clusters = std::make_unique<engine::MongoConnector>(parts->local.get());
   MR_RETURN_IF_ERROR(parts->start_processors());
   return std::unique_ptr<Workspace>(new Workspace(std::move(parts)));
 }
@@ -77,6 +82,7 @@ void Workspace::stop() {
   parts_->services.processors = nullptr;
   parts_->processors.reset();
   parts_->clusters.reset();
+  parts_->local.reset();
   parts_->services.database = nullptr;
   parts_->database.reset();
   parts_->services.connections = nullptr;
@@ -90,7 +96,7 @@ Status Workspace::Parts::open_store() {
   MR_ASSIGN_OR_RETURN(store, storage::Store::open(services.settings.data_dir, options));
   for (const storage::Damage& damage : store->damage()) {
     spdlog::error("the data directory was damaged: {}", damage.message);
-    services.startup_warnings.push_back(services.warning_line ? services.warning_line("The data directory was damaged: " + damage.message) : "");
+    warnings.push_back("The data directory was damaged: " + damage.message);
   }
   return {};
 }
@@ -112,16 +118,12 @@ Status Workspace::Parts::load_connections() {
 
 Status Workspace::Parts::read_connections_file() {
   if (services.settings.connections_file.empty()) return {};
-  MR_ASSIGN_OR_RETURN(auto definitions, engine::read_connections_file(services.settings.connections_file));
-  std::vector<engine::ConnectionPtr> read;
-  for (const engine::Document& definition : definitions) {
-    MR_ASSIGN_OR_RETURN(auto connection, engine::make_connection(definition.value(), connections.types()));
-    read.push_back(std::move(connection));
-  }
-  for (const auto& connection : read) connections.upsert(connection);
-  spdlog::info("{} connections read from {}", read.size(), services.settings.connections_file);
+  MR_ASSIGN_OR_RETURN(auto file, engine::read_connections_file(services.settings.connections_file, connections.types()));
+  for (const std::string& warning : file.warnings) spdlog::warn("{}", warning);
+  for (const auto& connection : file.connections) connections.upsert(connection);
+  spdlog::info("{} connections read from {}", file.connections.size(), services.settings.connections_file);
   return store->write([&](storage::WriteTransaction& txn) -> Status {
-    for (const auto& connection : read) {
+    for (const auto& connection : file.connections) {
       MR_RETURN_IF_ERROR(storage::Connections::put(txn, connection->name, connection->definition.bytes()));
     }
     return {};

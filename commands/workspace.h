@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "commands/services.h"
 #include "engine/document/status.h"
@@ -14,6 +16,9 @@ class Workspace {
   // Errors: the store's (data directory in use, foreign, of a newer version, damaged), the connections file's.
   static engine::Result<std::unique_ptr<Workspace>> open(Services& services);
   ~Workspace();  // stop()
+
+  // What a user should read at start: damage that was found, sentences.
+  const std::vector<std::string>& warnings() const;
 
   // Stops all processors with a checkpoint and closes the store. Requires: no handler runs any more.
   void stop();

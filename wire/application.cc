@@ -13,6 +13,7 @@
 #include <functional>
 #include <vector>
 
+#include "commands/workspace.h"
 #include "wire/compression.h"
 #include "wire/log.h"
 #include "wire/server.h"
@@ -97,8 +98,11 @@ Status Application::start() {
   services.recent_log = recent_log_lines;
   MR_RETURN_IF_ERROR(state.check_bind());
 
-  // Parts start here, each before what uses it: store, connection registry, local database, processors. A part that needs to be stopped
-  // appends its stop to `stops` once it runs; they are called last to first, after the last handler has ended.
+  // A part that needs to be stopped appends its stop to `stops` once it runs; they are called last to first, after the last handler has
+  // ended.
+  MR_ASSIGN_OR_RETURN(auto workspace, commands::Workspace::open(services));
+  for (const std::string& warning : workspace->warnings()) services.startup_warnings.push_back(warning_line(warning));
+  state.stops.push_back([w = std::shared_ptr<commands::Workspace>(std::move(workspace))] { w->stop(); });
 
   auto status = state.start_server();
   if (!status.ok()) {
