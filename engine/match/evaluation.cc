@@ -73,10 +73,10 @@ Result<std::optional<FieldCondition>> parse_mod(const FieldOperator& field, Quer
 // A string or symbol in which the pattern is found, or the same regular expression as a value.
 class RegexTest final : public ValueTest {
  public:
-  RegexTest(std::string_view pattern, std::string_view options, std::unique_ptr<RegexMatcher> matcher)
+  RegexTest(std::string_view pattern, std::string_view options, std::unique_ptr<Regex> matcher)
       : pattern_(pattern), options_(options), matcher_(std::move(matcher)) {}
   bool test(const Value& value, EvalContext&) const override {
-    if (value.is_string() || value.is(Type::kSymbol)) return matcher_->found_in(value.as_string());
+    if (value.is_string() || value.is(Type::kSymbol)) return found_in(*matcher_, value.as_string());
     if (!value.is(Type::kRegex)) return false;
     RegexParts parts = value.as_regex();
     return parts.pattern == pattern_ && parts.options == options_;
@@ -85,7 +85,7 @@ class RegexTest final : public ValueTest {
  private:
   std::string pattern_;
   std::string options_;
-  std::unique_ptr<RegexMatcher> matcher_;
+  std::unique_ptr<Regex> matcher_;
 };
 
 Result<std::optional<FieldCondition>> parse_regex(const FieldOperator& field, QueryParse&) {

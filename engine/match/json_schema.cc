@@ -15,7 +15,7 @@
 namespace millrace::engine {
 namespace {
 
-using SharedRegex = std::shared_ptr<RegexMatcher>;
+using SharedRegex = std::shared_ptr<Regex>;
 
 Status wrong_type(std::string_view keyword, std::string_view wanted) {
   return Status(ErrorCode::kTypeMismatch, "$jsonSchema keyword '" + std::string(keyword) + "' must be " + std::string(wanted));
@@ -39,15 +39,56 @@ Result<std::vector<SchemaPtr>> parse_schemas(std::string_view keyword, const Val
   return schemas;
 }
 
-Result<std::vector<std::string_view>> parse_names(std::string_view keyword, const Value& operand, ParseContext& context) {
+// The name of a property. One with dots is a path through documents, as the server has it (which walks arrays on the way too, against all
+// sense of a schema; here they end the path).
+class PropertyName {
+ public:
+  PropertyName(std::string_view text, NameTable& names) {
+    for (size_t from = 0; from <= text.size();) {
+      size_t dot = std::min(text.find('.', from), text.size());
+      parts_.push_back(names.intern(text.substr(from, dot - from)));
+      from = dot + 1;
+    }
+  }
+  Value of(const Value& object) const {
+    Value at = find_first(object);
+    for (size_t i = 1; i < parts_.size(); ++i) {
+      if (!at.is_object()) return {};
+      at = at.as_object().get(parts_[i]);
+    }
+    return at;
+  }
+  bool in(const Value& object) const { return !of(object).is_missing(); }
+  const std::vector<std::string_view>& parts() const { return parts_; }
+  bool operator==(const PropertyName& other) const { return parts_ == other.parts_; }
+
+ private:
+  // Looks first where the field was in the last document.
+  Value find_first(const Value& object) const {
+    if (!object.is_tree()) return object.as_object().get(parts_[0]);
+    auto fields = object.tree_fields();
+    if (hint_ < fields.size() && fields[hint_].has_name(parts_[0])) return fields[hint_].value;
+    for (uint32_t i = 0; i < fields.size(); ++i) {
+      if (!fields[i].has_name(parts_[0])) continue;
+      hint_ = i;
+      return fields[i].value;
+    }
+    return {};
+  }
+
+  std::vector<std::string_view> parts_;
+  mutable uint32_t hint_ = 0;
+};
+
+Result<std::vector<PropertyName>> parse_names(std::string_view keyword, const Value& operand, ParseContext& context) {
   if (!operand.is_array()) return wrong_type(keyword, "an array of strings");
   if (operand.as_array().empty()) return bad_value(keyword, "cannot be an empty array");
-  std::vector<std::string_view> names;
+  std::vector<PropertyName> names;
   for (const Value& element : operand.as_array()) {
     if (!element.is_string()) return wrong_type(keyword, "an array of strings");
-    std::string_view name = context.names().intern(element.as_string());
+    PropertyName name(element.as_string(), context.names());
     if (std::find(names.begin(), names.end(), name) != names.end()) return bad_value(keyword, "cannot name a value twice");
-    names.push_back(name);
+    names.push_back(std::move(name));
   }
   return names;
 }
@@ -58,9 +99,8 @@ Result<int64_t> parse_count(std::string_view keyword, const Value& operand) {
   return count;
 }
 
-bool has_all(const Value& object, const std::vector<std::string_view>& names) {
-  ObjectView view = object.as_object();
-  return std::all_of(names.begin(), names.end(), [&](std::string_view name) { return view.has(name); });
+bool has_all(const Value& object, const std::vector<PropertyName>& names) {
+  return std::all_of(names.begin(), names.end(), [&](const PropertyName& name) { return name.in(object); });
 }
 
 // type, bsonType
@@ -165,7 +205,7 @@ Status parse_pattern(std::string_view name, const Value& operand, const ObjectVi
   if (!operand.is_string()) return wrong_type(name, "a string");
   MR_ASSIGN_OR_RETURN(auto compiled, compile_match_regex(operand.as_string(), ""));
   SharedRegex regex = std::move(compiled);
-  to.add([regex](const Value& value) { return !value.is_string() || regex->found_in(value.as_string()); });
+  to.add([regex](const Value& value) { return !value.is_string() || found_in(*regex, value.as_string()); });
   return {};
 }
 
@@ -275,16 +315,15 @@ Status parse_required(std::string_view name, const Value& operand, const ObjectV
 
 Status parse_properties(std::string_view name, const Value& operand, const ObjectView&, ParseContext& context, Schema& to) {
   if (!operand.is_object()) return wrong_type(name, "an object");
-  std::vector<std::pair<std::string_view, SchemaPtr>> properties;
+  std::vector<std::pair<PropertyName, SchemaPtr>> properties;
   for (const Field& field : operand.as_object()) {
     MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_nested(field.name(), field.value, context));
-    properties.emplace_back(context.names().intern(field.name()), std::move(schema));
+    properties.emplace_back(PropertyName(field.name(), context.names()), std::move(schema));
   }
   to.add([properties](const Value& value) {
     if (!value.is_object()) return true;
-    ObjectView object = value.as_object();
     return std::all_of(properties.begin(), properties.end(), [&](const auto& property) {
-      Value v = object.get(property.first);
+      Value v = property.first.of(value);
       return v.is_missing() || property.second->valid(v);
     });
   });
@@ -309,7 +348,7 @@ Status parse_pattern_properties(std::string_view, const Value& operand, const Ob
     if (!value.is_object()) return true;
     for (const Field& field : value.as_object()) {
       for (const auto& [regex, schema] : patterns) {
-        if (regex->found_in(field.name()) && !schema->valid(field.value)) return false;
+        if (found_in(*regex, field.name()) && !schema->valid(field.value)) return false;
       }
     }
     return true;
@@ -333,7 +372,7 @@ Status parse_additional_properties(std::string_view name, const Value& operand, 
     if (!value.is_object()) return true;
     for (const Field& field : value.as_object()) {
       bool known = named.count(field.name()) != 0 ||
-                   std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) { return p.first->found_in(field.name()); });
+                   std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) { return found_in(*p.first, field.name()); });
       if (!known && !additional->valid(field.value)) return false;
     }
     return true;
@@ -344,13 +383,13 @@ Status parse_additional_properties(std::string_view name, const Value& operand, 
 Status parse_dependencies(std::string_view name, const Value& operand, const ObjectView&, ParseContext& context, Schema& to) {
   if (!operand.is_object()) return wrong_type(name, "an object");
   for (const Field& field : operand.as_object()) {
-    std::string_view trigger = context.names().intern(field.name());
+    PropertyName trigger(field.name(), context.names());
     if (field.value.is_object()) {
       MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_schema(field.value, context));
-      to.add([trigger, schema](const Value& v) { return !v.is_object() || !v.as_object().has(trigger) || schema->valid(v); });
+      to.add([trigger, schema](const Value& v) { return !v.is_object() || !trigger.in(v) || schema->valid(v); });
     } else if (field.value.is_array()) {
       MR_ASSIGN_OR_RETURN(auto names, parse_names(name, field.value, context));
-      to.add([trigger, names](const Value& v) { return !v.is_object() || !v.as_object().has(trigger) || has_all(v, names); });
+      to.add([trigger, names](const Value& v) { return !v.is_object() || !trigger.in(v) || has_all(v, names); });
     } else {
       return wrong_type(name, "an object of schemas or arrays");
     }
@@ -478,8 +517,8 @@ class SchemaPredicate final : public Predicate {
 // The fields of the document that a schema at its top level looks at; the whole document where a keyword sees more than named fields.
 void collect_needs(const ObjectView& schema, ParseContext& context, PathSet& needs) {
   auto need = [&](std::string_view name) {
-    std::string_view interned = context.names().intern(name);
-    needs.add(&interned, 1);
+    PropertyName property(name, context.names());
+    needs.add(property.parts().data(), property.parts().size());
   };
   for (const Field& field : schema) {
     std::string_view keyword = field.name();

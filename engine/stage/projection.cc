@@ -73,7 +73,8 @@ Value project_value(const ProjectionNode& node, const Value& value, Projection::
   ArrayBuilder result(arena);
   for (const Value& element : value.as_array()) {
     Value projected = project_value(node, element, mode, arena);
-    if (!projected.is_missing()) result.add(projected);
+    // Where something is computed below, an element that is no document becomes one in the next pass and keeps its place.
+    if (!projected.is_missing() || node.computes) result.add(projected);
   }
   return result.finish();
 }
