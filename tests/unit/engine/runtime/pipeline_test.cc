@@ -1,0 +1,159 @@
+// What stage cases cannot say: pruning, dead letters made whole, metadata inside documents, state across a restart.
+#include "engine/runtime/pipeline.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/document/extended_json.h"
+#include "engine/runtime/connection_table.h"
+
+namespace millrace::engine {
+namespace {
+
+class Letters final : public DeadLetterTarget {
+ public:
+  void add(const Value& document, const Value& meta, std::string_view operator_name, std::string_view reason) override {
+    lines.push_back(std::string(operator_name) + " | " + std::string(reason) + " | " + to_json(document) + " | " + to_json(meta));
+  }
+  std::vector<std::string> lines;
+};
+
+// A pipeline without ends, fed with lines of JSON.
+class Bench {
+ public:
+  explicit Bench(std::string_view stages, std::string_view time_field = R"({"$toDate": "$t"})") {
+    spec_.pipeline = *parse_extended_json("{\"pipeline\": " + std::string(stages) + "}");
+    spec_.source_and_sink = false;
+    spec_.time_field = *parse_extended_json(time_field);
+    environment_.clock = &clock_;
+    auto built = Pipeline::build(spec_, environment_);
+    if (!built.ok()) {
+      error = built.status();
+      return;
+    }
+    pipeline = std::move(*built);
+    pipeline->set_dead_letters(&letters);
+  }
+
+  std::vector<std::string> feed(const std::vector<std::string>& lines) {
+    SourceBatch batch;
+    for (const std::string& line : lines) batch.add(line);
+    OutputBatch output;
+    pipeline->process(batch, output);
+    return texts(output);
+  }
+  std::vector<std::string> finish() {
+    OutputBatch output;
+    pipeline->finish(output);
+    return texts(output);
+  }
+
+  std::unique_ptr<Pipeline> pipeline;
+  Letters letters;
+  Status error;
+
+ private:
+  static std::vector<std::string> texts(const OutputBatch& output) {
+    std::vector<std::string> result;
+    for (const auto& item : output.items) result.push_back(to_json(Value::bson_object(output.document(item).data())));
+    return result;
+  }
+  ManualClock clock_{1'740'787'200'000};
+  PipelineSpec spec_;
+  PipelineEnvironment environment_;
+};
+
+using Lines = std::vector<std::string>;
+
+TEST(Pipeline, ADeadLetterHoldsTheWholeDocumentAlthoughOnlyTwoFieldsAreDecoded) {
+  Bench bench(R"([{"$project": {"_id": 0, "q": {"$divide": ["$a", "$b"]}}}])");
+  Lines out = bench.feed({R"({"a": 6, "b": 2, "x": {"deep": [1]}})", R"({"a": 1, "b": 0, "x": {"deep": [2]}})", R"({"a": 8, "b": 4})"});
+  EXPECT_EQ(out, (Lines{R"({"q":3.0})", R"({"q":2.0})"}));
+  ASSERT_EQ(bench.letters.lines.size(), 1u);
+  EXPECT_NE(bench.letters.lines[0].find(R"({"a":1,"b":0,"x":{"deep":[2]}})"), std::string::npos) << bench.letters.lines[0];
+  EXPECT_EQ(bench.letters.lines[0].rfind("ProjectOperator | ", 0), 0u);
+}
+
+TEST(Pipeline, ADeadLetterIsTheDocumentAsItReachedTheStage) {
+  Bench bench(R"([{"$addFields": {"c": {"$add": ["$a", 1]}}}, {"$unwind": "$l"}, {"$project": {"_id": 0, "r": {"$divide": ["$c", "$l"]}}}])");
+  Lines out = bench.feed({R"({"a": 1, "l": [1, 0, 2], "x": "kept"})"});
+  EXPECT_EQ(out, (Lines{R"({"r":2.0})", R"({"r":1.0})"}));
+  ASSERT_EQ(bench.letters.lines.size(), 1u);
+  EXPECT_NE(bench.letters.lines[0].find(R"({"a":1,"l":0,"x":"kept","c":2})"), std::string::npos) << bench.letters.lines[0];
+}
+
+TEST(Pipeline, AFilterBeforeAWholeDocumentStillGivesTheWholeDocument) {
+  Bench bench(R"([{"$match": {"a": {"$gt": 1}}}])");
+  EXPECT_EQ(bench.feed({R"({"a": 1, "b": "no"})", R"({"z": [1, {"y": 2}], "a": 2, "b": "yes"})"}),
+            (Lines{R"({"z":[1,{"y":2}],"a":2,"b":"yes"})"}));
+}
+
+TEST(Pipeline, AnUnreadablePayloadIsADeadLetterWithItsText) {
+  Bench bench(R"([{"$match": {}}])");
+  EXPECT_EQ(bench.feed({"{broken", R"({"ok": 1})"}), (Lines{R"({"ok":1})"}));
+  ASSERT_EQ(bench.letters.lines.size(), 1u);
+  EXPECT_NE(bench.letters.lines[0].find(R"({"value":"{broken"})"), std::string::npos);
+  EXPECT_EQ(bench.pipeline->stats().input_count, 2);
+  EXPECT_EQ(bench.pipeline->stats().dlq_count, 1);
+}
+
+constexpr std::string_view kWindow =
+    R"([{"$tumblingWindow": {"interval": {"size": 10, "unit": "second"}, "allowedLateness": 0,
+         "pipeline": [{"$group": {"_id": null, "n": {"$sum": 1}, "s": {"$sum": "$v"}}}]}}])";
+
+std::string event(int second, int value) {
+  return R"({"t": {"$date": {"$numberLong": ")" + std::to_string(1'740'787'200'000 + second * 1000) + R"("}}, "v": )" + std::to_string(value) + "}";
+}
+
+TEST(Pipeline, DocumentsThatAreFilteredBeforeAWindowMoveTheWatermark) {
+  Bench bench(R"([{"$match": {"v": {"$lt": 100}}}, )" + std::string(kWindow).substr(1));
+  EXPECT_EQ(bench.feed({event(1, 5)}), Lines{});
+  EXPECT_EQ(bench.feed({event(12, 100)}), (Lines{R"({"_id":null,"n":1,"s":5})"}));
+}
+
+TEST(Pipeline, ABatchGivesTheSameAsOneDocumentAtATime) {
+  Lines events;
+  for (int i = 0; i < 200; ++i) events.push_back(event((i * 7) % 60 + i / 4, i));
+  Bench whole{std::string(kWindow)};
+  Lines expected = whole.feed(events);
+  Lines rest = whole.finish();
+  expected.insert(expected.end(), rest.begin(), rest.end());
+  Bench single{std::string(kWindow)};
+  Lines got;
+  for (const std::string& one : events) {
+    for (const std::string& out : single.feed({one})) got.push_back(out);
+  }
+  for (const std::string& out : single.finish()) got.push_back(out);
+  EXPECT_EQ(expected, got);
+  EXPECT_EQ(whole.letters.lines, single.letters.lines);
+  EXPECT_GT(whole.letters.lines.size(), 0u);
+}
+
+TEST(Pipeline, ARestoredPipelineGoesOnWhereTheSavedOneStood) {
+  Lines events;
+  for (int i = 0; i < 100; ++i) events.push_back(event(i, i));
+  Bench straight{std::string(kWindow)};
+  Lines expected = straight.feed(events);
+  for (size_t cut = 0; cut < events.size(); cut += 9) {
+    Bench first{std::string(kWindow)};
+    Lines got = first.feed(Lines(events.begin(), events.begin() + static_cast<long>(cut)));
+    Bench second{std::string(kWindow)};
+    ASSERT_TRUE(second.pipeline->restore(first.pipeline->save()).ok());
+    for (const std::string& out : second.feed(Lines(events.begin() + static_cast<long>(cut), events.end()))) got.push_back(out);
+    EXPECT_EQ(got, expected) << "cut at " << cut;
+  }
+}
+
+TEST(Pipeline, MisplacedAndUnknownStagesAreRefused) {
+  auto code = [](std::string_view stages) { return Bench(stages).error.code(); };
+  EXPECT_EQ(code(R"([{"$group": {"_id": null}}])"), 420);
+  EXPECT_EQ(code(R"([{"$sort": {"a": 1}}])"), 420);
+  EXPECT_EQ(code(R"([{"$nope": {}}])"), 40324);
+  EXPECT_EQ(code(R"([{"$skip": 1}])"), 420);
+  EXPECT_EQ(code(R"([{"$match": {}, "$project": {"a": 1}}])"), 40323);
+  EXPECT_EQ(code(R"([{"$addFields": {"x": "$$NOW"}}])"), 420);
+  EXPECT_EQ(code(R"([{"$merge": {}}, {"$match": {}}])"), 420);
+  EXPECT_EQ(code(R"([{"$lookup": {}}])"), 238);
+}
+
+}  // namespace
+}  // namespace millrace::engine
