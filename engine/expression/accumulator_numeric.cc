@@ -16,7 +16,7 @@ struct WideSum {
   double special = 0;         // the same added plainly: the result where compensation has turned infinities into NaN
   Type widest = Type::kInt32;
   bool has_decimal = false;
-  Decimal128 decimal = {};
+  Decimal128 decimal = decimal::from_int64(0);  // not all bits zero, which is 0E-6176 and would pad every sum to 34 digits
 
   double as_double() const { return std::isnan(binary.sum) ? special : binary.sum; }
   Decimal128 as_decimal() const {
@@ -393,8 +393,7 @@ class DeviationAccumulator final : public SingleArgumentAccumulator {
     auto* s = static_cast<const DeviationState*>(state);
     int64_t degrees = sample_ ? s->count - 1 : s->count;
     if (degrees <= 0) return Value::null();
-    double variance = s->squares / static_cast<double>(degrees);
-    return std::isfinite(variance) ? Value::number(std::sqrt(variance)) : Value::null();
+    return Value::number(std::sqrt(s->squares / static_cast<double>(degrees)));
   }
   Value save(const void* state, Arena& arena) const override {
     auto* s = static_cast<const DeviationState*>(state);

@@ -224,7 +224,8 @@ class EdgeNAccumulator final : public RowsAccumulator {
   ExpressionPtr input_;
 };
 
-// $minN, $maxN: the n best in order; null and missing do not count.
+// $minN, $maxN: the n best, kept ascending; null and missing do not count. The largest are shown in descending order, equal ones (1 and
+// 1.0) thus the later first, as the server does.
 template <bool kMin>
 class ExtremeNAccumulator final : public RowsAccumulator {
  public:
@@ -234,7 +235,9 @@ class ExtremeNAccumulator final : public RowsAccumulator {
     const Rows* rows = peek<Rows>(state);
     ArrayBuilder array(arena, rows ? rows->values.size() : 1);
     if (rows != nullptr) {
-      for (const Value& value : rows->values) array.add(deep_copy(value, arena));
+      for (size_t i = 0; i < rows->values.size(); ++i) {
+        array.add(deep_copy(rows->values[kMin ? i : rows->values.size() - 1 - i], arena));
+      }
     }
     return array.finish();
   }
@@ -245,11 +248,15 @@ class ExtremeNAccumulator final : public RowsAccumulator {
   void insert(void* state, const Value* row, HeapBytes& heap) const override {
     if (row->is_nullish()) return;
     Rows& rows = ensure<Rows>(state, heap);
-    auto better = [](const Value& a, const Value& b) { return kMin ? compare(a, b) < 0 : compare(a, b) > 0; };
-    auto at = std::upper_bound(rows.values.begin(), rows.values.end(), *row, better);
-    if (at == rows.values.end() && static_cast<int64_t>(rows.values.size()) >= n_) return;
+    bool full = static_cast<int64_t>(rows.values.size()) >= n_;
+    if (full) {
+      int c = compare(*row, kMin ? rows.values.back() : rows.values.front());
+      if (kMin ? c >= 0 : c <= 0) return;
+    }
+    auto at = std::upper_bound(rows.values.begin(), rows.values.end(), *row,
+                               [](const Value& a, const Value& b) { return compare(a, b) < 0; });
     insert_at(rows, static_cast<size_t>(at - rows.values.begin()), row, heap);
-    if (static_cast<int64_t>(rows.values.size()) > n_) erase_at(rows, rows.values.size() - 1, heap);
+    if (full) erase_at(rows, kMin ? rows.values.size() - 1 : 0, heap);
   }
 
  private:
@@ -263,7 +270,7 @@ class SortedAccumulator final : public RowsAccumulator {
       : RowsAccumulator(n), sort_(std::move(sort)), output_(std::move(output)), top_(top), single_(single) {}
   Value evaluate(EvalContext& context) const override {
     Value* row = context.arena->allocate_array<Value>(width());
-    sort_.key(context, row);
+    sort_.top_key(context, row);
     Value output = output_->evaluate(context);
     row[width() - 1] = output.is_missing() ? Value::null() : output;
     return Value::array({row, width()});
@@ -298,7 +305,8 @@ class SortedAccumulator final : public RowsAccumulator {
       }
     }
     bool full = static_cast<int64_t>(count(rows)) >= n_;
-    if (full && (top_ ? low == count(rows) : low == 0)) return;
+    // A full one changes only for a row that is better, not for an equal one: so does the server, for both ends.
+    if (full && (top_ ? low == count(rows) : sort_.compare(row, rows.values.data()) <= 0)) return;
     insert_at(rows, low, row, heap);
     if (full) erase_at(rows, top_ ? count(rows) - 1 : 0, heap);
   }
@@ -356,7 +364,8 @@ Result<AccumulatorPtr> parse_last(std::string_view name, const Value& operand, P
 // {input: …, n: …}
 Result<AccumulatorPtr> parse_n_form(std::string_view name, const Value& operand, ParseContext& context) {
   if (!operand.is_object()) {
-    return Status(5787900, "specification must be an object; found " + std::string(name) + " of type " + std::string(operand.type_name()));
+    bool edge = name == "$firstN" || name == "$lastN";
+    return Status(edge ? 5787801 : 5787900, "specification must be an object; found " + std::string(name) + " of type " + std::string(operand.type_name()));
   }
   Value input_spec;
   Value n_spec;
@@ -392,7 +401,7 @@ Result<AccumulatorPtr> parse_sorted(std::string_view name, const Value& operand,
     if (field.name() == "output") {
       output_spec = field.value;
     } else if (field.name() == "sortBy") {
-      if (!field.value.is_object()) return Status(5788604, "expected 'sortBy' to already be an object in the arguments to " + text);
+      if (!field.value.is_object()) return Status(10065, "invalid parameter: expected an object (sortBy)");
       sort_spec = field.value;
     } else if (field.name() == "n" && !single) {
       n_spec = field.value;

@@ -1,52 +1,101 @@
 #include "engine/expression/sort_pattern.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "engine/document/compare.h"
 
 namespace millrace::engine {
-namespace {
-
-// An empty array sorts as undefined, before null: so do MongoDB's index keys.
-Value array_key(const Value& array, bool descending) {
-  Value best;
-  for (const Value& element : array.as_array()) {
-    if (best.is_missing()) {
-      best = element;
-      continue;
-    }
-    int c = compare(element, best);
-    if (descending ? c > 0 : c < 0) best = element;
-  }
-  return best.is_missing() ? Value::undefined() : best;
-}
-
-}  // namespace
 
 Result<SortPattern> SortPattern::parse(const Value& spec, ParseContext& context) {
   if (!spec.is_object()) return Status(15973, "the $sort key specification must be an object");
   SortPattern pattern;
   for (const Field& field : spec.as_object()) {
     if (field.value.is_object()) {
+      if (!field.value.as_object().has("$meta")) return Status(17312, "$meta is the only expression supported by $sort right now");
       return Status(ErrorCode::kNotImplemented, "$sort by {$meta: …} is not supported by Millrace yet");
     }
     if (!field.value.is_number()) {
       return Status(15974, "Illegal key in $sort specification: " + std::string(field.name()) +
                                ": the ordering must be specified using a number");
     }
-    double direction = field.value.to_double();
+    double direction = std::trunc(field.value.to_double());
     if (direction != 1 && direction != -1) {
       return Status(15975, "$sort key ordering must be 1 (for ascending) or -1 (for descending)");
     }
     MR_ASSIGN_OR_RETURN(FieldPath path, parse_field_path(field.name(), context.names()));
-    pattern.parts_.push_back({make_field_path(std::move(path)), direction < 0});
+    pattern.parts_.push_back({path, make_field_path(path), direction < 0});
   }
   if (pattern.parts_.empty()) return Status(15976, "$sort stage must have at least one sort key");
   return pattern;
 }
 
-void SortPattern::key(EvalContext& context, Value* to) const {
+void SortPattern::sort_key(EvalContext& context, Value* to) const {
+  bool arrays = false;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    to[i] = parts_[i].value->evaluate(context);
+    arrays = arrays || to[i].is_array();  // also the answer for a path through an array
+    if (to[i].is_missing()) to[i] = Value::null();
+  }
+  if (!arrays) return;
+  std::vector<Walk> walks(parts_.size(), Walk{context.root, 0});
+  bool found = false;
+  smallest_key(std::move(walks), to, &found);
+}
+
+// Follows all paths as far as the first array; then once more from each of its elements.
+void SortPattern::smallest_key(std::vector<Walk> walks, Value* best, bool* found) const {
+  const void* array = nullptr;
+  Value elements;
+  for (size_t i = 0; i < walks.size(); ++i) {
+    Walk& walk = walks[i];
+    const FieldPath& path = parts_[i].path;
+    while (walk.depth < path.size() && walk.at.is_object()) walk.at = walk.at.as_object().get(path.parts[walk.depth++]);
+    if (!walk.at.is_array() || walk.depth > path.size()) continue;
+    if (array != nullptr && array != walk.at.address()) {
+      fail_evaluation(ErrorCode::kBadValue, "cannot sort with keys that are parallel arrays");
+    }
+    array = walk.at.address();
+    elements = walk.at;
+  }
+  auto step_into = [&](const Value& element) {  // missing: the array is empty
+    std::vector<Walk> inner = walks;
+    for (size_t i = 0; i < inner.size(); ++i) {
+      Walk& walk = inner[i];
+      if (!walk.at.is_array() || walk.depth > parts_[i].path.size()) continue;
+      bool leaf = walk.depth == parts_[i].path.size();
+      if (leaf) {
+        walk.at = element.is_missing() ? Value::undefined() : element;
+      } else {
+        walk.at = element.is_object() ? element : Value();
+      }
+      if (leaf || !walk.at.is_object()) walk.depth = parts_[i].path.size() + 1;  // done: an array found here is a value
+    }
+    smallest_key(std::move(inner), best, found);
+  };
+  if (array != nullptr) {
+    bool empty = true;
+    for (const Value& element : elements.as_array()) {
+      empty = false;
+      step_into(element);
+    }
+    if (empty) step_into(Value());
+    return;
+  }
+  std::vector<Value> key(walks.size());
+  for (size_t i = 0; i < walks.size(); ++i) {
+    bool reached = walks[i].depth >= parts_[i].path.size();
+    key[i] = !reached || walks[i].at.is_missing() ? Value::null() : walks[i].at;
+  }
+  if (*found && compare(key.data(), best) >= 0) return;
+  *found = true;
+  std::copy(key.begin(), key.end(), best);
+}
+
+void SortPattern::top_key(EvalContext& context, Value* to) const {
   for (const Part& part : parts_) {
     Value value = part.value->evaluate(context);
-    if (value.is_array()) value = array_key(value, part.descending);
+    if (value.is_array() && value.as_array().empty()) value = Value::undefined();
     *to++ = value.is_missing() ? Value::null() : value;
   }
 }

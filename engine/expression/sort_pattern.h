@@ -11,22 +11,33 @@ namespace millrace::engine {
 // Used by one thread at a time.
 class SortPattern {
  public:
-  // Errors: 15973, 15974, 15975, 15976 as the server's $sort; 238 for {$meta: …}.
+  // Errors: 15973, 15974, 15975, 15976, 17312 as the server's $sort; 238 for {$meta: …}.
   static Result<SortPattern> parse(const Value& spec, ParseContext& context);
 
   size_t size() const { return parts_.size(); }
-  // Writes size() values: the document's key. Missing becomes null; an array counts by its smallest element where the order is
-  // ascending and by its largest where it is descending. Values live as long as the document's and `context.arena`.
-  void key(EvalContext& context, Value* to) const;
-  // <0, 0, >0 for keys that key() gave.
+  // Writes size() values, the key of context.root as $sort has it: missing is null; a document with an array on a path has a key per
+  // element and counts with the one that comes first in this order. Values live as long as the document and `context.arena`.
+  // Throws EvaluationError 2 when two paths lead through different arrays.
+  void sort_key(EvalContext& context, Value* to) const;
+  // The same as $top, $bottom and their N forms have it (MongoDB 6.0.5): arrays compare as a whole, an empty one as undefined.
+  void top_key(EvalContext& context, Value* to) const;
+  // <0, 0, >0 for keys of one kind.
   int compare(const Value* a, const Value* b) const;
   void add_dependencies(Dependencies& dependencies) const;
 
  private:
   struct Part {
+    FieldPath path;
     ExpressionPtr value;
     bool descending;
   };
+  // Where one part's path has got to in a document.
+  struct Walk {
+    Value at;
+    size_t depth;
+  };
+  void smallest_key(std::vector<Walk> walks, Value* best, bool* found) const;
+
   std::vector<Part> parts_;
 };
 

@@ -118,7 +118,9 @@ Result<std::unique_ptr<GroupTable>> GroupTable::parse(const Value& spec, ParseCo
     }
     if (!name.empty() && name[0] == '$') return Status(40236, "The field name '" + name + "' cannot be an operator name");
     if (name.find('.') != std::string::npos) return Status(40235, "The field name '" + name + "' cannot contain '.'");
-    if (!field.value.is_object()) return Status(40234, "The field '" + name + "' must be an accumulator object");
+    if (!field.value.is_object() || field.value.as_object().empty() || !field.value.as_object().begin()->name().starts_with('$')) {
+      return Status(40234, "The field '" + name + "' must be an accumulator object");
+    }
     if (field.value.as_object().size() != 1) return Status(40238, "The field '" + name + "' must specify one accumulator");
     const Field& accumulator = *field.value.as_object().begin();
     Value operand = deep_copy(accumulator.value, context.constants());

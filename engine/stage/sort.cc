@@ -20,14 +20,21 @@ class SortOperator final : public Operator {
   void on_batch(Batch& batch, OperatorContext& context) override {
     context.eval.arena = &arena_;
     stats.input_count += static_cast<int64_t>(batch.documents.size());
+    std::vector<Value> key(pattern_.size());
     for (const StreamDocument& document : batch.documents) {
-      documents_.push_back(document);
-      StreamDocument& kept = documents_.back();
+      StreamDocument kept = document;
       kept.body = deep_copy(document.body, arena_);
       kept.meta = deep_copy(document.meta, arena_);
       context.eval.root = kept.body;
-      keys_.resize(keys_.size() + pattern_.size());
-      pattern_.key(context.eval, &keys_[keys_.size() - pattern_.size()]);
+      try {
+        pattern_.sort_key(context.eval, key.data());
+      } catch (const EvaluationError& error) {
+        ++stats.dlq_count;
+        context.dead_letters->add(document, name(), error.status().message());
+        continue;
+      }
+      documents_.push_back(kept);
+      keys_.insert(keys_.end(), key.begin(), key.end());
     }
     batch.documents.clear();
     stats.max_state_bytes = std::max(stats.max_state_bytes, state_bytes());
