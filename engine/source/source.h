@@ -29,6 +29,8 @@ struct SourceRecord {
   int64_t offset = 0;           // within the partition, where the source has offsets
   int64_t timestamp_ms = 0;     // the event time when the pipeline has no timeField
   const void* attributes = nullptr;  // source-specific (key, headers), in the batch's arena; read by Source::describe
+  const char* fault = nullptr;  // why the record must go to the dead letters whatever its payload (a key that is not of keyFormat);
+                                // static, or in the batch's arena
 };
 
 // Records read together. Made and filled on the source thread, consumed on the pipeline thread, then recycled. JSON payloads stand in
@@ -103,6 +105,8 @@ class Source {
 
   // The partitions known now; grows only. Any thread.
   virtual std::vector<SourcePartition> partitions() const { return {SourcePartition{}}; }
+  // A partition without a record for this long does not hold the watermark back; 0: it always does.
+  virtual int64_t partition_idle_timeout_ms() const { return 0; }
   // Adds the fields of stream.source beside `type` and `ts` for one record (topic, partition, offset, key; operationType, ns, …).
   // `body` is the decoded event (change streams read theirs from it).
   virtual void describe(const SourceRecord& /*record*/, const Value& /*body*/, Arena& /*arena*/, ObjectBuilder& /*source*/) const {}
