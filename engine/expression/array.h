@@ -14,9 +14,4 @@ Result<ExpressionPtr> parse_reduce(std::string_view name, const Value& operand, 
 Result<ExpressionPtr> parse_sort_array(std::string_view name, const Value& operand, ParseContext& context);
 Result<ExpressionPtr> parse_zip(std::string_view name, const Value& operand, ParseContext& context);
 
-// similarity.cc
-Result<ExpressionPtr> parse_similarity_cosine(std::string_view name, const Value& operand, ParseContext& context);
-Result<ExpressionPtr> parse_similarity_dot_product(std::string_view name, const Value& operand, ParseContext& context);
-Result<ExpressionPtr> parse_similarity_euclidean(std::string_view name, const Value& operand, ParseContext& context);
-
 }  // namespace millrace::engine

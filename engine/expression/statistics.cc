@@ -7,26 +7,11 @@
 #include "engine/document/compare.h"
 #include "engine/expression/accumulator.h"
 #include "engine/expression/families.h"
+#include "engine/expression/named_arguments.h"
 #include "engine/expression/number.h"
 
 namespace millrace::engine {
 namespace {
-
-bool all_constant(const std::vector<ExpressionPtr>& expressions) {
-  return std::all_of(expressions.begin(), expressions.end(), [](const auto& e) { return e->constant() != nullptr; });
-}
-
-// The value of a node that depends on nothing, as a constant; the node itself if its evaluation fails.
-ExpressionPtr folded(ExpressionPtr node, ParseContext& context) {
-  Arena scratch;
-  EvalContext evaluation;
-  evaluation.arena = &scratch;
-  try {
-    return make_constant(node->evaluate(evaluation), context);
-  } catch (const EvaluationError&) {
-    return node;
-  }
-}
 
 // Runs the accumulator of $group over values of one document, so that both forms agree to the last bit.
 class StatisticsExpression final : public Expression {
@@ -66,9 +51,8 @@ Result<ExpressionPtr> parse_statistics(std::string_view name, const Value& opera
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {0, kAnyNumber}, context));
   // The accumulator's own argument is never evaluated: values are handed to add().
   MR_ASSIGN_OR_RETURN(AccumulatorPtr accumulator, parse_accumulator(name, Value::string("$value"), context));
-  bool constant = all_constant(arguments);
-  ExpressionPtr node = std::make_unique<StatisticsExpression>(std::move(accumulator), std::move(arguments));
-  return constant ? folded(std::move(node), context) : std::move(node);
+  bool constant = std::all_of(arguments.begin(), arguments.end(), [](const auto& e) { return e->constant() != nullptr; });
+  return fold_node(std::make_unique<StatisticsExpression>(std::move(accumulator), std::move(arguments)), constant, context);
 }
 
 const Value* array_argument(std::string_view name, const Value& array) {
