@@ -19,6 +19,7 @@ class ProcessorManager;
 namespace millrace::commands {
 
 struct Client;
+class LocalDatabase;
 
 // The MongoDB version that clients are told: they choose their behaviour by it. 8.0 belongs to wire version 25; Compass warns of the end
 // of life below 7.0 (clients-wire.md section 2.2).
@@ -68,6 +69,7 @@ struct Services {
   Settings settings;
   engine::ProcessorManager* processors = nullptr;
   engine::ConnectionRegistry* connections = nullptr;
+  LocalDatabase* database = nullptr;
   Counters counters;
   engine::ObjectId process_id = engine::ObjectId::generate();  // hello's topologyVersion: new at each start
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();

@@ -2,7 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include "commands/command.h"
 #include "commands/local/local_database.h"
+#include "commands/local_cluster.h"
 #include "engine/connection/cluster_client.h"
 #include "engine/connection/connections_file.h"
 #include "engine/connection/registry.h"
@@ -10,6 +12,7 @@
 #include "engine/document/extended_json.h"
 #include "engine/runtime/connection_table.h"
 #include "engine/runtime/processor_manager.h"
+#include "engine/runtime/stage_table.h"
 #include "storage/connections.h"
 #include "storage/store.h"
 
@@ -51,6 +54,7 @@ struct Workspace::Parts {
   engine::SystemClock clock;
   std::unique_ptr<storage::Store> store;
   engine::ConnectionRegistry connections;
+  engine::StageListBuilder stages;
   std::unique_ptr<LocalDatabase> database;
   std::unique_ptr<engine::ClusterConnector> local;
   std::unique_ptr<engine::ClusterConnector> clusters;
@@ -68,7 +72,8 @@ Result<std::unique_ptr<Workspace>> Workspace::open(Services& services) {
   MR_RETURN_IF_ERROR(parts->open_store());
   MR_RETURN_IF_ERROR(parts->load_connections());
   MR_RETURN_IF_ERROR(parts->read_connections_file());
-  parts->database = std::make_unique<LocalDatabase>(*parts->store, parts->clock);
+  parts->database = std::make_unique<LocalDatabase>(*parts->store, parts->stages, parts->clock);
+  parts->database->start_maintenance(std::chrono::seconds(60));
   services.database = parts->database.get();
   services.connections = &parts->connections;
   parts->local = std::make_unique<LocalClusterConnector>(services);
@@ -84,6 +89,7 @@ void Workspace::stop() {
   parts_->clusters.reset();
   parts_->local.reset();
   parts_->services.database = nullptr;
+  parts_->database->stop();
   parts_->database.reset();
   parts_->services.connections = nullptr;
   parts_->store.reset();
