@@ -4,3 +4,28 @@ if(TARGET millrace)
   add_test(NAME wire/rules COMMAND ${PYTHON3} ${CMAKE_CURRENT_SOURCE_DIR}/wire/rules_test.py $<TARGET_FILE:millrace>)
   set_tests_properties(wire/rules PROPERTIES TIMEOUT 120)
 endif()
+
+# compat/cases: unmodified clients and genuine servers against the binary. A program that cannot have what it needs says why and ends
+# with 77: skipped. It gives up by itself a little before its time limit, so that the servers it started end with it.
+# They wait more than they work, but mongosh, mongod and Kafka at once want the machine to themselves.
+find_program(SYSTEM_PYTHON3 python3 PATHS /usr/bin NO_DEFAULT_PATH) # Debian's PyMongo belongs to it
+if(NOT SYSTEM_PYTHON3)
+  set(SYSTEM_PYTHON3 ${PYTHON3})
+endif()
+
+# end_to_end(NAME SECONDS PROGRAM [unittest options]...)
+function(end_to_end name seconds program)
+  add_test(NAME end-to-end/${name} COMMAND ${SYSTEM_PYTHON3} ${CMAKE_SOURCE_DIR}/compat/cases/${program}_test.py $<TARGET_FILE:millrace> ${ARGN})
+  math(EXPR own_limit "${seconds} - 20")
+  set_tests_properties(end-to-end/${name} PROPERTIES LABELS end-to-end SKIP_RETURN_CODE 77 TIMEOUT ${seconds} PROCESSORS 2
+    ENVIRONMENT "MILLRACE_TEST_SECONDS=${own_limit}")
+endfunction()
+
+if(TARGET millrace)
+  end_to_end(shell_basics 240 shell_basics)
+  end_to_end(tour 300 tour)
+  end_to_end(dead_letters 180 dead_letters)
+  end_to_end(book 240 book Book)
+  end_to_end(book_change_stream 240 book BookChangeStream)
+  end_to_end(book_kafka 300 book BookKafka)
+endif()
