@@ -148,44 +148,44 @@ Value Projection::apply(EvalContext& context) const {
   return {};
 }
 
-// The included fields when each stands where it stood in the last document.
+// The included fields, when this document has the same of them as the last one and in the same places. Requires: room for all of them.
 bool Projection::copy_as_before(std::span<const Field> fields, Field* to, size_t* count, EvalContext& context) const {
-  if (order_.size() != passed_count_) return false;
   size_t n = 0;
-  for (const ProjectionNode* node : order_) {
+  for (const ProjectionNode* node : present_) {
     if (node->hint >= fields.size() || !fields[node->hint].has_name(node->name)) return false;
     const Value& value = fields[node->hint].value;
     Value taken = node->kind == Kind::kInclude ? value : project_value(*node, value, mode_, *context.arena);
     if (!taken.is_missing()) new (&to[n++]) Field(node->name, taken);
   }
+  for (const ProjectionNode* node : absent_) {
+    if (std::any_of(fields.begin(), fields.end(), [&](const Field& f) { return f.has_name(node->name); })) return false;
+  }
   *count = n;
   return true;
 }
 
-// In the order of the document. Requires: room for fields.size() fields.
-size_t Projection::copy_included(std::span<const Field> fields, Field* to, EvalContext& context) const {
-  size_t n = 0;
-  order_.clear();
-  for (uint32_t i = 0; i < fields.size(); ++i) {
-    for (const auto& node : root_.children) {
-      if (node->kind == Kind::kComputed || !fields[i].has_name(node->name)) continue;
-      Value taken = node->kind == Kind::kInclude ? fields[i].value : project_value(*node, fields[i].value, mode_, *context.arena);
-      if (!taken.is_missing()) new (&to[n++]) Field(node->name, taken);
-      node->hint = i;
-      order_.push_back(node.get());
-      break;
-    }
+// Notes where the included fields stand. Of fields with the same name the first one counts.
+void Projection::learn(std::span<const Field> fields) const {
+  present_.clear();
+  absent_.clear();
+  for (const auto& node : root_.children) {
+    if (node->kind == Kind::kComputed) continue;
+    auto found = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.has_name(node->name); });
+    node->hint = static_cast<uint32_t>(found - fields.begin());
+    (found == fields.end() ? absent_ : present_).push_back(node.get());
   }
-  return n;
+  std::sort(present_.begin(), present_.end(), [](const auto* a, const auto* b) { return a->hint < b->hint; });
 }
 
 Value Projection::apply_inclusion(EvalContext& context) const {
   Arena& arena = *context.arena;
   auto fields = object_fields(context.root, arena);
-  size_t capacity = std::max(fields.size(), passed_count_) + root_.children.size();
-  Field* out = arena.allocate_array<Field>(capacity);
+  Field* out = arena.allocate_array<Field>(root_.children.size());  // each node gives one field at most
   size_t count = 0;
-  if (!copy_as_before(fields, out, &count, context)) count = copy_included(fields, out, context);
+  if (!copy_as_before(fields, out, &count, context)) {
+    learn(fields);
+    copy_as_before(fields, out, &count, context);
+  }
   if (!root_.computes) return Value::object({out, count});
   size_t passed = count;
   for (const auto& node : root_.children) {

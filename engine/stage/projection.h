@@ -59,14 +59,15 @@ class Projection {
   Value apply_inclusion(EvalContext& context) const;
   Value apply_exclusion(EvalContext& context) const;
   Value apply_addition(EvalContext& context) const;
-  size_t copy_included(std::span<const Field> fields, Field* to, EvalContext& context) const;
   bool copy_as_before(std::span<const Field> fields, Field* to, size_t* count, EvalContext& context) const;
+  void learn(std::span<const Field> fields) const;
 
   Mode mode_ = Mode::kInclusion;
   ProjectionNode root_;
-  // Inclusion: the nodes that the last document had, by position; empty when it did not have all of them.
-  mutable std::vector<const ProjectionNode*> order_;
-  size_t passed_count_ = 0;  // nodes of the first level that take something from the document
+  // Inclusion: the nodes of the first level that take something from the document. Those that the last document had, by position, and
+  // those that it had not.
+  mutable std::vector<const ProjectionNode*> present_;
+  mutable std::vector<const ProjectionNode*> absent_;
 };
 
 }  // namespace millrace::engine

@@ -61,7 +61,7 @@ class ProjectionParser {
   std::unique_ptr<Projection> finish() {
     mark_computing(projection_->root_);
     for (const auto& node : projection_->root_.children) {
-      if (node->kind != Kind::kComputed) ++projection_->passed_count_;
+      if (node->kind != Kind::kComputed) projection_->absent_.push_back(node.get());
     }
     return std::move(projection_);
   }
