@@ -9,7 +9,7 @@ namespace millrace::engine {
 namespace {
 
 // How soon a server that is gone is noticed, unless the uri says otherwise.
-constexpr int32_t kServerSelectionMs = 5'000;
+constexpr int32_t kServerSelectionMs = 3'000;
 constexpr int32_t kConnectMs = 5'000;
 constexpr int32_t kSocketMs = 10'000;
 constexpr uint32_t kMaxLines = 10'000;  // every processor holds two or three; the driver's default of 100 would block the 40th
