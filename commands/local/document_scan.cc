@@ -26,6 +26,7 @@ Result<bool> DocumentScan::offer(RecordId record, std::string_view bson, const V
   ++documents_examined_;
   Value document = Value::bson_object(bson.data());
   if (predicate_ != nullptr) {
+    evaluation_.arena().reset();
     MR_ASSIGN_OR_RETURN(bool matches, evaluation_.matches(*predicate_, document));
     if (!matches) return true;
   }

@@ -91,7 +91,7 @@ class PushAction final : public UpdateAction {
     for (const Value& element : elements) {
       evaluation->eval().root = element;
       auto& entry = keyed.emplace_back(std::vector<Value>(width), element);
-      pattern->key(evaluation->eval(), entry.first.data());
+      pattern->sort_key(evaluation->eval(), entry.first.data());
     }
     std::stable_sort(keyed.begin(), keyed.end(),
                      [&](const auto& a, const auto& b) { return pattern->compare(a.first.data(), b.first.data()) < 0; });

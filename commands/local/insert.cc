@@ -1,0 +1,82 @@
+#include "commands/local/insert.h"
+
+#include <vector>
+
+namespace millrace::commands {
+
+using engine::BsonWriter;
+using engine::ErrorCode;
+using engine::Result;
+using engine::Status;
+using engine::Type;
+using engine::Value;
+
+namespace {
+
+Status check_id(const Value& id) {
+  if (id.is_array() || id.is(Type::kRegex) || id.is(Type::kUndefined)) {
+    return Status(ErrorCode::kInvalidIdField, "The '_id' value cannot be of type " + std::string(id.type_name()));
+  }
+  if (!id.is_object()) return {};
+  for (const auto& field : id.as_object()) {
+    if (!field.name().starts_with('$')) continue;
+    return Status(ErrorCode::kDollarPrefixedFieldName, "_id fields may not contain '$'-prefixed fields: " + std::string(field.name()) + " is not valid for storage.");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::string_view> stored_form(const Value& document, BsonWriter& writer) {
+  size_t size = engine::bson_size(document);
+  if (size > engine::kMaxDocumentBytes) {
+    return Status(ErrorCode::kBadValue, "object to insert too large. size in bytes: " + std::to_string(size) +
+                                            ", max size: " + std::to_string(engine::kMaxDocumentBytes));
+  }
+  auto fields = document.as_object();
+  Value id = fields.get("_id");
+  MR_RETURN_IF_ERROR(check_id(id));
+  bool id_is_first = !id.is_missing() && fields.begin()->has_name("_id");
+  if (id_is_first && !document.is_tree()) return document.bson_bytes();
+  writer.clear();
+  writer.begin_document();
+  engine::ObjectId generated;
+  if (id.is_missing()) {
+    generated = engine::ObjectId::generate();
+    id = Value::object_id(&generated);
+  }
+  writer.append("_id", id);
+  bool seen = false;
+  for (const auto& field : fields) {
+    if (!seen && field.has_name("_id")) {
+      seen = true;
+      continue;
+    }
+    writer.append(field.name(), field.value);
+  }
+  writer.end();
+  return writer.bytes();
+}
+
+Result<WriteResult> insert_documents(LocalDatabase& local, std::string_view database, std::string_view name, const Value& documents,
+                                     const WriteOptions& options) {
+  engine::Arena arena;
+  auto all = documents.as_array().elements(arena);
+  BsonWriter writer;
+  // Made once: when a transaction is repeated, its documents keep the _id they got.
+  std::vector<std::string> made(all.size());
+  return run_statements(local, database, name, all.size(), options, [&](StatementContext& context, size_t i, WriteResult& result) -> Status {
+    std::string_view bson = made[i];
+    if (bson.empty()) {
+      MR_ASSIGN_OR_RETURN(bson, stored_form(all[i], writer));
+      if (all[i].is_tree() || bson.data() != all[i].bson_bytes().data()) bson = made[i] = std::string(bson);
+    }
+    MR_ASSIGN_OR_RETURN(CollectionWriter * collection, context.writer_or_create());
+    MR_RETURN_IF_ERROR(collection->insert(bson));
+    context.bytes += bson.size();
+    ++result.matched;
+    return {};
+  });
+}
+
+}  // namespace millrace::commands
