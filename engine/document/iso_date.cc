@@ -1,6 +1,8 @@
 // Dates as ISO 8601 text, and back.
+#include <bit>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 
 #include "engine/document/extended_json.h"
 
@@ -106,6 +108,63 @@ struct Reader {
   }
 };
 
+// Eight characters of a fixed shape, read at once on a little-endian machine; '0' stands for any digit.
+struct Shape {
+  uint64_t expected = 0;
+  uint64_t is_digit = 0;
+  consteval explicit Shape(const char (&shape)[9]) {
+    for (int i = 0; i < 8; ++i) {
+      expected |= uint64_t{static_cast<unsigned char>(shape[i])} << (8 * i);
+      if (shape[i] == '0') is_digit |= uint64_t{0xFF} << (8 * i);
+    }
+  }
+  // The digits' values, character i in byte i, and 0 for the other characters; `failed` is set if the text has another shape.
+  uint64_t read(const char* at, bool& failed) const {
+    constexpr uint64_t kEachByte = 0x0101010101010101;
+    uint64_t digits;
+    std::memcpy(&digits, at, 8);
+    digits ^= expected;
+    uint64_t above_nine = ((digits & 0x7F * kEachByte) + (0x7F - 9) * kEachByte) | digits;
+    failed |= ((digits & ~is_digit) | (above_nine & is_digit & 0x80 * kEachByte)) != 0;
+    return digits;
+  }
+};
+
+int byte_of(uint64_t bytes, int i) { return static_cast<int>(bytes >> (8 * i) & 0xFF); }
+
+// "YYYY-MM-DDTHH:MM:SS.fffZ", "…SSZ" and "…SS" alone, from the year 1 on, the usual forms of an event's time: it is read once per event,
+// where reading it by character would cost as much as the rest of a simple pipeline.
+std::optional<int64_t> parse_usual_form(std::string_view text) {
+  static constexpr Shape kDate("0000-00-"), kTime("00T00:00"), kFraction(":00.000Z"), kZulu("0:00:00Z"), kLocal("00:00:00");
+  size_t size = text.size();
+  if ((size != 24 && size != 20 && size != 19) || std::endian::native != std::endian::little) return std::nullopt;
+  bool failed = false;
+  uint64_t date = kDate.read(text.data(), failed);
+  uint64_t time = kTime.read(text.data() + 8, failed);
+  // The last eight characters; where they begin depends on the form.
+  uint64_t rest = (size == 24 ? kFraction : (size == 20 ? kZulu : kLocal)).read(text.data() + size - 8, failed);
+  if (failed) return std::nullopt;
+  // Byte i: the number that digits i and i + 1 make.
+  uint64_t date_pairs = date * 10 + (date >> 8);
+  uint64_t time_pairs = time * 10 + (time >> 8);
+  uint64_t rest_pairs = rest * 10 + (rest >> 8);
+  int year = byte_of(date_pairs, 0) * 100 + byte_of(date_pairs, 2);
+  int month = byte_of(date_pairs, 5);
+  int day = byte_of(time_pairs, 0);
+  int hour = byte_of(time_pairs, 3);
+  int minute = byte_of(time_pairs, 6);
+  int second = byte_of(rest_pairs, size == 24 ? 1 : (size == 20 ? 5 : 6));
+  if (year < 1 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  if (day > 28 && day > days_in_month(year, month)) return std::nullopt;
+  static constexpr int16_t kDaysBefore[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+  constexpr int kDaysTo1970 = 719162;  // from 0001-01-01
+  int before = year - 1;
+  bool leap_day_passed = month > 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+  int days = before * 365 + before / 4 - before / 100 + before / 400 + kDaysBefore[month - 1] + leap_day_passed + day - 1 - kDaysTo1970;
+  int ms = second * 1000 + (size == 24 ? byte_of(rest, 4) * 100 + byte_of(rest_pairs, 5) : 0);
+  return int64_t{days} * kMsPerDay + (hour * 60 + minute) * 60'000 + ms;
+}
+
 char* put_digits(char* to, int value, int count) {
   for (int i = count - 1; i >= 0; --i, value /= 10) to[i] = static_cast<char>('0' + value % 10);
   return to + count;
@@ -124,6 +183,7 @@ char* put_year(char* to, int64_t year) {
 }  // namespace
 
 std::optional<int64_t> parse_iso_date(std::string_view text) {
+  if (auto usual = parse_usual_form(text)) return usual;
   Reader reader{text.data(), text.data() + text.size()};
   int year = reader.digits(4, 9999);
   reader.expect('-');

@@ -83,7 +83,7 @@ struct Parts {
 };
 inline Parts parts_from_ms(int64_t local_ms) {
   int64_t days = floor_div(local_ms, kMsPerDay);
-  auto rest = static_cast<int>(local_ms - days * kMsPerDay);
+  auto rest = static_cast<int>(floor_mod(local_ms, kMsPerDay));
   return {days, date_from_days(days), rest / 3'600'000, rest / 60'000 % 60, rest / 1000 % 60, rest % 1000};
 }
 
