@@ -164,7 +164,9 @@ struct Scripted {
   Scripted() {
     auto connection = std::make_shared<Connection>();
     connection->definition = *parse_extended_json(R"({"uri": "mongodb://h/"})");
-    source = *parse_change_stream_source(SourceContext{spec.value(), connection, &script, &clock, "p", Value()});
+    auto made = parse_change_stream_source(SourceContext{spec.value(), connection, &script, &clock, "p", Value()});
+    EXPECT_TRUE(made.ok()) << made.status().message();
+    if (made.ok()) source = std::move(*made);
   }
 };
 
