@@ -55,6 +55,15 @@ void Pipeline::decode(SourceBatch& batch) {
       reject_payload(batch, record, error);
       continue;
     }
+    if (record.fault != nullptr) {  // the source's own objection (a key that does not fit keyFormat, no fullDocument)
+      StreamDocument faulty;
+      faulty.body = body;
+      faulty.record = &record;
+      faulty.timestamp_ms = record.timestamp_ms;
+      ++source_stats_.dlq_count;
+      add(faulty, source_name_, record.fault);
+      continue;
+    }
     accept(record, body);
   }
   source_stats_.input_count = stats_.input_count;
