@@ -45,19 +45,16 @@ class SinkEncoder {
   virtual void dependencies(Dependencies& dependencies) const { dependencies.fields.add_all(); }
   // Appends one item. Throws EvaluationError: the document goes to the dead letters (a topic expression that is no string, …).
   virtual void encode(const StreamDocument& document, OperatorContext& context, OutputBatch& batch) {
-    append(document, batch);
+    append(document.body, batch);
     (void)context;
   }
 
   OperatorStats stats;
 
  protected:
-  // The document without a route.
-  static void append(const StreamDocument& document, OutputBatch& batch) {
-    auto begin = static_cast<uint32_t>(batch.documents.size());
-    batch.documents.append_document(document.body);
-    batch.items.push_back({begin, static_cast<uint32_t>(batch.documents.size()) - begin, 0, 0});
-  }
+  // The document and, unless it is missing, its route (an object). Throws EvaluationError for what no BSON document can hold; the batch
+  // is then as it was.
+  static void append(const Value& document, OutputBatch& batch, const Value& route = Value());
 };
 
 // Takes dead letters from the sink thread (a duplicate key, a document too large): thread-safe, never drops.
