@@ -1,6 +1,6 @@
 #include "engine/expression/expression.h"
 
-#include <array>
+#include <cstddef>
 
 #include "engine/document/bson.h"
 #include "engine/expression/registry.h"
@@ -129,9 +129,9 @@ class CallExpression final : public Expression {
       : evaluate_(evaluate), arguments_(std::move(arguments)) {}
   Value evaluate(EvalContext& context) const override {
     size_t n = arguments_.size();
-    std::array<Value, 8> few;
-    Value* values = n <= few.size() ? few.data() : context.arena->allocate_array<Value>(n);
-    for (size_t i = 0; i < n; ++i) values[i] = arguments_[i]->evaluate(context);
+    alignas(Value) std::byte few[kFewArguments * sizeof(Value)];  // not an array of Value: constructing eight for two costs more than adding them
+    Value* values = n <= kFewArguments ? reinterpret_cast<Value*>(few) : context.arena->allocate_array<Value>(n);
+    for (size_t i = 0; i < n; ++i) new (&values[i]) Value(arguments_[i]->evaluate(context));
     return evaluate_(context, {values, n});
   }
   void add_dependencies(Dependencies& dependencies) const override {
@@ -139,6 +139,7 @@ class CallExpression final : public Expression {
   }
 
  private:
+  static constexpr size_t kFewArguments = 8;
   EagerFunction evaluate_;
   std::vector<ExpressionPtr> arguments_;
 };
