@@ -1,9 +1,8 @@
 """The tour's demo of the dead letter queue: readings of which some fail validation, a window over the others, and where the faulty ones go."""
 import datetime
 
-import bson
-
 import harness
+import bson  # harness has found the Python that has it
 
 REASON = "Input document found to be invalid in $validate stage"
 
