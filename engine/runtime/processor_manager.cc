@@ -98,8 +98,14 @@ PipelineEnvironment ProcessorManager::pipeline_environment() const {
   return {environment_.connections, environment_.clusters, environment_.clock};
 }
 
-RunEnvironment ProcessorManager::run_environment(bool temporary) const {
-  return {pipeline_environment(), temporary ? nullptr : environment_.store, environment_.run};
+RunEnvironment ProcessorManager::run_environment(const ProcessorDefinition& definition, bool temporary) const {
+  RunEnvironment environment{pipeline_environment(), temporary ? nullptr : environment_.store, environment_.run};
+  if (environment_.workspace.enforce_tier_limits) {
+    // "stateSize at most 80 % of the tier's RAM"
+    int64_t ram = tier_ram_bytes(definition.tier.empty() ? environment_.workspace.default_tier : definition.tier);
+    environment.settings.memory_limit_bytes = ram / 10 * 8;
+  }
+  return environment;
 }
 
 Status ProcessorManager::load(std::vector<std::string>* damaged) {
@@ -283,7 +289,7 @@ Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options)
   run_options.temporary = entry.temporary;
   run_options.resume = resume;
   run_options.start_position = options.start_position;
-  auto run = ProcessorRun::start(std::move(run_options), run_environment(entry.temporary));
+  auto run = ProcessorRun::start(std::move(run_options), run_environment(entry.definition, entry.temporary));
   {
     std::lock_guard view(entry.view);
     entry.definition.last_state_change_ms = now;
@@ -534,7 +540,7 @@ Status ProcessorManager::start_temporary(Entry& entry) {
   run_options.temporary = true;
   run_options.resume = false;
   run_options.cursor = entry.cursor;
-  auto run = ProcessorRun::start(std::move(run_options), run_environment(true));
+  auto run = ProcessorRun::start(std::move(run_options), run_environment(entry.definition, true));
   if (!run.ok()) return Status(run.status().code(), "Failed to start stream processor: (" + code_name(run.status().code()) + ") " + run.status().message());
   std::lock_guard view(entry.view);
   entry.run = std::shared_ptr<ProcessorRun>(std::move(*run));

@@ -133,7 +133,7 @@ class ProcessorManager {
   void end_run_locked(Entry& entry, bool checkpoint);
   Status persist(const Entry& entry);
   void persist_counters(const Entry& entry);
-  RunEnvironment run_environment(bool temporary) const;
+  RunEnvironment run_environment(const ProcessorDefinition& definition, bool temporary) const;
   PipelineEnvironment pipeline_environment() const;
   Status check(const CreateOptions& options, bool needs_sink) const;
   void supervise();
