@@ -153,7 +153,7 @@ def read_line(stream, seconds):
 # `out(value)` hands a value to the test; `attempt(f)` what a command answers, or its error.
 PRELUDE = """
 function out(value) { print('@@ ' + EJSON.stringify(value === undefined ? null : value, {relaxed: false})); }
-function attempt(f) { try { return f(); } catch (e) { return {error: String(e), code: e.code, codeName: e.codeName, message: e.message}; } }
+function attempt(f) { try { const answer = f(); return answer; } catch (e) { return {error: String(e), code: e.code, codeName: e.codeName, message: e.message}; } }
 """
 
 
@@ -199,7 +199,7 @@ class Shell:
 
     @property
     def values(self):
-        return [bson.json_util.loads(line[3:], json_options=JSON) for line in self.text.splitlines() if line.startswith("@@ ")]
+        return [bson.json_util.loads(line[3:], json_options=JSON) for line in self.text.split("\n") if line.startswith("@@ ")]
 
     def interrupt(self):
         """Ctrl-C: the whole foreground group gets it."""
