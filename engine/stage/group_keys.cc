@@ -39,8 +39,25 @@ uint32_t mix(const PackedKey& key) {
   return static_cast<uint32_t>(folded >> 32);
 }
 
-void put_bytes(PackedKey& key, const void* bytes, size_t size) {
-  std::memcpy(reinterpret_cast<char*>(&key) + 4, bytes, size);
+template <typename T>
+uint64_t load(const void* at) {
+  T v;
+  std::memcpy(&v, at, sizeof v);
+  return v;
+}
+
+// Up to 12 bytes behind the head of a key. Whole words are read, overlapping, and never written in pieces: the key is compared and hashed
+// at once, and a load of what was just stored in parts would wait for the memory.
+void put_bytes(PackedKey& key, const char* bytes, size_t size) {
+  if (size >= 8) {
+    key.low |= load<uint32_t>(bytes) << 32;
+    key.high = load<uint64_t>(bytes + size - 8) >> (8 * (12 - size));
+  } else if (size >= 4) {
+    key.low |= load<uint32_t>(bytes) << 32;
+    key.high = load<uint32_t>(bytes + size - 4) << 32 >> (8 * (12 - size));
+  } else {
+    for (size_t i = 0; i < size; ++i) key.low |= uint64_t{static_cast<uint8_t>(bytes[i])} << (32 + 8 * i);
+  }
 }
 
 bool pack_double(double d, Type shown, PackedKey& key) {
@@ -81,7 +98,7 @@ bool pack_inside(const Value& value, PackedKey& key) {
     case Type::kTimestamp: key = {head(kTimestamp, shown), value.as_timestamp_bits()}; return true;
     case Type::kObjectId:
       key = {head(kObjectId, shown), 0};
-      put_bytes(key, value.address(), 12);
+      put_bytes(key, static_cast<const char*>(value.address()), 12);
       return true;
     case Type::kMissing:
     case Type::kNull:

@@ -41,6 +41,14 @@ class GroupKeys {
   // Missing is a key of its own.
   static Probe prepare(const Value& value);
   void prefetch(const Probe& probe) const { __builtin_prefetch(&slots_[probe.hash & mask_]); }
+  // A guess at the key's id, for fetching what belongs to it ahead of time: that of the first slot looked at. Fetches the key's record.
+  // kNoGuess when the slot is free.
+  static constexpr uint32_t kNoGuess = UINT32_MAX;
+  uint32_t guess(const Probe& probe) const {
+    uint32_t id = slots_[probe.hash & mask_].id;
+    if (id != kFree) __builtin_prefetch(&record(id));
+    return id;
+  }
   // The id of the key, new or old. Ids are dense: those of forgotten keys are given out again.
   uint32_t intern(const Probe& probe) {
     for (size_t at = probe.hash & mask_;; at = (at + 1) & mask_) {

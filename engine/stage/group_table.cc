@@ -12,6 +12,8 @@ namespace {
 
 // Documents whose keys are looked up together, so that the memory they need is fetched at the same time.
 constexpr size_t kBatch = 32;
+// From so many keys on their table is larger than the second-level cache.
+constexpr uint32_t kManyKeys = 32 * 1024;
 
 uint32_t spread(uint32_t id, size_t bits) { return (id * 0x9E3779B1u) >> (32 - bits); }
 
@@ -235,6 +237,12 @@ size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents
       } catch (const EvaluationError& error) {
         good[i] = false;
         dead_letter(document, error);
+      }
+    }
+    if (keys_.id_limit() > kManyKeys) {
+      for (size_t i = 0; i < n; ++i) {
+        if (!good[i]) continue;
+        if (uint32_t id = keys_.guess(probes[i]); id != GroupKeys::kNoGuess) groups.prefetch_index(id);
       }
     }
     for (size_t i = 0; i < n; ++i) {

@@ -44,6 +44,9 @@ class Groups {
     if (dense_) [[likely]] return id < by_id_.size() ? by_id_[id] - 1 : kNone;
     return find_sparse(id);
   }
+  void prefetch_index(uint32_t id) const {
+    if (dense_ && id < by_id_.size()) __builtin_prefetch(&by_id_[id]);
+  }
   uint32_t find_sparse(uint32_t id) const;
   uint32_t append(uint32_t id);
   void note(uint32_t id, uint32_t index);

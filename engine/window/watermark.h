@@ -27,6 +27,7 @@ class Watermarks {
 
   // Before the documents of a batch that was read at `now_ms`. `source` tells its partitions().
   template <typename Source>
+    requires requires(const Source& source) { source.partitions().size(); }
   void begin_batch(const Source& source, int64_t now_ms) {
     begin_batch(source.partitions().size(), now_ms);
   }
