@@ -83,7 +83,6 @@ class KafkaSource final : public Source {
   Status read(SourceBatch& batch, size_t max_records, milliseconds max_wait) override;
   void close() override;
   std::vector<SourcePartition> partitions() const override;
-  int64_t partition_idle_timeout_ms() const override { return options_.partition_idle_timeout_ms; }
   void describe(const SourceRecord& record, const Value& body, Arena& arena, ObjectBuilder& source) const override;
   void on_committed(const Value& position) override;
   void add_stats(const Value& processed, const Value& checkpoint, BsonWriter& stats) const override;

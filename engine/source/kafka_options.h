@@ -23,7 +23,7 @@ struct KafkaSourceOptions {
   bool commit_when_read = false;   // else when a checkpoint is taken
   KafkaKeyFormat key_format = KafkaKeyFormat::kBinData;
   KafkaKeyFault key_fault = KafkaKeyFault::kDeadLetter;
-  int64_t partition_idle_timeout_ms = 0;
+  int64_t partition_idle_timeout_ms = 0;  // for isIdle in stats; the watermark has it from the builder; 0: never idle
   KafkaProperties properties;      // of the connection
 };
 

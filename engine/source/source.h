@@ -105,8 +105,6 @@ class Source {
 
   // The partitions known now; grows only. Any thread.
   virtual std::vector<SourcePartition> partitions() const { return {SourcePartition{}}; }
-  // A partition without a record for this long does not hold the watermark back; 0: it always does.
-  virtual int64_t partition_idle_timeout_ms() const { return 0; }
   // Adds the fields of stream.source beside `type` and `ts` for one record (topic, partition, offset, key; operationType, ns, …).
   // `body` is the decoded event (change streams read theirs from it).
   virtual void describe(const SourceRecord& /*record*/, const Value& /*body*/, Arena& /*arena*/, ObjectBuilder& /*source*/) const {}

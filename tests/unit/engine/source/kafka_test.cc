@@ -305,8 +305,7 @@ TEST(KafkaSource, OptionsAreCheckedByName) {
             "420 $source.config.enable_auto_commit needs group_id here");
   EXPECT_EQ(refused(R"({"connectionName": "k", "topic": "t", "partitionIdleTimeout": {"size": 0, "unit": "seconds"}})").substr(0, 67),
             "420 $source.partitionIdleTimeout.size must be between 1 and 9223372");
-  Reader good("h:1", R"({"connectionName": "k", "topic": "t", "partitionIdleTimeout": {"size": 5, "unit": "seconds"}})");
-  EXPECT_EQ(good.source->partition_idle_timeout_ms(), 5000);
+  EXPECT_EQ(refused(R"({"connectionName": "k", "topic": "t", "partitionIdleTimeout": {"size": 5, "unit": "seconds"}})"), "0 ");
 }
 
 }  // namespace
