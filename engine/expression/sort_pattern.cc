@@ -26,6 +26,7 @@ Result<SortPattern> SortPattern::parse(const Value& spec, ParseContext& context)
     MR_ASSIGN_OR_RETURN(FieldPath path, parse_field_path(field.name(), context.names()));
     pattern.parts_.push_back({path, make_field_path(path), direction < 0});
   }
+  pattern.by_id_alone_ = pattern.parts_.size() == 1 && pattern.parts_[0].path.dotted() == "_id";
   if (pattern.parts_.empty()) return Status(15976, "$sort stage must have at least one sort key");
   return pattern;
 }
@@ -37,7 +38,7 @@ void SortPattern::sort_key(EvalContext& context, Value* to) const {
     arrays = arrays || to[i].is_array();  // also the answer for a path through an array
     if (to[i].is_missing()) to[i] = Value::null();
   }
-  if (!arrays) return;
+  if (!arrays || by_id_alone_) return;
   std::vector<Walk> walks(parts_.size(), Walk{context.root, 0});
   bool found = false;
   smallest_key(std::move(walks), to, &found);

@@ -39,6 +39,7 @@ class SortPattern {
   void smallest_key(std::vector<Walk> walks, Value* best, bool* found) const;
 
   std::vector<Part> parts_;
+  bool by_id_alone_ = false;  // {_id: ±1}: an array, as $group may put there, then compares as a whole (MongoDB 6.0.5)
 };
 
 }  // namespace millrace::engine

@@ -54,7 +54,7 @@ void put_bytes(PackedKey& key, const char* bytes, size_t size) {
     key.high = load<uint64_t>(bytes + size - 8) >> (8 * (12 - size));
   } else if (size >= 4) {
     key.low |= load<uint32_t>(bytes) << 32;
-    key.high = load<uint32_t>(bytes + size - 4) << 32 >> (8 * (12 - size));
+    key.high = load<uint32_t>(bytes + size - 4) >> (8 * (8 - size));
   } else {
     for (size_t i = 0; i < size; ++i) key.low |= uint64_t{static_cast<uint8_t>(bytes[i])} << (32 + 8 * i);
   }

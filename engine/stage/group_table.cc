@@ -116,6 +116,10 @@ Result<std::unique_ptr<GroupTable>> GroupTable::parse(const Value& spec, ParseCo
     if (name == "_id") {
       if (table->key_ != nullptr) return Status(15948, "a group's _id may only be specified once");
       MR_ASSIGN_OR_RETURN(table->key_, parse_expression(field.value, context));
+      if (field.value.is_object() && field.value.as_object().size() == 1) {
+        std::string_view part = field.value.as_object().begin()->name();
+        if (!part.starts_with('$')) table->single_part_ = context.names().intern(part);
+      }
       continue;
     }
     if (!name.empty() && name[0] == '$') return Status(40236, "The field name '" + name + "' cannot be an operator name");
@@ -124,7 +128,7 @@ Result<std::unique_ptr<GroupTable>> GroupTable::parse(const Value& spec, ParseCo
       return Status(40234, "The field '" + name + "' must be an accumulator object");
     }
     if (field.value.as_object().size() != 1) return Status(40238, "The field '" + name + "' must specify one accumulator");
-    const Field& accumulator = *field.value.as_object().begin();
+    const Field accumulator = *field.value.as_object().begin();
     Value operand = deep_copy(accumulator.value, context.constants());
     MR_ASSIGN_OR_RETURN(AccumulatorPtr parsed, parse_accumulator(std::string(accumulator.name()), operand, context));
     AccumulatorKind kind = parsed->kind();
@@ -209,6 +213,16 @@ inline void GroupTable::add_values(char* block, const Value* arguments) {
   }
 }
 
+// A missing key is null; so is a missing part of a key that is a document of one part, but not of one of several (MongoDB 6.0.5).
+inline Value GroupTable::evaluate_key(EvalContext& eval) const {
+  Value key = key_->evaluate(eval);
+  if (key.is_missing()) return Value::null();
+  if (!single_part_.empty() && key.as_object().empty()) {
+    return Value::object({eval.arena->make<Field>(single_part_, Value::null()), 1});
+  }
+  return key;
+}
+
 size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents, OperatorContext& context,
                        std::string_view operator_name) {
   EvalContext& eval = context.eval;
@@ -230,8 +244,7 @@ size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents
       eval.root = document.body;
       eval.stream_meta = document.meta;
       try {
-        Value key = key_->evaluate(eval);
-        probes[i] = GroupKeys::prepare(key.is_missing() ? Value::null() : key);
+        probes[i] = GroupKeys::prepare(evaluate_key(eval));
         keys_.prefetch(probes[i]);
         good[i] = true;
       } catch (const EvaluationError& error) {

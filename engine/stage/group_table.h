@@ -111,6 +111,7 @@ class GroupTable {
 
   GroupTable();
   void lay_out(std::vector<Value> specs);
+  Value evaluate_key(EvalContext& eval) const;
   void mark_live(std::vector<bool>& live) const;
   void init_block(char* block) const;
   void destroy_blocks(Groups& groups);
@@ -118,6 +119,7 @@ class GroupTable {
   void merge_blocks(char* to, const char* from);
 
   ExpressionPtr key_;
+  std::string_view single_part_;  // the name in a key of the form {name: …}
   std::vector<Output> outputs_;
   std::vector<const Accumulator*> arguments_;  // the distinct ones: accumulators over the same expression share its value
   size_t stride_ = 8;

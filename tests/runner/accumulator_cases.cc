@@ -99,7 +99,7 @@ class Run {
   const std::string& failure() const { return letters_.failure; }
   // The first error of an evaluation.
   int error_code(ObjectView test) {
-    const Field& field = *test.get("accumulator").as_object().begin();
+    const Field field = *test.get("accumulator").as_object().begin();
     auto accumulator = parse_accumulator(field.name(), field.value, parsing_);
     for (const StreamDocument& document : documents_) {
       context_.eval.root = document.body;

@@ -40,7 +40,7 @@ class StageList final : public engine::PipelineBuilder {
     std::vector<engine::OperatorPtr> operators;
     if (!pipeline.is_array()) return engine::Status(engine::ErrorCode::kTypeMismatch, "a pipeline must be an array");
     for (const engine::Value& element : pipeline.as_array()) {
-      const engine::Field& stage = *element.as_object().begin();
+      const engine::Field stage = *element.as_object().begin();
       auto row = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& r) { return r.name == stage.name(); });
       if (row == std::end(kRows)) return engine::Status(40324, "Unrecognized pipeline stage name: " + std::string(stage.name()));
       engine::StageContext inner{context.parse, *this, place};
