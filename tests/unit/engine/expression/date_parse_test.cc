@@ -129,7 +129,7 @@ TEST(TimeZones, CanBeFoundByManyThreads) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([] {
       for (int i = 0; i < 2000; ++i) {
-        char name[8];
+        char name[16];
         std::snprintf(name, sizeof name, "+%02d:%02d", i % 14, i % 60);
         auto fixed = TimeZone::find(name);
         auto named = TimeZone::find(i % 2 ? "Asia/Tokyo" : "Europe/Paris");
