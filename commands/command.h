@@ -41,6 +41,8 @@ struct Request {
   bool exhaust_allowed = false;
   int exhaust_round = 0;
   bool more_to_come = false;
+  // Fields of a failed command's reply beside code and text: keyPattern and keyValue of a duplicate key. Set before the error is returned.
+  engine::Document error_details;
   // With kWait: not to be called again before this (default: after a few milliseconds, growing to 25).
   std::chrono::steady_clock::time_point next_attempt{};
 

@@ -110,7 +110,7 @@ Outcome run_command(const CommandRow* row, Request& request, engine::BsonWriter&
   spdlog::debug("connection {}: {} failed: {} {}", request.client.connection_id, request.name, status.code(), status.message());
   request.more_to_come = false;
   reply.clear();
-  write_error(status, reply);
+  write_error(status, reply, request.error_details);
   return {Progress::kDone, false};
 }
 

@@ -76,5 +76,53 @@ Result<Progress> cmd_start_sample_stream_processor(Request& request, BsonWriter&
 Result<Progress> cmd_start_stream_processor(Request& request, BsonWriter& reply);
 // stop_stream_processor.cc
 Result<Progress> cmd_stop_stream_processor(Request& request, BsonWriter& reply);
+// aggregate.cc
+Result<Progress> cmd_aggregate(Request& request, BsonWriter& reply);
+// coll_mod.cc
+Result<Progress> cmd_coll_mod(Request& request, BsonWriter& reply);
+// coll_stats.cc
+Result<Progress> cmd_coll_stats(Request& request, BsonWriter& reply);
+// count.cc
+Result<Progress> cmd_count(Request& request, BsonWriter& reply);
+// create.cc
+Result<Progress> cmd_create(Request& request, BsonWriter& reply);
+// create_indexes.cc
+Result<Progress> cmd_create_indexes(Request& request, BsonWriter& reply);
+// db_stats.cc
+Result<Progress> cmd_db_stats(Request& request, BsonWriter& reply);
+// delete.cc
+Result<Progress> cmd_delete(Request& request, BsonWriter& reply);
+// distinct.cc
+Result<Progress> cmd_distinct(Request& request, BsonWriter& reply);
+// drop.cc
+Result<Progress> cmd_drop(Request& request, BsonWriter& reply);
+// drop_database.cc
+Result<Progress> cmd_drop_database(Request& request, BsonWriter& reply);
+// drop_indexes.cc
+Result<Progress> cmd_drop_indexes(Request& request, BsonWriter& reply);
+// explain.cc
+Result<Progress> cmd_explain(Request& request, BsonWriter& reply);
+// find.cc
+Result<Progress> cmd_find(Request& request, BsonWriter& reply);
+// find_and_modify.cc
+Result<Progress> cmd_find_and_modify(Request& request, BsonWriter& reply);
+// get_more.cc
+Result<Progress> cmd_get_more(Request& request, BsonWriter& reply);
+// insert.cc
+Result<Progress> cmd_insert(Request& request, BsonWriter& reply);
+// kill_cursors.cc
+Result<Progress> cmd_kill_cursors(Request& request, BsonWriter& reply);
+// list_collections.cc
+Result<Progress> cmd_list_collections(Request& request, BsonWriter& reply);
+// list_databases.cc
+Result<Progress> cmd_list_databases(Request& request, BsonWriter& reply);
+// list_indexes.cc
+Result<Progress> cmd_list_indexes(Request& request, BsonWriter& reply);
+// rename_collection.cc
+Result<Progress> cmd_rename_collection(Request& request, BsonWriter& reply);
+// update.cc
+Result<Progress> cmd_update(Request& request, BsonWriter& reply);
+// validate_collection.cc
+Result<Progress> cmd_validate(Request& request, BsonWriter& reply);
 
 }  // namespace millrace::commands

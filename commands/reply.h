@@ -6,9 +6,9 @@
 
 namespace millrace::commands {
 
-// Writes {ok: 0.0, errmsg, code, codeName} as one whole document. Requires: an error. `ok` is a double like mongod's, never int64:
+// Writes {ok: 0.0, errmsg, code, codeName, <the fields of details>} as one whole document. Requires: an error. `ok` is a double like mongod's, never int64:
 // shells compare it with 1 (clients-wire.md rule 2).
-void write_error(const engine::Status& status, engine::BsonWriter& reply);
+void write_error(const engine::Status& status, engine::BsonWriter& reply, const engine::Document& details = {});
 
 // Adds the end of a successful reply to the open document: ok: 1.0.
 void finish_success(engine::BsonWriter& reply);

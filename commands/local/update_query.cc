@@ -137,17 +137,18 @@ Result<std::optional<size_t>> matched_position(const Value& query, std::string_v
   if (!array.is_array()) return position;
   std::vector<engine::Field> clauses;
   clauses_on(query, path, &clauses, 0);
+  Evaluation local(evaluation.clock());
   for (const engine::Field& clause : clauses) {
     std::string below(clause.name());
     below.replace(0, path.size(), "array");
-    engine::ObjectBuilder wrapped(evaluation.parse().constants(), 1);
+    engine::ObjectBuilder wrapped(local.parse().constants(), 1);
     wrapped.add(below, clause.value);
-    MR_ASSIGN_OR_RETURN(auto predicate, evaluation.parse_predicate(wrapped.finish()));
+    MR_ASSIGN_OR_RETURN(auto predicate, local.parse_predicate(wrapped.finish()));
     size_t index = 0;
     for (const Value& element : array.as_array()) {
       Value single = Value::array({&element, 1});
       engine::Field field("array", single);
-      MR_ASSIGN_OR_RETURN(bool matches, evaluation.matches(*predicate, Value::object({&field, 1})));
+      MR_ASSIGN_OR_RETURN(bool matches, local.matches(*predicate, Value::object({&field, 1})));
       if (matches) {
         position = index;
         break;

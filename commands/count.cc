@@ -1,0 +1,88 @@
+// count: https://www.mongodb.com/docs/manual/reference/command/count/
+#include <algorithm>
+#include <cmath>
+
+#include "commands/arguments.h"
+#include "commands/dispatch.h"
+#include "commands/handlers.h"
+#include "commands/read_command.h"
+
+namespace millrace::commands {
+namespace {
+
+using engine::Status;
+using engine::Value;
+
+// Without a query the collection's own statistics know.
+Result<int64_t> count_all(LocalDatabase& local, const Collection& collection) {
+  MR_ASSIGN_OR_RETURN(auto txn, local.store().read());
+  MR_ASSIGN_OR_RETURN(auto statistics, storage::collection_statistics(*txn, collection.id));
+  return statistics.records;
+}
+
+Result<int64_t> count_matches(LocalDatabase& local, Collection collection, Value query, Value hint, int64_t enough) {
+  Evaluation evaluation(local.clock());
+  MR_ASSIGN_OR_RETURN(auto scan, DocumentScan::open(std::move(collection), query, hint, evaluation));
+  MR_ASSIGN_OR_RETURN(auto txn, local.store().read());
+  int64_t count = 0;
+  MR_RETURN_IF_ERROR(scan->run(*txn, [&](storage::RecordId, const Value&) -> Result<bool> { return ++count < enough; }));
+  return count;
+}
+
+Result<int64_t> count_view(LocalDatabase& local, std::string_view database, std::string_view name, Value query) {
+  AggregateSpec spec;
+  BsonWriter writer;
+  writer.begin_document();
+  writer.begin_object("$match");
+  if (query.is_object()) {
+    for (const auto& field : query.as_object()) writer.append(field.name(), field.value);
+  }
+  writer.end(), writer.end();
+  spec.command = engine::Document(writer.bytes());
+  spec.stages.push_back(spec.command.value());
+  MR_ASSIGN_OR_RETURN(auto stream, AggregateStream::open(local, database, name, std::move(spec)));
+  int64_t count = 0;
+  std::deque<std::string> documents;
+  while (!stream->ended()) {
+    documents.clear();
+    MR_RETURN_IF_ERROR(stream->next(local.store(), 1000, documents));
+    count += static_cast<int64_t>(documents.size());
+  }
+  return count;
+}
+
+}  // namespace
+
+Result<Progress> cmd_count(Request& request, BsonWriter& reply) {
+  static constexpr std::string_view kFields[] = {"query", "limit", "skip", "hint", "collation", "fields"};
+  MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
+  MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
+  Arguments arguments("count", request.body);
+  MR_ASSIGN_OR_RETURN(Value query, arguments.object("query"));
+  MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
+  MR_ASSIGN_OR_RETURN(auto skip, arguments.count("skip"));
+  Value limit_value = arguments.any("limit");
+  if (!limit_value.is_missing() && !limit_value.is_number()) return arguments.wrong_type("limit", "[long, int, decimal, double");
+  int64_t limit = limit_value.is_missing() ? 0 : static_cast<int64_t>(std::min(std::abs(limit_value.to_double()), 9e18));  // -5 means 5
+  LocalDatabase& local = *request.services.database;
+  MR_ASSIGN_OR_RETURN(auto collection, local.find(request.database, name));
+  int64_t count = 0;
+  bool everything = !query.is_object() || query.as_object().empty();
+  if (!collection) {
+    Evaluation evaluation(local.clock());
+    if (!everything) MR_RETURN_IF_ERROR(evaluation.parse_predicate(query).status());
+  } else if (collection->view) {
+    MR_ASSIGN_OR_RETURN(count, count_view(local, request.database, name, query));
+  } else if (everything) {
+    MR_ASSIGN_OR_RETURN(count, count_all(local, *collection));
+  } else {
+    int64_t enough = limit > 0 && limit < INT64_MAX / 2 && skip.value_or(0) < INT64_MAX / 2 ? limit + skip.value_or(0) : INT64_MAX;
+    MR_ASSIGN_OR_RETURN(count, count_matches(local, std::move(*collection), query, arguments.any("hint"), enough));
+  }
+  count = std::max<int64_t>(count - skip.value_or(0), 0);
+  if (limit > 0) count = std::min(count, limit);
+  reply.append("n", Value::integer(count));
+  return Progress::kDone;
+}
+
+}  // namespace millrace::commands

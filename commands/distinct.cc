@@ -1,0 +1,94 @@
+// distinct: https://www.mongodb.com/docs/manual/reference/command/distinct/
+#include <algorithm>
+
+#include "commands/arguments.h"
+#include "commands/dispatch.h"
+#include "commands/handlers.h"
+#include "commands/read_command.h"
+#include "engine/document/compare.h"
+
+namespace millrace::commands {
+namespace {
+
+using engine::ErrorCode;
+using engine::Status;
+using engine::Value;
+
+// The values at a path, arrays element by element, in MongoDB's order, each once.
+class DistinctValues {
+ public:
+  Status add(const Value& value, const std::vector<std::string_view>& parts, size_t part) {
+    if (value.is_array()) {
+      bool position = part < parts.size() && !parts[part].empty() && parts[part].find_first_not_of("0123456789") == std::string_view::npos;
+      if (position && parts[part].size() < 10) {
+        Value element = value.as_array().at(std::stoul(std::string(parts[part])));
+        if (!element.is_missing()) return add(element, parts, part + 1);
+      }
+      for (const Value& element : value.as_array()) {
+        if (part == parts.size()) {
+          MR_RETURN_IF_ERROR(keep(element));
+        } else if (element.is_object()) {
+          MR_RETURN_IF_ERROR(add(element, parts, part));
+        }
+      }
+      return {};
+    }
+    if (part == parts.size()) return value.is_missing() ? Status() : keep(value);
+    return value.is_object() ? add(value.as_object().get(parts[part]), parts, part + 1) : Status();
+  }
+  const std::vector<Value>& values() const { return values_; }
+
+ private:
+  Status keep(const Value& value) {
+    auto at = std::lower_bound(values_.begin(), values_.end(), value, [](const Value& a, const Value& b) { return engine::compare(a, b) < 0; });
+    if (at != values_.end() && engine::equal(*at, value)) return {};
+    values_.insert(at, engine::deep_copy(value, arena_));
+    if (arena_.capacity_bytes() > 3 * engine::kMaxDocumentBytes) return Status(17217, "distinct too big, 16mb cap");
+    return {};
+  }
+  engine::Arena arena_;
+  std::vector<Value> values_;
+};
+
+std::vector<std::string_view> split(std::string_view path) {
+  std::vector<std::string_view> parts;
+  for (size_t start = 0;;) {
+    size_t dot = std::min(path.find('.', start), path.size());
+    parts.push_back(path.substr(start, dot - start));
+    if (dot == path.size()) return parts;
+    start = dot + 1;
+  }
+}
+
+}  // namespace
+
+Result<Progress> cmd_distinct(Request& request, BsonWriter& reply) {
+  static constexpr std::string_view kFields[] = {"key", "query", "hint", "collation"};
+  MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
+  MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
+  Arguments arguments("distinct", request.body);
+  MR_RETURN_IF_ERROR(arguments.require("key"));
+  MR_ASSIGN_OR_RETURN(Value key, arguments.string("key"));
+  MR_RETURN_IF_ERROR(arguments.object("query").status());
+  MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
+  if (key.as_string().empty()) return Status(40352, "FieldPath cannot be constructed with empty string");
+  FindCommand find;
+  find.collection = std::string(name);
+  find.spec.command = engine::Document(request.body);
+  find.spec.filter = Arguments("distinct", find.spec.command.value()).any("query");
+  find.spec.hint = Arguments("distinct", find.spec.command.value()).any("hint");
+  LocalDatabase& local = *request.services.database;
+  MR_ASSIGN_OR_RETURN(auto stream, open_find(local, request.database, find));
+  DistinctValues distinct;
+  auto parts = split(key.as_string());
+  std::deque<std::string> documents;
+  while (!stream->ended()) {
+    documents.clear();
+    MR_RETURN_IF_ERROR(stream->next(local.store(), 1000, documents));
+    for (const auto& document : documents) MR_RETURN_IF_ERROR(distinct.add(Value::bson_object(document.data()), parts, 0));
+  }
+  reply.append("values", Value::array(distinct.values()));
+  return Progress::kDone;
+}
+
+}  // namespace millrace::commands

@@ -1,0 +1,94 @@
+// $facet: several pipelines over the same input; one document with an array for each.
+// Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/facet/
+#include "commands/local/aggregate_stages.h"
+#include "commands/local/index_keys.h"
+#include "commands/local/operator_chain.h"
+
+namespace millrace::commands {
+
+using engine::Batch;
+using engine::Dependencies;
+using engine::Operator;
+using engine::OperatorContext;
+using engine::OperatorPtr;
+using engine::Result;
+using engine::StageContext;
+using engine::Status;
+using engine::Value;
+
+namespace {
+
+class FacetOperator final : public Operator {
+ public:
+  struct Facet {
+    std::string_view name;  // interned
+    OperatorChain chain;
+    std::vector<engine::Document> results;
+  };
+  explicit FacetOperator(std::vector<Facet> facets) : facets_(std::move(facets)) {}
+
+  std::string_view name() const override { return "FacetOperator"; }
+  void dependencies(Dependencies& dependencies) const override { dependencies.fields.add_all(); }
+  bool stateless() const override { return false; }
+
+  void on_batch(Batch& batch, OperatorContext& context) override {
+    for (Facet& facet : facets_) {
+      work_.clear();
+      work_.documents = batch.documents;
+      facet.chain.push(work_, context);
+      keep(facet, work_);
+    }
+    batch.documents.clear();
+  }
+
+  void on_end(Batch& batch, OperatorContext& context) override {
+    engine::ObjectBuilder result(batch.arena, facets_.size());
+    for (Facet& facet : facets_) {
+      facet.chain.finish(work_, context, [&](Batch& output) { keep(facet, output); });
+      engine::ArrayBuilder documents(batch.arena, facet.results.size());
+      for (const auto& document : facet.results) documents.add(engine::deep_copy(document.value(), batch.arena));
+      result.add(facet.name, documents.finish());
+    }
+    batch.documents.emplace_back().body = result.finish();
+  }
+
+  void reset() override {
+    for (Facet& facet : facets_) {
+      facet.chain.reset();
+      facet.results.clear();
+    }
+  }
+
+ private:
+  static void keep(Facet& facet, const Batch& batch) {
+    for (const auto& document : batch.documents) facet.results.emplace_back(document.body);
+  }
+  std::vector<Facet> facets_;
+  Batch work_;
+};
+
+Status check_facet_stage(const Value& element) {
+  MR_ASSIGN_OR_RETURN(auto stage, pipeline_stage(element));
+  const AggregateStageRow* row = find_aggregate_stage(stage.name());
+  bool refused = stage.has_name("$facet") || (row != nullptr && row->role != AggregateRole::kOperator);
+  if (refused) return Status(40600, std::string(stage.name()) + " is not allowed to be used within a $facet stage");
+  return {};
+}
+
+}  // namespace
+
+Result<OperatorPtr> parse_facet(const Value& spec, StageContext& context, AggregateBuilder&) {
+  if (!spec.is_object() || spec.as_object().empty()) {
+    return Status(40169, "the $facet specification must be a non-empty object, but found: $facet: " + shell_text(spec));
+  }
+  std::vector<FacetOperator::Facet> facets;
+  for (const auto& field : spec.as_object()) {
+    if (!field.value.is_array()) return Status(40170, "arguments to $facet must be arrays, " + std::string(field.name()) + " is of type " + std::string(field.value.type_name()));
+    for (const Value& stage : field.value.as_array()) MR_RETURN_IF_ERROR(check_facet_stage(stage));
+    MR_ASSIGN_OR_RETURN(auto operators, context.builder.build(field.value, context.place, context));
+    facets.push_back({context.parse.names().intern(field.name()), OperatorChain(std::move(operators)), {}});
+  }
+  return OperatorPtr(std::make_unique<FacetOperator>(std::move(facets)));
+}
+
+}  // namespace millrace::commands

@@ -1,0 +1,270 @@
+// $lookup and $unionWith: documents of another collection of the same database.
+// Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/lookup/ and .../unionWith/
+#include <algorithm>
+#include <unordered_map>
+
+#include "commands/local/aggregate_stages.h"
+#include "commands/local/document_scan.h"
+#include "commands/local/foreign_collection.h"
+#include "commands/local/index_keys.h"
+#include "commands/local/operator_chain.h"
+
+namespace millrace::commands {
+
+using engine::Batch;
+using engine::Dependencies;
+using engine::ErrorCode;
+using engine::Operator;
+using engine::OperatorContext;
+using engine::OperatorPtr;
+using engine::Result;
+using engine::StageContext;
+using engine::Status;
+using engine::StreamDocument;
+using engine::Value;
+
+namespace {
+
+void throw_if_error(const Status& status) {
+  if (!status.ok()) throw engine::EvaluationError(status);
+}
+
+// A field's values as both sides of an equality see them: an array counts by its elements, what is missing as null.
+IndexInfo join_field(std::string_view path) {
+  engine::BsonWriter spec;
+  spec.begin_document();
+  spec.begin_object("key");
+  spec.append(path, 1);
+  spec.end();
+  spec.append("name", "join");
+  spec.end();
+  return make_index(0, engine::Document(spec.bytes()));
+}
+
+class LookupOperator final : public Operator {
+ public:
+  struct Parts {
+    std::unique_ptr<ForeignCollection> foreign;
+    std::string_view as;                     // interned
+    std::vector<std::string_view> as_parts;
+    bool equality = false;
+    IndexInfo local_field;
+    IndexInfo foreign_field;
+    std::vector<std::pair<size_t, engine::ExpressionPtr>> let;  // slot, value
+    OperatorChain pipeline;
+    bool has_pipeline = false;
+  };
+  explicit LookupOperator(Parts parts) : parts_(std::move(parts)) {}
+
+  std::string_view name() const override { return "LookupOperator"; }
+  void dependencies(Dependencies& dependencies) const override { dependencies.fields.add_all(); }
+
+  void on_batch(Batch& batch, OperatorContext& context) override {
+    for (StreamDocument& document : batch.documents) {
+      work_.clear();
+      if (parts_.equality) {
+        join(document.body);
+      } else {
+        throw_if_error(parts_.foreign->read_all(work_));
+      }
+      engine::ArrayBuilder found(batch.arena);
+      auto keep = [&](Batch& output) {
+        for (const auto& match : output.documents) found.add(engine::deep_copy(match.body, batch.arena));
+      };
+      if (parts_.has_pipeline) {
+        run_pipeline(document.body, context, keep);
+      } else {
+        keep(work_);
+      }
+      document.body = with_field(document.body, parts_.as_parts.data(), parts_.as_parts.size(), found.finish(), batch.arena);
+      document.record = nullptr;
+    }
+  }
+
+ private:
+  void join(const Value& local) {
+    auto keys = index_keys(parts_.local_field, local);
+    throw_if_error(keys.status());
+    throw_if_error(load());
+    std::vector<size_t> rows;
+    for (const auto& key : *keys) {
+      if (key.values.front().is(engine::Type::kUndefined)) continue;  // an empty array matches nothing
+      auto [from, to] = by_key_.equal_range(key.bytes);
+      for (; from != to; ++from) rows.push_back(from->second);
+    }
+    std::sort(rows.begin(), rows.end());
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+    for (size_t row : rows) work_.documents.emplace_back().body = rows_[row].value();
+  }
+
+  // The other collection by its field, once for the whole command.
+  Status load() {
+    if (loaded_) return {};
+    Batch all;
+    MR_RETURN_IF_ERROR(parts_.foreign->read_all(all));
+    for (const auto& document : all.documents) {
+      rows_.emplace_back(document.body);
+      MR_ASSIGN_OR_RETURN(auto keys, index_keys(parts_.foreign_field, rows_.back().value()));
+      for (const auto& key : keys) by_key_.emplace(key.bytes, rows_.size() - 1);
+    }
+    loaded_ = true;
+    return {};
+  }
+
+  void run_pipeline(const Value& local, OperatorContext& context, const OperatorChain::Emit& keep) {
+    engine::Value outer = context.eval.root;
+    engine::Arena* arena = context.eval.arena;
+    context.eval.root = local;
+    context.eval.arena = &let_;
+    let_.reset();
+    for (const auto& [slot, value] : parts_.let) context.eval.variables[slot] = value->evaluate(context.eval);
+    parts_.pipeline.reset();
+    parts_.pipeline.push(work_, context);
+    if (!work_.documents.empty()) keep(work_);
+    parts_.pipeline.finish(work_, context, keep);
+    context.eval.root = outer;
+    context.eval.arena = arena;
+  }
+
+  static Value with_field(const Value& object, const std::string_view* parts, size_t count, Value value, engine::Arena& arena) {
+    engine::ObjectBuilder result(arena);
+    bool set = false;
+    if (object.is_object()) {
+      for (const auto& field : object.as_object()) {
+        if (field.name() != parts[0]) {
+          result.add(field.name(), field.value);
+          continue;
+        }
+        set = true;
+        result.add(parts[0], count == 1 ? value : with_field(field.value, parts + 1, count - 1, value, arena));
+      }
+    }
+    if (!set) result.add(parts[0], count == 1 ? value : with_field(Value::missing(), parts + 1, count - 1, value, arena));
+    return result.finish();
+  }
+
+  Parts parts_;
+  Batch work_;
+  engine::Arena let_;
+  bool loaded_ = false;
+  std::vector<engine::Document> rows_;
+  std::unordered_multimap<std::string, size_t> by_key_;
+};
+
+Status check_lookup_fields(const Value& spec) {
+  if (!spec.is_object()) return Status(ErrorCode::kFailedToParse, "the $lookup specification must be an Object");
+  for (const auto& field : spec.as_object()) {
+    bool object = field.has_name("let");
+    bool array = field.has_name("pipeline");
+    bool text = field.has_name("from") || field.has_name("as") || field.has_name("localField") || field.has_name("foreignField");
+    if (!object && !array && !text) return Status(ErrorCode::kFailedToParse, "unknown argument to $lookup: " + std::string(field.name()));
+    if (text && !field.value.is_string()) {
+      return Status(ErrorCode::kFailedToParse, "$lookup argument '" + std::string(field.name()) + "' must be a string, is type " + std::string(field.value.type_name()));
+    }
+    if (object && !field.value.is_object()) return Status(ErrorCode::kFailedToParse, "$lookup argument 'let' must be an object");
+    if (array && !field.value.is_array()) return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
+  }
+  return {};
+}
+
+Status refuse_output(const Value& pipeline, std::string_view holder) {
+  for (const Value& element : pipeline.as_array()) {
+    MR_ASSIGN_OR_RETURN(auto stage, pipeline_stage(element));
+    const AggregateStageRow* row = find_aggregate_stage(stage.name());
+    if (row != nullptr && row->role != AggregateRole::kOperator) {
+      return Status(51047, std::string(stage.name()) + " is not allowed within a " + std::string(holder) + "'s sub-pipeline");
+    }
+  }
+  return {};
+}
+
+class UnionOperator final : public Operator {
+ public:
+  UnionOperator(std::unique_ptr<ForeignCollection> foreign, OperatorChain pipeline) : foreign_(std::move(foreign)), pipeline_(std::move(pipeline)) {}
+  std::string_view name() const override { return "UnionWithOperator"; }
+  void dependencies(Dependencies& dependencies) const override { dependencies.fields.add_all(); }
+  bool stateless() const override { return false; }
+  void on_batch(Batch&, OperatorContext&) override {}
+  void on_end(Batch& batch, OperatorContext& context) override {
+    work_.clear();
+    throw_if_error(foreign_->read_all(work_));
+    auto keep = [&](Batch& output) {
+      for (const auto& document : output.documents) batch.documents.emplace_back().body = engine::deep_copy(document.body, batch.arena);
+    };
+    pipeline_.push(work_, context);
+    keep(work_);
+    pipeline_.finish(work_, context, keep);
+  }
+  void reset() override { pipeline_.reset(); }
+
+ private:
+  std::unique_ptr<ForeignCollection> foreign_;
+  OperatorChain pipeline_;
+  Batch work_;
+};
+
+}  // namespace
+
+Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context, AggregateBuilder& builder) {
+  MR_RETURN_IF_ERROR(check_lookup_fields(spec));
+  auto fields = spec.as_object();
+  if (!fields.has("as")) return Status(ErrorCode::kFailedToParse, "must specify 'as' field for a $lookup");
+  if (!fields.has("from")) return Status(ErrorCode::kFailedToParse, "must specify 'pipeline' when 'from' is empty");
+  LookupOperator::Parts parts;
+  parts.has_pipeline = fields.has("pipeline");
+  parts.equality = fields.has("localField") && fields.has("foreignField");
+  if (fields.has("localField") != fields.has("foreignField") || (!parts.equality && !parts.has_pipeline)) {
+    return Status(ErrorCode::kFailedToParse, "$lookup requires either 'pipeline' or both 'localField' and 'foreignField' to be specified");
+  }
+  MR_ASSIGN_OR_RETURN(auto as, engine::parse_field_path(fields.get("as").as_string(), context.parse.names()));
+  parts.as_parts = as.parts;
+  if (parts.equality) {
+    parts.local_field = join_field(fields.get("localField").as_string());
+    parts.foreign_field = join_field(fields.get("foreignField").as_string());
+  }
+  MR_ASSIGN_OR_RETURN(parts.foreign, ForeignCollection::open(fields.get("from").as_string(), builder));
+  if (!parts.has_pipeline) return OperatorPtr(std::make_unique<LookupOperator>(std::move(parts)));
+
+  MR_RETURN_IF_ERROR(refuse_output(fields.get("pipeline"), "$lookup"));
+  std::vector<engine::ExpressionPtr> values;
+  Value let = fields.get("let");
+  if (let.is_object()) {
+    for (const auto& variable : let.as_object()) {
+      MR_ASSIGN_OR_RETURN(auto value, engine::parse_expression(variable.value, context.parse));
+      values.push_back(std::move(value));
+    }
+    size_t i = 0;
+    for (const auto& variable : let.as_object()) parts.let.emplace_back(context.parse.define_variable(variable.name()), std::move(values[i++]));
+  }
+  auto operators = context.builder.build(fields.get("pipeline"), context.place, context);
+  context.parse.end_variables(parts.let.size());
+  MR_RETURN_IF_ERROR(operators.status());
+  parts.pipeline = OperatorChain(std::move(operators).value());
+  return OperatorPtr(std::make_unique<LookupOperator>(std::move(parts)));
+}
+
+Result<OperatorPtr> parse_union_with(const Value& spec, StageContext& context, AggregateBuilder& builder) {
+  Value name = spec;
+  Value pipeline;
+  if (spec.is_object()) {
+    for (const auto& field : spec.as_object()) {
+      if (!field.has_name("coll") && !field.has_name("pipeline")) {
+        return Status(40415, "BSON field '$unionWith." + std::string(field.name()) + "' is an unknown field.");
+      }
+    }
+    name = spec.as_object().get("coll");
+    pipeline = spec.as_object().get("pipeline");
+  }
+  if (!name.is_string()) return Status(ErrorCode::kFailedToParse, "the $unionWith stage specification must be an object or string with the name of a collection");
+  OperatorChain chain;
+  if (!pipeline.is_missing()) {
+    if (!pipeline.is_array()) return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
+    MR_RETURN_IF_ERROR(refuse_output(pipeline, "$unionWith"));
+    MR_ASSIGN_OR_RETURN(auto operators, context.builder.build(pipeline, context.place, context));
+    chain = OperatorChain(std::move(operators));
+  }
+  MR_ASSIGN_OR_RETURN(auto foreign, ForeignCollection::open(name.as_string(), builder));
+  return OperatorPtr(std::make_unique<UnionOperator>(std::move(foreign), std::move(chain)));
+}
+
+}  // namespace millrace::commands
