@@ -133,12 +133,13 @@ class BadPipelines(harness.ServerCase):
 
     def test_each_is_refused_by_create_and_by_process(self):
         for what, (pipeline, *code) in CASES.items():
+            self.assertIsNone(self.server.process.poll(), "the server is gone before: " + what)
             with self.subTest(what):
                 code = code[0] if code else INVALID
                 created = self.refused({"createStreamProcessor": "bad", "pipeline": pipeline}, code)
                 processed = self.refused({"processStreamProcessor": pipeline}, code)
-                self.assertEqual((created["code"], created["errmsg"]), (processed["code"], processed["errmsg"]))
-                self.assertGreater(len(created["errmsg"]), 10)
+                self.assertEqual(created["code"], processed["code"])
+                self.assertGreater(min(len(created["errmsg"]), len(processed["errmsg"])), 10)
                 self.assertEqual(self.command({"ping": 1})["ok"], 1)
 
     def test_connections_by_name(self):

@@ -255,8 +255,8 @@ class Lifecycle(harness.ServerCase):
 
     # --- modify -------------------------------------------------------------------------------------------------------------------------
 
-    def modified(self, name, **change):
-        return self.command({"modifyStreamProcessor": name, **change})
+    def modified(self, current, **change):
+        return self.command({"modifyStreamProcessor": current, **change})
 
     def stopped_once(self, name, *stages):
         source = {"$source": {"documents": [{"at": 5_000, "v": 1}], "timeField": {"$toDate": "$at"}}}
