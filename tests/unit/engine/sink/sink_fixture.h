@@ -26,7 +26,7 @@ class UpdateStages final : public PipelineBuilder {
     EXPECT_EQ(place, Place::kUpdate);
     std::vector<OperatorPtr> stages;
     for (const Value& element : pipeline.as_array()) {
-      const Field& stage = *element.as_object().begin();
+      Field stage = *element.as_object().begin();
       StageFunction parse = stage.name() == "$set" || stage.name() == "$addFields" ? parse_add_fields_stage
                             : stage.name() == "$unset"                             ? parse_unset_stage
                             : stage.name() == "$replaceWith"                       ? parse_replace_root_stage
