@@ -34,6 +34,7 @@ void Pipeline::process(SourceBatch& batch, OutputBatch& output) {
   batch_.clear();
   decode(batch);
   batch_.watermark_ms = watermarks_.current();
+  batch_.consumed = static_cast<int64_t>(batch.records.size());
   run_operators(0);
   encode(output);
 }

@@ -455,7 +455,14 @@ void ProcessorRun::publish_stats() {
     stats.operators.push_back({std::string(op->name()), op->stats, op->state_bytes(), Document(extra.bytes())});
   }
   if (pipeline_->sink_encoder() != nullptr) {
-    stats.operators.push_back({std::string(pipeline_->sink_encoder()->name()), pipeline_->sink_encoder()->stats, 0, {}});
+    BsonWriter extra;
+    extra.begin_document();
+    pipeline_->sink_writer()->add_stats(extra);
+    extra.end();
+    OperatorStats sink = pipeline_->sink_encoder()->stats;
+    sink.dlq_count += letters_->sink_letters();
+    sink.input_bytes = sink.output_bytes;
+    stats.operators.push_back({std::string(pipeline_->sink_encoder()->name()), sink, 0, Document(extra.bytes())});
   }
   std::lock_guard lock(mutex_);
   stats.checkpoint_position = stats_.checkpoint_position;

@@ -37,11 +37,13 @@ struct Batch {
   Arena arena;
   std::vector<StreamDocument> documents;
   int64_t watermark_ms = kNoWatermark;  // the watermark after the whole batch, filtered documents included
+  int64_t consumed = 0;                 // records read at the source for this batch, whatever became of them; 0 when only time has passed
 
   void clear() {
     documents.clear();
     arena.reset();
     watermark_ms = kNoWatermark;
+    consumed = 0;
   }
 };
 

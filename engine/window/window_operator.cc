@@ -48,7 +48,7 @@ void FixedWindowOperator::on_batch(Batch& batch, OperatorContext& context) {
   int64_t now = context.clock->now_ms();
   if (options_.processing_time) {
     raise_watermark(now, batch, context);
-  } else if (!input_.empty() || batch.watermark_ms > watermark_ms_) {
+  } else if (!input_.empty() || batch.consumed > 0) {
     last_input_ms_ = now;
   }
   take(input_, batch, context);
