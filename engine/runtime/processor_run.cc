@@ -139,7 +139,7 @@ void ProcessorRun::source_loop() {
     Status status = pipeline_->source()->read(*batch, kRecordsPerBatch, kSourceWait);
     batch->ingest_ms = environment_.pipeline.clock->now_ms();
     if (!status.ok()) {
-      if (!retryable(status) || !wait_before_retry(failures++)) {
+      if (!retryable(status) || !wait_before_retry(failures++, stopping_)) {
         if (!stopping_.load()) fail(status);
         break;
       }
@@ -167,17 +167,17 @@ bool ProcessorRun::retryable(const Status& status) {
   }
 }
 
-// Backoff; false when the attempts are used up or the run is ending.
-bool ProcessorRun::wait_before_retry(int attempt) {
+// Backoff; false when the attempts are used up, or `end` or a failure says that waiting is of no use any more.
+bool ProcessorRun::wait_before_retry(int attempt, const std::atomic<bool>& end) {
   const RunSettings& settings = environment_.settings;
   if (attempt >= settings.retry_attempts) return false;
   auto delay = std::min(settings.retry_longest, settings.retry_first * (1 << std::min(attempt, 20)));
   auto until = std::chrono::steady_clock::now() + delay;
   while (std::chrono::steady_clock::now() < until) {
-    if (aborting_.load() || (stopping_.load() && !checkpoint_on_stop_.load())) return false;
+    if (aborting_.load() || end.load()) return false;
     std::this_thread::sleep_for(milliseconds(20));
   }
-  return !aborting_.load();
+  return !aborting_.load() && !end.load();
 }
 
 void ProcessorRun::pipeline_loop() {
@@ -310,7 +310,7 @@ bool ProcessorRun::write_with_retry(const OutputBatch& batch) {
   for (int attempt = 0;; ++attempt) {
     Status status = pipeline_->sink_writer()->write(batch, *letters_);
     if (status.ok()) return true;
-    if (!retryable(status) || !wait_before_retry(attempt)) {
+    if (!retryable(status) || !wait_before_retry(attempt, aborting_)) {
       fail(status);
       return false;
     }
@@ -322,7 +322,7 @@ bool ProcessorRun::flush_sink() {
     Status status = pipeline_->sink_writer() != nullptr ? pipeline_->sink_writer()->flush(*letters_) : Status();
     if (status.ok()) status = dlq_->flush();
     if (status.ok()) return true;
-    if (!retryable(status) || !wait_before_retry(attempt)) {
+    if (!retryable(status) || !wait_before_retry(attempt, aborting_)) {
       fail(status);
       return false;
     }
@@ -345,7 +345,7 @@ bool ProcessorRun::commit(Barrier& barrier) {
       return sequence.ok() ? Status() : sequence.status();
     });
     if (status.ok()) break;
-    if (!wait_before_retry(attempt)) {
+    if (!wait_before_retry(attempt, aborting_)) {
       fail(Status(status.code(), "a checkpoint could not be written: " + status.message()));
       return false;
     }
@@ -389,6 +389,7 @@ Status ProcessorRun::failure() const {
 }
 
 void ProcessorRun::request_stop() {
+  if (options_.temporary) aborting_.store(true);  // nobody waits for what it would still write
   stopping_.store(true);
   input_.close();
   input_.wake();

@@ -125,7 +125,7 @@ class ProcessorRun {
   void publish_stats();
   void fail(Status status);
   static bool retryable(const Status& status);
-  bool wait_before_retry(int attempt);
+  bool wait_before_retry(int attempt, const std::atomic<bool>& end);
   std::vector<SampleCursorPtr> current_samples();
   bool samples_finished();
 
