@@ -57,8 +57,8 @@ Status change_index(Collection& collection, const Value& spec, BsonWriter& reply
     std::vector<engine::Field> changes;
     if (!expire.is_missing()) {
       if (!expire.is_number()) return Status(ErrorCode::kInvalidOptions, "expireAfterSeconds field must be a number");
-      if (index.expire_after_seconds() >= 0) reply.append("expireAfterSeconds_old", Value::integer(index.expire_after_seconds()));
-      reply.append("expireAfterSeconds_new", expire);
+      if (index.expire_after_seconds() >= 0) reply.append("expireAfterSeconds_old", index.expire_after_seconds());
+      reply.append("expireAfterSeconds_new", static_cast<int64_t>(expire.to_double()));
       changes.emplace_back("expireAfterSeconds", expire);
     }
     if (!hidden.is_missing()) {

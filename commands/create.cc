@@ -2,12 +2,10 @@
 #include "commands/arguments.h"
 #include "commands/dispatch.h"
 #include "commands/handlers.h"
-#include "commands/local/aggregate_stages.h"
 #include "commands/local/evaluation.h"
 #include "commands/local/local_database.h"
 #include "commands/local/name_check.h"
 #include "commands/view_definition.h"
-#include "engine/document/compare.h"
 
 namespace millrace::commands {
 namespace {
@@ -16,8 +14,6 @@ using engine::Document;
 using engine::ErrorCode;
 using engine::Status;
 using engine::Value;
-
-constexpr double kSmallestCappedBytes = 4096;
 
 Status check_capped(const Arguments& arguments, bool capped) {
   MR_ASSIGN_OR_RETURN(auto size, arguments.count("size"));
@@ -56,10 +52,8 @@ Document kept_options(const Request& request, bool capped) {
   options.begin_document();
   if (capped) {
     options.append("capped", true);
-    double size = request.get("size").to_double();
-    // The server rounds up to a multiple of 256 bytes, and to 4096 at least.
-    auto bytes = static_cast<int64_t>(std::max(size, kSmallestCappedBytes));
-    options.append("size", Value::integer((bytes + 255) / 256 * 256));
+    auto bytes = static_cast<int64_t>(request.get("size").to_double());
+    options.append("size", Value::integer((bytes + 255) / 256 * 256));  // whole units of 256, as seen with 6.0.5
     if (!request.get("max").is_nullish()) options.append("max", Value::integer(static_cast<int64_t>(request.get("max").to_double())));
   }
   for (auto field : {"clusteredIndex", "changeStreamPreAndPostImages", "validator", "validationLevel", "validationAction", "viewOn", "pipeline"}) {
@@ -91,11 +85,7 @@ Result<Progress> cmd_create(Request& request, BsonWriter&) {
   Document options = kept_options(request, capped);
   MR_RETURN_IF_ERROR(request.services.database->store().write([&](storage::WriteTransaction& txn) -> Status {
     MR_ASSIGN_OR_RETURN(auto existing, find_collection(txn, request.database, name));
-    if (existing) {
-      // Created again with the same options: no error (since 7.0, like the server).
-      if (!existing->view && engine::identical(existing->options.value(), options.value())) return {};
-      return Status(ErrorCode::kNamespaceExists, "Collection " + existing->ns() + " already exists.");
-    }
+    if (existing) return Status(ErrorCode::kNamespaceExists, "Collection " + existing->ns() + " already exists.");
     return create_collection(txn, request.database, name, options).status();
   }));
   return Progress::kDone;

@@ -44,9 +44,9 @@ Result<Progress> cmd_list_collections(Request& request, BsonWriter& reply) {
   }
   std::vector<engine::Document> entries;
   for (const auto& collection : collections) {
-    auto full = describe(collection, false);
-    MR_ASSIGN_OR_RETURN(bool wanted, filter.matches(full.value()));
-    if (wanted) entries.push_back(name_only ? describe(collection, true) : full);
+    auto shown = describe(collection, name_only);  // with nameOnly a filter sees no options either
+    MR_ASSIGN_OR_RETURN(bool wanted, filter.matches(shown.value()));
+    if (wanted) entries.push_back(std::move(shown));
   }
   MR_RETURN_IF_ERROR(write_first_batch(request, stream_of(entries), std::string(request.database) + ".$cmd.listCollections", options, reply));
   return Progress::kDone;

@@ -154,6 +154,7 @@ Status Workspace::Parts::start_processors() {
   for (const std::string& message : damaged) spdlog::error("a stream processor's definition is lost: {}", message);
   services.on_sessions_ended.push_back([this](const std::vector<std::string>& ids) {
     if (processors != nullptr) processors->sessions_ended(ids);
+    if (database != nullptr) database->cursors().kill_sessions(ids);
   });
   services.on_client_gone.push_back([this](Client& client) {
     if (processors != nullptr) processors->connection_gone(client.connection_id);

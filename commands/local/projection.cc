@@ -154,8 +154,16 @@ Status Projection::build_project(engine::ObjectBuilder& plain, engine::PipelineB
   stage.add("$project", plain.finish());
   Value element = stage.finish();
   engine::StageContext context{evaluation_.parse(), stages, engine::Place::kAggregate};
-  MR_ASSIGN_OR_RETURN(project_, stages.build(Value::array({&element, 1}), engine::Place::kAggregate, context));
-  return {};
+  auto built = stages.build(Value::array({&element, 1}), engine::Place::kAggregate, context);
+  if (built.ok()) {
+    project_ = std::move(built).value();
+    return {};
+  }
+  // In a find there is no $project to be spoken of.
+  constexpr std::string_view kPrefix = "Invalid $project: ";
+  std::string message = built.status().message();
+  if (message.starts_with(kPrefix)) message.erase(0, kPrefix.size());
+  return Status(built.status().code(), message);
 }
 
 Result<std::unique_ptr<Projection>> Projection::parse(const Value& spec, const Value& query, engine::PipelineBuilder& stages,

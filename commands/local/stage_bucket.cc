@@ -101,7 +101,7 @@ Result<OperatorPtr> parse_sort_by_count(const Value& spec, StageContext& context
   if (spec.is_object() && !is_expression(spec)) {
     return Status(40147, "the sortByCount field must be defined as a $-prefixed path or an expression inside an object");
   }
-  if (spec.is_string() && !is_expression(spec)) return Status(40148, "the sortByCount field must be defined as a $-prefixed path");
+  if (spec.is_string() && !is_expression(spec)) return Status(40148, "the sortByCount field must be defined as a $-prefixed path or an expression inside an object");
   if (!spec.is_object() && !spec.is_string()) return Status(40149, "the sortByCount field must be specified as a string or as an object");
   Arena& arena = context.parse.constants();
   ObjectBuilder group(arena, 2);

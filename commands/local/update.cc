@@ -154,9 +154,6 @@ Result<std::unique_ptr<Update>> Update::parse(const UpdateSpec& spec, engine::Pi
   auto fields = spec.update.as_object();
   if (!fields.empty() && fields.begin()->name().starts_with('$')) return parse_update_operators(spec, clock);
   MR_RETURN_IF_ERROR(check_replacement(spec.update));
-  if (!spec.array_filters.is_missing() && !spec.array_filters.as_array().empty()) {
-    return Status(ErrorCode::kFailedToParse, "arrayFilters may not be specified for replacement-style updates");
-  }
   return std::unique_ptr<Update>(std::make_unique<Replacement>(spec.update));
 }
 
