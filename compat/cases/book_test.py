@@ -162,10 +162,10 @@ class Book(harness.ServerCase):
         """The shell prints both documents and is free again by itself, without a wait for more."""
         started = time.monotonic()
         shell = harness.mongosh(self.server.uri, LISTING_15_7)
-        lines = [line.strip() for line in shell.text.splitlines()]
-        for line in ("sensor: 'A',", "warning: 'HIGH',", "sensor: 'B',", "warning: 'LOW',"):
+        lines = [line.strip(" ,") for line in shell.text.splitlines()]
+        for line in ("sensor: 'A'", "warning: 'HIGH'", "sensor: 'B'", "warning: 'LOW'"):
             self.assertEqual(lines.count(line), 1, shell.text)
-        self.assertLess(lines.index("warning: 'HIGH',"), lines.index("warning: 'LOW',"))
+        self.assertLess(lines.index("warning: 'HIGH'"), lines.index("warning: 'LOW'"))
         self.assertLess(time.monotonic() - started, 30)
         self.assertEqual(self.names(), [])
 

@@ -82,7 +82,7 @@ class PyMongo(harness.ServerCase):
         self.assertEqual(self.client.py.list_collection_names(), [])
 
     def test_cursor_left_behind(self):
-        c = self.client.py.left
+        c = self.client.pyLeft.left
         c.insert_many([{"_id": i} for i in range(30)])
         cursor = c.find(batch_size=3)
         next(cursor)
@@ -90,7 +90,7 @@ class PyMongo(harness.ServerCase):
         cursor.close()
         def gone():
             try:
-                self.client.py.command({"getMore": cursor_id, "collection": "left"})
+                self.client.pyLeft.command({"getMore": cursor_id, "collection": "left"})
                 return False
             except pymongo.errors.OperationFailure as error:
                 return error.code == 43

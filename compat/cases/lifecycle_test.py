@@ -162,7 +162,7 @@ class Lifecycle(harness.ServerCase):
         self.refused({"getStreamProcessorStats": "counted", "options": {"scale": 7}}, 72)
 
     def test_stats_of_a_window(self):
-        self.create("windowed", [{"$source": {"documents": [{"at": 5_000}, {"at": 61_000}], "timeField": {"$toDate": "$at"}}}, window(1, "minute"), merge("windowed")])
+        self.create("windowed", [{"$source": {"documents": [{"at": Int64(5_000)}, {"at": Int64(61_000)}], "timeField": {"$toDate": "$at"}}}, window(1, "minute"), merge("windowed")])
         self.start("windowed")
         epoch = datetime.datetime(1970, 1, 1)
         stats = harness.wait_until(lambda: (lambda s: s if s["inputMessageCount"] == 2 else None)(self.stats("windowed", verbose=True)), 10, "two documents")
@@ -259,7 +259,7 @@ class Lifecycle(harness.ServerCase):
         return self.command({"modifyStreamProcessor": current, **change})
 
     def stopped_once(self, name, *stages):
-        source = {"$source": {"documents": [{"at": 5_000, "v": 1}], "timeField": {"$toDate": "$at"}}}
+        source = {"$source": {"documents": [{"at": Int64(5_000), "v": 1}], "timeField": {"$toDate": "$at"}}}
         self.create(name, [source, *stages, merge(name)])
         self.start(name)
         self.stop(name)
@@ -274,7 +274,7 @@ class Lifecycle(harness.ServerCase):
 
     def test_modify_what_does_not_fit_the_state(self):
         source = self.stopped_once("unfit", window(1, "minute"))
-        other = {"$source": {"documents": [{"at": 7_000, "v": 1}], "timeField": {"$toDate": "$at"}}}
+        other = {"$source": {"documents": [{"at": Int64(7_000), "v": 1}], "timeField": {"$toDate": "$at"}}}
         for change in ([other, window(1, "minute"), merge("unfit")], [source, window(2, "minute"), merge("unfit")], [source, merge("unfit")],
                        [source, window(1, "minute", kind="$hoppingWindow", hopSize={"size": 30, "unit": "second"}), merge("unfit")]):
             self.refused({"modifyStreamProcessor": "unfit", "pipeline": change}, 72)
