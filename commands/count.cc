@@ -23,6 +23,7 @@ Result<int64_t> count_all(LocalDatabase& local, const Collection& collection) {
 Result<int64_t> count_matches(LocalDatabase& local, Collection collection, Value query, Value hint, int64_t enough) {
   Evaluation evaluation(local.clock());
   MR_ASSIGN_OR_RETURN(auto scan, DocumentScan::open(std::move(collection), query, hint, evaluation));
+  if (scan->plan().index != nullptr) local.note_index_use(scan->plan().index->id);
   MR_ASSIGN_OR_RETURN(auto txn, local.store().read());
   int64_t count = 0;
   MR_RETURN_IF_ERROR(scan->run(*txn, [&](storage::RecordId, const Value&) -> Result<bool> { return ++count < enough; }));

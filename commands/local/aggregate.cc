@@ -100,6 +100,7 @@ Status AggregateStream::open_source(storage::ReadTransaction& txn, std::string_v
     collection->name = std::string(name);
   }
   MR_ASSIGN_OR_RETURN(scan_, DocumentScan::open(std::move(*collection), filter_, spec_.hint, evaluation_));
+  if (scan_->plan().index != nullptr) scope_.local.note_index_use(scan_->plan().index->id);
   if (!output_.is_missing()) {
     MR_ASSIGN_OR_RETURN(auto statistics, storage::collection_statistics(txn, scan_->collection().id));
     scan_->end_behind(statistics.last_record);

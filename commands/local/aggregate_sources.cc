@@ -85,7 +85,7 @@ Result<Documents> make_coll_stats(const Value& spec, const SourceContext& contex
   return Documents{Document(writer.bytes())};
 }
 
-// https://www.mongodb.com/docs/manual/reference/operator/aggregation/indexStats/ ; uses are not counted here.
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/indexStats/ ; uses by find, aggregate and count.
 Result<Documents> make_index_stats(const Value& spec, const SourceContext& context) {
   MR_RETURN_IF_ERROR(needs_collection("$indexStats", context));
   if (!spec.is_object() || !spec.as_object().empty()) {
@@ -100,8 +100,9 @@ Result<Documents> make_index_stats(const Value& spec, const SourceContext& conte
     writer.append("key", index.key());
     writer.append("host", host_name());
     writer.begin_object("accesses");
-    writer.append("ops", int64_t{0});
-    writer.append("since", Value::date(context.evaluation.eval().now_ms));
+    auto uses = context.scope.local.index_uses(index.id);
+    writer.append("ops", uses.count);
+    writer.append("since", Value::date(uses.since_ms));
     writer.end();
     writer.append("spec", index.spec.value());
     writer.end();

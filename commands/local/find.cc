@@ -27,6 +27,7 @@ Result<std::unique_ptr<FindStream>> FindStream::open(LocalDatabase& local, Colle
   MR_RETURN_IF_ERROR(stream->evaluation_.bind(find.let));
   Value hint = is_natural(find.sort) ? find.sort : find.hint;
   MR_ASSIGN_OR_RETURN(stream->scan_, DocumentScan::open(std::move(collection), find.filter, hint, stream->evaluation_));
+  if (stream->scan_->plan().index != nullptr) local.note_index_use(stream->scan_->plan().index->id);
   bool sorted = find.sort.is_object() && !find.sort.as_object().empty() && !is_natural(find.sort);
   if (sorted) {
     size_t most = find.limit > 0 ? static_cast<size_t>(find.limit + find.skip) : 0;

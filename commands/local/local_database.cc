@@ -23,13 +23,24 @@ struct LocalDatabase::Maintenance {
 };
 
 LocalDatabase::LocalDatabase(storage::Store& store, engine::PipelineBuilder& stages, const engine::Clock& clock)
-    : store_(store), stages_(stages), clock_(clock) {}
+    : store_(store), stages_(stages), clock_(clock), started_ms_(clock.now_ms()) {}
 
 LocalDatabase::~LocalDatabase() { stop(); }
 
 Result<std::optional<Collection>> LocalDatabase::find(std::string_view database, std::string_view name) {
   MR_ASSIGN_OR_RETURN(auto txn, store_.read());
   return find_collection(*txn, database, name);
+}
+
+void LocalDatabase::note_index_use(storage::IndexId index) {
+  std::lock_guard lock(uses_mutex_);
+  ++uses_[index];
+}
+
+LocalDatabase::IndexUses LocalDatabase::index_uses(storage::IndexId index) const {
+  std::lock_guard lock(uses_mutex_);
+  auto at = uses_.find(index);
+  return {at == uses_.end() ? 0 : at->second, started_ms_};
 }
 
 Status LocalDatabase::maintain() {

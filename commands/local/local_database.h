@@ -7,9 +7,11 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "commands/local/catalog.h"
 #include "commands/local/cursor_registry.h"
@@ -34,6 +36,14 @@ class LocalDatabase {
   // Nothing if it is not there.
   engine::Result<std::optional<Collection>> find(std::string_view database, std::string_view name);
 
+  // How often a query of a client was answered by an index, since when: for $indexStats. Counted since the start of the server.
+  struct IndexUses {
+    int64_t count = 0;
+    int64_t since_ms = 0;
+  };
+  void note_index_use(storage::IndexId index);
+  IndexUses index_uses(storage::IndexId index) const;
+
   // Upkeep: cursors nobody uses any more, documents whose TTL index says they have expired. Call it every minute.
   engine::Status maintain();
   // Calls maintain() every `interval` on a thread of its own until stop().
@@ -47,6 +57,9 @@ class LocalDatabase {
   engine::PipelineBuilder& stages_;
   const engine::Clock& clock_;
   CursorRegistry cursors_;
+  const int64_t started_ms_;
+  mutable std::mutex uses_mutex_;
+  std::unordered_map<storage::IndexId, int64_t> uses_;
   struct Maintenance;
   std::unique_ptr<Maintenance> maintenance_;
 };
