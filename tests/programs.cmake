@@ -6,8 +6,8 @@ if(TARGET millrace)
   set_tests_properties(wire/rules PROPERTIES TIMEOUT 120)
 endif()
 
-# compat/cases: unmodified clients and genuine servers against the binary. A program that cannot have what it needs says why and ends
-# with 77: skipped. It gives up by itself a little before its time limit, so that the servers it started end with it.
+# compat/cases: unmodified clients and genuine servers against the binary. A program that cannot have all it needs says why, runs
+# the rest and ends with 77: skipped. It gives up by itself a little before its time limit, so that the servers it started end with it.
 # They wait more than they work, but mongosh, mongod and Kafka at once want the machine to themselves.
 find_program(SYSTEM_PYTHON3 python3 PATHS /usr/bin NO_DEFAULT_PATH) # Debian's PyMongo belongs to it
 if(NOT SYSTEM_PYTHON3)

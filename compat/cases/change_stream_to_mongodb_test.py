@@ -141,6 +141,14 @@ class ChangeStreamToMongodb(harness.Case):
         self.server.start()
         self.check_latest(shop, "crashedEarly")
 
+    def test_stop_right_after_the_first_start(self):
+        """Nothing was read yet, and still the place is kept."""
+        shop = self.create(LATEST, "stoppedEarly")
+        self.command({"stopStreamProcessor": "latest"})
+        shop.change(100)
+        self.command({"startStreamProcessor": "latest"})
+        self.check_latest(shop, "stoppedEarly")
+
     def test_crashes(self):
         shop = self.create(LATEST, "crashed")
         for _ in range(3):

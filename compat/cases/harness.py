@@ -2,7 +2,7 @@
 
 A test program is a unittest file that ends in `harness.main()`; it is started as `NAME_test.py BINARY [unittest options]`. All it starts
 listens on loopback on a free port, keeps its data in one temporary directory and is gone when the program ends, however it ends.
-What a test needs and this machine does not have is said in one line and skipped; a program that could run nothing ends with 77.
+What a test needs and this machine does not have is said in one line and skipped; such a program ends with 77, so that it does not count as passed.
 
 Debian's PyMongo and bson are used (packages python3-pymongo, python3-bson): they belong to /usr/bin/python3.
 """
@@ -380,8 +380,8 @@ class ServerCase(Case):
 
 # --- the program ------------------------------------------------------------------------------------------------------------------------
 
-class TimeIsOver(BaseException):
-    pass
+class TimeIsOver(KeyboardInterrupt):
+    """Of the kind that unittest does not take for a failure of one test."""
 
 
 def stop_everything():
@@ -390,12 +390,6 @@ def stop_everything():
             _ON_EXIT.pop()()
     if WORK:
         shutil.rmtree(WORK, ignore_errors=True)
-
-
-class Result(unittest.TextTestResult):
-    def addSkip(self, test, reason):
-        super().addSkip(test, reason)
-        self.stream.writeln(f"skipped: {test}: {reason}")
 
 
 def main(limit_seconds=170):
@@ -415,11 +409,8 @@ def main(limit_seconds=170):
     for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, over)
     signal.alarm(limit)
-    runner = unittest.TextTestRunner(verbosity=2, resultclass=Result)
-    program = unittest.main(module="__main__", argv=[sys.argv[0], *arguments], testRunner=runner, exit=False)
+    result = unittest.main(module="__main__", argv=[sys.argv[0], *arguments], verbosity=2, exit=False).result
     signal.alarm(0)
-    result = program.result
-    ran = result.testsRun - len(result.skipped)
     if not result.wasSuccessful():
         sys.exit(1)
-    sys.exit(0 if ran > 0 else SKIPPED)
+    sys.exit(SKIPPED if result.skipped else 0)

@@ -171,6 +171,26 @@ class KafkaToMongodb(harness.Case):
         """kill -9: the windows are right all the same; a dead letter may be there twice."""
         self.interrupted("crashed", 4, self.server.kill, self.server.start, exactly=False)
 
+    def from_the_end(self, topic, stop, start):
+        """`auto_offset_reset: latest` means the end as it was at the first start, not at the next."""
+        self.kafka.create_topic(topic, PARTITIONS)
+        self.kafka.produce(topic, 0, ['{"_id": "before"}'])
+        self.command({"createStreamProcessor": "main", "pipeline": [{"$source": {"connectionName": "events", "topic": topic}},
+                                                                    {"$merge": {"into": {"connectionName": "target", "db": "main", "coll": topic}}}]})
+        self.command({"startStreamProcessor": "main"})
+        stop()
+        for partition in range(PARTITIONS):
+            self.kafka.produce(topic, partition, [json.dumps({"_id": f"after {partition}"})])
+        start()
+        harness.wait_until(lambda: self.target[topic].count_documents({}) >= PARTITIONS, 20, "the records after the first start")
+        self.assertEqual(sorted(d["_id"] for d in self.target[topic].find()), [f"after {partition}" for partition in range(PARTITIONS)])
+
+    def test_stop_right_after_the_first_start(self):
+        self.from_the_end("stoppedEarly", lambda: self.command({"stopStreamProcessor": "main"}), lambda: self.command({"startStreamProcessor": "main"}))
+
+    def test_crash_right_after_the_first_start(self):
+        self.from_the_end("crashedEarly", self.server.kill, self.server.start)
+
     def interrupted(self, topic, seed, stop, start, exactly=True):
         events = Events(seed, 3000)
         self.create(topic)
