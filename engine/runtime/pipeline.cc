@@ -136,19 +136,25 @@ Value Pipeline::projected_meta(const Value& meta, Arena& arena) const {
   return projected.finish();
 }
 
-// Adds _ts and _stream_meta to the body where the pipeline wants them there: behind the payload's fields, in this order.
-void Pipeline::project_metadata(StreamDocument& document, Arena& arena) const {
-  bool ts = !ts_name_.empty() && document.record != nullptr;
-  if (!ts && meta_name_.empty()) return;
+// Adds the event time and the metadata to the body: behind the payload's fields, in this order.
+void Pipeline::project(StreamDocument& document, std::string_view ts_name, std::string_view meta_name, Arena& arena) const {
+  bool ts = !ts_name.empty() && document.record != nullptr;
+  bool meta = !meta_name.empty();
+  if (!ts && !meta) return;
   auto fields = object_fields(document.body, arena);
   ObjectBuilder body(arena, fields.size() + 2);
   for (const Field& field : fields) {
-    if ((ts && field.has_name(ts_name_)) || (!meta_name_.empty() && field.has_name(meta_name_))) continue;
+    if ((ts && field.has_name(ts_name)) || (meta && field.has_name(meta_name))) continue;
     body.add(field.name(), field.value);
   }
-  if (ts) body.add(ts_name_, Value::date(document.timestamp_ms));
-  if (!meta_name_.empty()) body.add(meta_name_, projected_meta(document.meta, arena));
+  if (ts) body.add(ts_name, Value::date(document.timestamp_ms));
+  if (meta) body.add(meta_name, projected_meta(document.meta, arena));
   document.body = body.finish();
+}
+
+void Pipeline::project_at_end() {
+  if (ts_name_at_end_.empty() && meta_name_at_end_.empty()) return;
+  for (StreamDocument& document : batch_.documents) project(document, ts_name_at_end_, meta_name_at_end_, batch_.arena);
 }
 
 void Pipeline::run_operators(size_t from) {
@@ -187,6 +193,7 @@ Value Pipeline::whole_body(const SourceRecord& record, Arena& arena) {
 }
 
 void Pipeline::encode(OutputBatch& output) {
+  project_at_end();
   size_t before = output.documents.size();
   for (const StreamDocument& document : batch_.documents) {
     if (sink_.encoder == nullptr) {

@@ -125,8 +125,10 @@ class Pipeline final : private DeadLetters {
   void make_source_meta();
   Value describe(const SourceRecord& record, const Value& body, int64_t timestamp_ms, Arena& arena) const;
   Value projected_meta(const Value& meta, Arena& arena) const;
-  void project_metadata(StreamDocument& document, Arena& arena) const;
+  void project_metadata(StreamDocument& document, Arena& arena) const { project(document, ts_name_, meta_name_, arena); }
+  void project(StreamDocument& document, std::string_view ts_name, std::string_view meta_name, Arena& arena) const;
   void project_window_metadata();
+  void project_at_end();
   void complete_documents();
   void run_operators(size_t from);
   void encode(OutputBatch& output);
@@ -148,6 +150,9 @@ class Pipeline final : private DeadLetters {
   bool needs_meta_ = false;
   std::string_view ts_name_;    // projected into each document; "" = not
   std::string_view meta_name_;
+  // The same at the pipeline's end: where metadata is always shown it survives every stage but one that removes it by name.
+  std::string_view ts_name_at_end_;
+  std::string_view meta_name_at_end_;
   std::string source_type_ = "generated";
   std::string source_name_ = "SourceOperator";
   Value source_meta_;

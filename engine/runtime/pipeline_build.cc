@@ -41,6 +41,25 @@ bool mentions(const Value& value, std::string_view name) {
   return false;
 }
 
+// True if a stage takes `name` out by name: {$unset: "name"}, {$unset: [..., "name"]}, {$project: {name: 0}}.
+bool removes(const Value& stages, std::string_view name) {
+  for (const Value& stage : stages.as_array()) {
+    if (!stage.is_object() || stage.as_object().empty()) continue;
+    Field field = *stage.as_object().begin();
+    if (field.name() == "$unset") {
+      if (field.value.is_string() && field.value.as_string() == name) return true;
+      if (!field.value.is_array()) continue;
+      for (const Value& element : field.value.as_array()) {
+        if (element.is_string() && element.as_string() == name) return true;
+      }
+    } else if (field.name() == "$project" && field.value.is_object()) {
+      Value shown = field.value.as_object().get(name);
+      if (!shown.is_missing() && !shown.truthy()) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Pipeline>> Pipeline::build(const PipelineSpec& spec, const PipelineEnvironment& environment) {
@@ -161,6 +180,11 @@ void Pipeline::plan_metadata(const PipelineSpec& spec, const Value& stages) {
   }
   if (!ts_name_.empty()) ts_name_ = parse_.names().intern(ts_name_);
   if (!meta_name_.empty()) meta_name_ = parse_.names().intern(meta_name_);
+  bool survives = spec.metadata == StreamMetadata::kAlways || (shown && spec.metadata == StreamMetadata::kAuto);
+  if (survives && !operators_.empty()) {
+    if (!removes(stages, ts_name_)) ts_name_at_end_ = ts_name_;
+    if (!removes(stages, meta_name_)) meta_name_at_end_ = meta_name_;
+  }
 }
 
 void Pipeline::plan_decoding() {

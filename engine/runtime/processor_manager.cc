@@ -647,8 +647,9 @@ void ProcessorManager::supervise_entry(const EntryPtr& entry) {
   if (!own || entry->dropped) return;
   int64_t now_ns = environment_.clock->monotonic_ns();
   if (entry->temporary) {
-    bool idle = now_ns - entry->cursor->last_used_ns() > kTemporaryIdleNs;
+    bool idle = entry->cursor->delivered() || now_ns - entry->cursor->last_used_ns() > kTemporaryIdleNs;
     if (idle || now_ns - entry->started_ns > kTemporaryLifeNs) {
+      // At the end of its life the cursor says so at the next getMore, and the processor goes then.
       entry->cursor->end();
       own.unlock();
       if (idle) remove_temporary(entry);

@@ -40,10 +40,16 @@ std::optional<SampleCursor::Taken> SampleCursor::take(size_t batch_size, int64_t
     if (taken.documents.empty()) taken.status = status_;
     // With an error and documents in one go, the documents are answered first.
     if (!status_.ok() && !taken.documents.empty()) taken.exhausted = false;
+    delivered_ = taken.exhausted;
     return taken;
   }
   if (taken.documents.empty()) return std::nullopt;
   return taken;
+}
+
+bool SampleCursor::delivered() const {
+  std::lock_guard lock(mutex_);
+  return delivered_;
 }
 
 int64_t SampleCursor::last_used_ns() const {

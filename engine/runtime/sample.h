@@ -48,6 +48,8 @@ class SampleCursor {
   // Takes what is there, at most `batch_size` documents; nothing when it must be waited for.
   std::optional<Taken> take(size_t batch_size, int64_t now_ns);
 
+  // True once a taker has been told that the cursor is exhausted.
+  bool delivered() const;
   int64_t last_used_ns() const;
 
  private:
@@ -61,6 +63,7 @@ class SampleCursor {
   int64_t offered_ = 0;
   int64_t taken_bytes_ = 0;
   bool ended_ = false;
+  bool delivered_ = false;
   Status status_;
   int64_t last_used_ns_;
 };
