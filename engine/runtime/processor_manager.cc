@@ -1,5 +1,7 @@
 #include "engine/runtime/processor_manager.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <random>
 
@@ -305,6 +307,7 @@ Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options)
     entry.definition.stopped_ms = 0;
     entry.counters_saved_ns = environment_.clock->monotonic_ns();
   }
+  spdlog::info("stream processor {} started{}", entry.definition.name, resume ? "" : " afresh");
   return persist(entry);
 }
 
@@ -349,6 +352,7 @@ Status ProcessorManager::stop(std::string_view name, bool force) {
     entry->definition.state = ProcessorState::kStopped;
     entry->definition.last_state_change_ms = entry->definition.stopped_ms = environment_.clock->now_ms();
   }
+  spdlog::info("stream processor {} stopped", entry->definition.name);
   return persist(*entry);
 }
 
@@ -667,6 +671,7 @@ void ProcessorManager::supervise_entry(const EntryPtr& entry) {
       entry->definition.error = failure.ok() ? Status(ErrorCode::kInternalError, "the processor ended unexpectedly") : failure;
       entry->definition.error_retryable = !failure.is(ErrorCode::kStreamProcessorWorkerOutOfMemory) && !failure.is(ErrorCode::kStreamProcessorInvalidOptions);
       entry->definition.last_state_change_ms = entry->definition.stopped_ms = environment_.clock->now_ms();
+      spdlog::error("stream processor {} failed: ({}) {}", entry->definition.name, code_name(entry->definition.error.code()), entry->definition.error.message());
     }
     // The store may be what failed: the state is in memory all the same, and is written again at the next change.
     (void)persist(*entry);

@@ -105,7 +105,23 @@ Status ProcessorRun::prepare() {
   stats_.checkpoint_position = position;
   MR_RETURN_IF_ERROR(dlq_->open());
   if (pipeline_->sink_writer() != nullptr) MR_RETURN_IF_ERROR(pipeline_->sink_writer()->open());
-  return pipeline_->source()->open(position.view().empty() ? Value() : position.value());
+  MR_RETURN_IF_ERROR(pipeline_->source()->open(position.view().empty() ? Value() : position.value()));
+  return position.view().empty() ? keep_first_position() : Status();
+}
+
+// "From now on" must mean the same after a stop or a crash that comes before the first checkpoint: what arrives from here on is this
+// processor's (promise G1).
+Status ProcessorRun::keep_first_position() {
+  if (environment_.store == nullptr) return {};
+  Barrier first;
+  first.position = pipeline_->source()->position();
+  if (first.position.view().empty()) return {};
+  first.state = pipeline_->save();
+  first.counters = pipeline_->stats();
+  MR_RETURN_IF_ERROR(store_checkpoint(first));
+  position_ = first.position;
+  stats_.checkpoint_position = first.position;
+  return {};
 }
 
 Status ProcessorRun::restore_checkpoint(Document* position) {
@@ -331,19 +347,8 @@ bool ProcessorRun::flush_sink() {
 
 bool ProcessorRun::commit(Barrier& barrier) {
   if (!flush_sink()) return false;
-  std::vector<storage::CheckpointBlobView> blobs;
-  blobs.push_back({"source", kStateVersion, barrier.position.bytes()});
-  for (const auto& [name, state] : barrier.state) blobs.push_back({name, kStateVersion, state.bytes()});
-  storage::CheckpointHeader header;
-  header.id = ObjectId::generate().to_hex();
-  header.time_ms = environment_.pipeline.clock->now_ms();
-  Document counters = encode_counters(barrier.counters, dlq_->bytes());
-  header.details = counters;
   for (int attempt = 0;; ++attempt) {
-    Status status = environment_.store->write([&](storage::WriteTransaction& txn) -> Status {
-      auto sequence = storage::put_checkpoint(txn, options_.definition.id, header, blobs);
-      return sequence.ok() ? Status() : sequence.status();
-    });
+    Status status = store_checkpoint(barrier);
     if (status.ok()) break;
     if (!wait_before_retry(attempt, aborting_)) {
       fail(Status(status.code(), "a checkpoint could not be written: " + status.message()));
@@ -357,6 +362,20 @@ bool ProcessorRun::commit(Barrier& barrier) {
   pipeline_->source()->on_committed(barrier.position.value());
   checkpoints_committed_.fetch_add(1);
   return true;
+}
+
+Status ProcessorRun::store_checkpoint(const Barrier& barrier) {
+  std::vector<storage::CheckpointBlobView> blobs;
+  blobs.push_back({"source", kStateVersion, barrier.position.bytes()});
+  for (const auto& [name, state] : barrier.state) blobs.push_back({name, kStateVersion, state.bytes()});
+  storage::CheckpointHeader header;
+  header.id = ObjectId::generate().to_hex();
+  header.time_ms = environment_.pipeline.clock->now_ms();
+  header.details = encode_counters(barrier.counters, dlq_->bytes());
+  return environment_.store->write([&](storage::WriteTransaction& txn) -> Status {
+    auto sequence = storage::put_checkpoint(txn, options_.definition.id, header, blobs);
+    return sequence.ok() ? Status() : sequence.status();
+  });
 }
 
 bool ProcessorRun::checkpoint_now(milliseconds timeout) {

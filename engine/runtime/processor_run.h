@@ -118,6 +118,8 @@ class ProcessorRun {
   bool write_with_retry(const OutputBatch& batch);
   bool flush_sink();
   bool commit(Barrier& barrier);
+  Status store_checkpoint(const Barrier& barrier);
+  Status keep_first_position();
   void send_barrier();
   void send_output(std::unique_ptr<OutputBatch> output);
   std::unique_ptr<OutputBatch> fresh_output();

@@ -241,7 +241,7 @@ Status MergeCommands::send(Command& command, int64_t* count, bool absent_only) {
       command.statements.clear();
       return {};
     }
-    return Status(status.code(), "$merge into " + place() + " of connection " + plan_.connection->name + " failed: " + status.message());
+    return Status(status.code(), "$merge into " + place() + " of connection '" + plan_.connection->name + "' failed: " + status.message());
   }
   Value n = reply->get("n");
   if (n.is_number()) *count = static_cast<int64_t>(n.to_double());
@@ -263,7 +263,7 @@ Status MergeCommands::take_errors(const Command& command, const Value& errors, b
     if (absent_only && code == static_cast<int32_t>(ErrorCode::kDuplicateKey) && plan_.on_id() && is_duplicate_id(error)) continue;
     if (is_retryable_server_error(code) || code == static_cast<int32_t>(ErrorCode::kOutOfDiskSpace)) {
       return Status(code == static_cast<int32_t>(ErrorCode::kOutOfDiskSpace) ? ErrorCode::kOutOfDiskSpace : ErrorCode::kHostUnreachable,
-                    "$merge into " + place() + " of connection " + plan_.connection->name + " failed: " + message);
+                    "$merge into " + place() + " of connection '" + plan_.connection->name + "' failed: " + message);
     }
     if (!index.is_number() || index.to_double() < 0 || index.to_double() >= static_cast<double>(command.statements.size())) {
       return Status(ErrorCode::kOperationFailed, "the target " + place() + " answered with an error for a document that was not sent: " + message);

@@ -72,7 +72,7 @@ Status MergeWriter::open() {
   ping.end();
   auto reply = client_->run("admin", Value::bson_object(ping.bytes().data()));
   if (!reply.ok()) {
-    return Status(reply.status().code(), "$merge cannot reach connection " + plan_.connection->name + ": " + reply.status().message());
+    return Status(reply.status().code(), "$merge cannot reach connection '" + plan_.connection->name + "': " + reply.status().message());
   }
   if (plan_.database.empty() || plan_.collection.empty()) return {};
   MR_ASSIGN_OR_RETURN(Target * target, find_target(plan_.database, plan_.collection));

@@ -86,6 +86,14 @@ class ChangeStreamSource final : public Source {
     client_.reset();
   }
 
+  Document position() const override {
+    BsonWriter position;
+    position.begin_document();
+    if (!token_.view().empty()) position.append("resumeToken", token_.value());
+    position.end();
+    return Document(position.bytes());
+  }
+
   void describe(const SourceRecord& record, const Value& /*body*/, Arena& /*arena*/, ObjectBuilder& source) const override {
     if (record.attributes == nullptr) return;
     const auto* event = static_cast<const EventAttributes*>(record.attributes);
@@ -276,11 +284,7 @@ Status ChangeStreamSource::read(SourceBatch& batch, size_t max_records, millisec
     cursor_ = 0;
     return status;
   }
-  BsonWriter position;
-  position.begin_document();
-  if (!token_.view().empty()) position.append("resumeToken", token_.value());
-  position.end();
-  batch.position = Document(position.bytes());
+  batch.position = position();
   batch.seal();
   return {};
 }

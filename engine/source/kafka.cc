@@ -82,6 +82,7 @@ class KafkaSource final : public Source {
   Status open(const Value& position) override;
   Status read(SourceBatch& batch, size_t max_records, milliseconds max_wait) override;
   void close() override;
+  Document position() const override;
   std::vector<SourcePartition> partitions() const override;
   void describe(const SourceRecord& record, const Value& body, Arena& arena, ObjectBuilder& source) const override;
   void on_committed(const Value& position) override;
@@ -104,7 +105,6 @@ class KafkaSource final : public Source {
   bool decode_key(const rd_kafka_message_t& message, SourceBatch& batch, RecordAttributes& attributes, const char** fault);
   Value decode_headers(rd_kafka_message_t* message, Arena& arena);
   int32_t index_of(const rd_kafka_topic_t* topic, int32_t partition);
-  Document position() const;
   void commit(const Value& position);
   static void on_error(rd_kafka_t*, int error, const char* reason, void* self);
   static int64_t offset_in(const Value& position, std::string_view topic, int32_t partition);

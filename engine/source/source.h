@@ -102,6 +102,9 @@ class Source {
   // `max_records` records or 1 MiB. Errors: the outside world's; the processor retries from the last checkpoint.
   virtual Status read(SourceBatch& batch, size_t max_records, std::chrono::milliseconds max_wait) = 0;
   virtual void close() {}
+  // Where it stands right after open(), before the first read(): kept at once, so that a processor that ends before its first checkpoint
+  // goes on from where it began. {} for sources that always begin at the same place.
+  virtual Document position() const { return {}; }
 
   // The partitions known now; grows only. Any thread.
   virtual std::vector<SourcePartition> partitions() const { return {SourcePartition{}}; }
