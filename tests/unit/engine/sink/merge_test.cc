@@ -370,7 +370,7 @@ TEST_F(MergeTest, ZAServerThatWasKilledTakesTheSameBatchAfterItsReturn) {
   sink.encode(R"({"_id": 2, "a": 3})");
   Status status = sink.send();
   EXPECT_TRUE(status.code() == 6 || status.code() == 89) << status.code() << " " << status.message();
-  EXPECT_TRUE(status.message().starts_with("$merge into d.c of connection target failed: ")) << status.message();
+  EXPECT_TRUE(status.message().starts_with("$merge into d.c of connection 'target' failed: ")) << status.message();
   Status opened = make(spec()).sink.writer->open();
   EXPECT_TRUE(opened.code() == 6 || opened.code() == 89) << opened.message();
   ASSERT_TRUE(mongod->start());
