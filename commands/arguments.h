@@ -9,8 +9,9 @@
 
 namespace millrace::commands {
 
-// One object of a command: its body, or an element of `updates`. `context` names it in messages: "find", "update.updates".
-// An absent field and one that is null (how shells send undefined) are the same.
+// One object of a command: its body, or an element of `updates`. `context` names it in messages:
+// "find", "update.updates". An absent field and one that is null (how shells send undefined) are
+// the same.
 class Arguments {
  public:
   Arguments(std::string_view context, engine::Value object) : context_(context), object_(object) {}
@@ -28,7 +29,8 @@ class Arguments {
   // Errors: 40414 when it is absent.
   engine::Status require(std::string_view field) const;
   // Errors: 2 BadValue for a text that is not one of `allowed`.
-  engine::Status one_of(std::string_view field, std::initializer_list<std::string_view> allowed) const;
+  engine::Status one_of(std::string_view field,
+                        std::initializer_list<std::string_view> allowed) const;
   engine::Status wrong_type(std::string_view field, std::string_view expected) const;
 
  private:
@@ -36,7 +38,8 @@ class Arguments {
   engine::Value object_;
 };
 
-// The collection that the command's first field names. Errors: 2 when it is no string, 73 InvalidNamespace.
+// The collection that the command's first field names. Errors: 2 when it is no string, 73
+// InvalidNamespace.
 engine::Result<std::string_view> collection_argument(const Request& request);
 
 // 238 for a collation other than {locale: "simple"}: documents compare by their bytes.

@@ -12,7 +12,8 @@ Result<Progress> cmd_coll_stats(Request& request, BsonWriter& reply) {
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
   MR_ASSIGN_OR_RETURN(auto scale, Arguments("collStats", request.body).count("scale"));
-  if (scale && *scale == 0) return engine::Status(51024, "BSON field 'scale' value must be >= 1, actual value '0'");
+  if (scale && *scale == 0)
+    return engine::Status(51024, "BSON field 'scale' value must be >= 1, actual value '0'");
   MR_ASSIGN_OR_RETURN(auto txn, request.services.database->store().read());
   MR_ASSIGN_OR_RETURN(auto collection, find_collection(*txn, request.database, name));
   if (collection) MR_RETURN_IF_ERROR(refuse_view(*collection));

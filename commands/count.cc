@@ -20,17 +20,21 @@ Result<int64_t> count_all(LocalDatabase& local, const Collection& collection) {
   return statistics.records;
 }
 
-Result<int64_t> count_matches(LocalDatabase& local, Collection collection, Value query, Value hint, int64_t enough) {
+Result<int64_t> count_matches(LocalDatabase& local, Collection collection, Value query, Value hint,
+                              int64_t enough) {
   Evaluation evaluation(local.clock());
-  MR_ASSIGN_OR_RETURN(auto scan, DocumentScan::open(std::move(collection), query, hint, evaluation));
+  MR_ASSIGN_OR_RETURN(auto scan,
+                      DocumentScan::open(std::move(collection), query, hint, evaluation));
   if (scan->plan().index != nullptr) local.note_index_use(scan->plan().index->id);
   MR_ASSIGN_OR_RETURN(auto txn, local.store().read());
   int64_t count = 0;
-  MR_RETURN_IF_ERROR(scan->run(*txn, [&](storage::RecordId, const Value&) -> Result<bool> { return ++count < enough; }));
+  MR_RETURN_IF_ERROR(scan->run(
+      *txn, [&](storage::RecordId, const Value&) -> Result<bool> { return ++count < enough; }));
   return count;
 }
 
-Result<int64_t> count_view(LocalDatabase& local, std::string_view database, std::string_view name, Value query) {
+Result<int64_t> count_view(LocalDatabase& local, std::string_view database, std::string_view name,
+                           Value query) {
   AggregateSpec spec;
   BsonWriter writer;
   writer.begin_document();
@@ -55,7 +59,8 @@ Result<int64_t> count_view(LocalDatabase& local, std::string_view database, std:
 }  // namespace
 
 Result<Progress> cmd_count(Request& request, BsonWriter& reply) {
-  static constexpr std::string_view kFields[] = {"query", "limit", "skip", "hint", "collation", "fields"};
+  static constexpr std::string_view kFields[] = {"query", "limit",     "skip",
+                                                 "hint",  "collation", "fields"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
   Arguments arguments("count", request.body);
@@ -63,8 +68,12 @@ Result<Progress> cmd_count(Request& request, BsonWriter& reply) {
   MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
   MR_ASSIGN_OR_RETURN(auto skip, arguments.count("skip"));
   Value limit_value = arguments.any("limit");
-  if (!limit_value.is_missing() && !limit_value.is_number()) return arguments.wrong_type("limit", "[long, int, decimal, double");
-  int64_t limit = limit_value.is_missing() ? 0 : static_cast<int64_t>(std::min(std::abs(limit_value.to_double()), 9e18));  // -5 means 5
+  if (!limit_value.is_missing() && !limit_value.is_number())
+    return arguments.wrong_type("limit", "[long, int, decimal, double");
+  int64_t limit =
+      limit_value.is_missing()
+          ? 0
+          : static_cast<int64_t>(std::min(std::abs(limit_value.to_double()), 9e18));  // -5 means 5
   LocalDatabase& local = *request.services.database;
   MR_ASSIGN_OR_RETURN(auto collection, local.find(request.database, name));
   int64_t count = 0;
@@ -77,8 +86,11 @@ Result<Progress> cmd_count(Request& request, BsonWriter& reply) {
   } else if (everything) {
     MR_ASSIGN_OR_RETURN(count, count_all(local, *collection));
   } else {
-    int64_t enough = limit > 0 && limit < INT64_MAX / 2 && skip.value_or(0) < INT64_MAX / 2 ? limit + skip.value_or(0) : INT64_MAX;
-    MR_ASSIGN_OR_RETURN(count, count_matches(local, std::move(*collection), query, arguments.any("hint"), enough));
+    int64_t enough = limit > 0 && limit < INT64_MAX / 2 && skip.value_or(0) < INT64_MAX / 2
+                         ? limit + skip.value_or(0)
+                         : INT64_MAX;
+    MR_ASSIGN_OR_RETURN(
+        count, count_matches(local, std::move(*collection), query, arguments.any("hint"), enough));
   }
   count = std::max<int64_t>(count - skip.value_or(0), 0);
   if (limit > 0) count = std::min(count, limit);

@@ -11,13 +11,15 @@ using engine::Status;
 using engine::Value;
 
 Result<Progress> cmd_create_indexes(Request& request, BsonWriter& reply) {
-  static constexpr std::string_view kFields[] = {"indexes", "commitQuorum", "ignoreUnknownIndexOptions"};
+  static constexpr std::string_view kFields[] = {"indexes", "commitQuorum",
+                                                 "ignoreUnknownIndexOptions"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
   Arguments arguments("createIndexes", request.body);
   MR_RETURN_IF_ERROR(arguments.require("indexes"));
   MR_ASSIGN_OR_RETURN(Value indexes, arguments.array("indexes"));
-  if (indexes.as_array().empty()) return Status(ErrorCode::kBadValue, "Must specify at least one index to create");
+  if (indexes.as_array().empty())
+    return Status(ErrorCode::kBadValue, "Must specify at least one index to create");
   std::vector<engine::Document> specs;
   for (Value index : indexes.as_array()) {
     if (!index.is_object()) return arguments.wrong_type("indexes", "object");

@@ -6,7 +6,9 @@
 namespace millrace::commands {
 
 Result<Progress> cmd_create_stream_processor(Request& request, BsonWriter&) {
-  MR_ASSIGN_OR_RETURN(Options options, Options::read(request, {"pipeline"}, {"dlq", "streamMetaFieldName", "tier", "failover", "autoscaling"}));
+  MR_ASSIGN_OR_RETURN(Options options, Options::read(request, {"pipeline"},
+                                                     {"dlq", "streamMetaFieldName", "tier",
+                                                      "failover", "autoscaling"}));
   engine::CreateOptions create;
   MR_ASSIGN_OR_RETURN(create.name, processor_name(request));
   MR_ASSIGN_OR_RETURN(create.pipeline, wrap_pipeline(request.get("pipeline")));

@@ -20,7 +20,8 @@ class ListStream final : public DocumentStream {
  public:
   explicit ListStream(const std::vector<engine::Document>& documents) : documents_(documents) {}
   Status next(storage::Store&, size_t wanted, std::deque<std::string>& out) override {
-    for (; wanted > 0 && at_ < documents_.size(); --wanted) out.emplace_back(documents_[at_++].bytes());
+    for (; wanted > 0 && at_ < documents_.size(); --wanted)
+      out.emplace_back(documents_[at_++].bytes());
     return {};
   }
   bool ended() const override { return at_ == documents_.size(); }
@@ -32,15 +33,19 @@ class ListStream final : public DocumentStream {
 
 }  // namespace
 
-std::unique_ptr<DocumentStream> stream_of(const std::vector<engine::Document>& documents) { return std::make_unique<ListStream>(documents); }
+std::unique_ptr<DocumentStream> stream_of(const std::vector<engine::Document>& documents) {
+  return std::make_unique<ListStream>(documents);
+}
 
-Result<int64_t> fill_batch(storage::Store& store, LocalCursor& cursor, int64_t count, BsonWriter& reply) {
+Result<int64_t> fill_batch(storage::Store& store, LocalCursor& cursor, int64_t count,
+                           BsonWriter& reply) {
   int64_t sent = 0;
   size_t bytes = 0;
   while (sent < count) {
     if (cursor.pending.empty()) {
       if (cursor.stream->ended()) break;
-      MR_RETURN_IF_ERROR(cursor.stream->next(store, static_cast<size_t>(std::min(count - sent, kDocumentsPerStep)), cursor.pending));
+      MR_RETURN_IF_ERROR(cursor.stream->next(
+          store, static_cast<size_t>(std::min(count - sent, kDocumentsPerStep)), cursor.pending));
       if (cursor.pending.empty() && cursor.tailable) break;
       continue;
     }
@@ -60,8 +65,8 @@ Result<bool> is_exhausted(storage::Store& store, LocalCursor& cursor) {
   return cursor.pending.empty() && cursor.stream->ended();
 }
 
-Status write_first_batch(Request& request, std::unique_ptr<DocumentStream> stream, std::string ns, const CursorOptions& options,
-                         BsonWriter& reply) {
+Status write_first_batch(Request& request, std::unique_ptr<DocumentStream> stream, std::string ns,
+                         const CursorOptions& options, BsonWriter& reply) {
   LocalDatabase& local = *request.services.database;
   auto cursor = std::make_unique<LocalCursor>();
   cursor->ns = ns;
@@ -90,9 +95,12 @@ Result<CursorOptions> read_cursor_options(const Request& request) {
   CursorOptions options;
   Value cursor = request.get("cursor");
   if (cursor.is_nullish()) return options;
-  if (!cursor.is_object()) return Status(ErrorCode::kTypeMismatch, "cursor field must be missing or an object");
+  if (!cursor.is_object())
+    return Status(ErrorCode::kTypeMismatch, "cursor field must be missing or an object");
   for (const auto& field : cursor.as_object()) {
-    if (!field.has_name("batchSize")) return Status(40415, "BSON field 'cursor." + std::string(field.name()) + "' is an unknown field.");
+    if (!field.has_name("batchSize"))
+      return Status(40415,
+                    "BSON field 'cursor." + std::string(field.name()) + "' is an unknown field.");
   }
   MR_ASSIGN_OR_RETURN(options.batch_size, Arguments("cursor", cursor).count("batchSize"));
   return options;

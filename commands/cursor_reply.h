@@ -23,11 +23,13 @@ struct CursorOptions {
 };
 
 // Writes the first batch; what is left waits in the registry for getMore.
-engine::Status write_first_batch(Request& request, std::unique_ptr<DocumentStream> stream, std::string ns, const CursorOptions& options,
+engine::Status write_first_batch(Request& request, std::unique_ptr<DocumentStream> stream,
+                                 std::string ns, const CursorOptions& options,
                                  engine::BsonWriter& reply);
 
 // Writes documents of `cursor` until `count` or kMaxBatchBytes are reached. Returns how many.
-engine::Result<int64_t> fill_batch(storage::Store& store, LocalCursor& cursor, int64_t count, engine::BsonWriter& reply);
+engine::Result<int64_t> fill_batch(storage::Store& store, LocalCursor& cursor, int64_t count,
+                                   engine::BsonWriter& reply);
 // Nothing is left; looks ahead by one document where that is not known yet.
 engine::Result<bool> is_exhausted(storage::Store& store, LocalCursor& cursor);
 

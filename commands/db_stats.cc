@@ -12,7 +12,8 @@ Result<Progress> cmd_db_stats(Request& request, BsonWriter& reply) {
   static constexpr std::string_view kFields[] = {"scale", "freeStorage"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   MR_ASSIGN_OR_RETURN(auto scale_given, Arguments("dbStats", request.body).count("scale"));
-  if (scale_given && *scale_given == 0) return engine::Status(51024, "BSON field 'scale' value must be >= 1, actual value '0'");
+  if (scale_given && *scale_given == 0)
+    return engine::Status(51024, "BSON field 'scale' value must be >= 1, actual value '0'");
   auto scale = static_cast<double>(scale_given.value_or(1));
   MR_ASSIGN_OR_RETURN(auto txn, request.services.database->store().read());
   MR_ASSIGN_OR_RETURN(auto collections, list_collections(*txn, request.database));
@@ -36,7 +37,8 @@ Result<Progress> cmd_db_stats(Request& request, BsonWriter& reply) {
   reply.append("collections", static_cast<int64_t>(collections.size()) - views);
   reply.append("views", views);
   reply.append("objects", objects);
-  reply.append("avgObjSize", objects > 0 ? static_cast<double>(bytes) / static_cast<double>(objects) : 0.0);
+  reply.append("avgObjSize",
+               objects > 0 ? static_cast<double>(bytes) / static_cast<double>(objects) : 0.0);
   reply.append("dataSize", scaled(bytes));
   reply.append("storageSize", scaled(storage_bytes));
   reply.append("indexes", indexes);

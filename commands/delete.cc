@@ -13,7 +13,8 @@ using engine::Status;
 using engine::Value;
 
 Result<DeleteStatement> read_delete(Value object) {
-  MR_RETURN_IF_ERROR(check_statement("delete.deletes", object, {"q", "limit", "hint", "collation"}));
+  MR_RETURN_IF_ERROR(
+      check_statement("delete.deletes", object, {"q", "limit", "hint", "collation"}));
   Arguments arguments("delete.deletes", object);
   MR_RETURN_IF_ERROR(arguments.require("q"));
   MR_RETURN_IF_ERROR(arguments.require("limit"));
@@ -23,7 +24,9 @@ Result<DeleteStatement> read_delete(Value object) {
   if (!limit.is_number()) return arguments.wrong_type("limit", "[long, int, decimal, double");
   double number = limit.to_double();
   if (number != 0 && number != 1) {
-    return Status(ErrorCode::kFailedToParse, "The limit field in delete objects must be 0 or 1. Got " + std::to_string(static_cast<int64_t>(number)));
+    return Status(ErrorCode::kFailedToParse,
+                  "The limit field in delete objects must be 0 or 1. Got " +
+                      std::to_string(static_cast<int64_t>(number)));
   }
   statement.only_one = number == 1;
   MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
@@ -45,7 +48,8 @@ Result<Progress> cmd_delete(Request& request, BsonWriter& reply) {
     MR_ASSIGN_OR_RETURN(auto statement, read_delete(object));
     statements.push_back(statement);
   }
-  MR_ASSIGN_OR_RETURN(auto result, delete_documents(*request.services.database, request.database, name, statements, let, options));
+  MR_ASSIGN_OR_RETURN(auto result, delete_documents(*request.services.database, request.database,
+                                                    name, statements, let, options));
   reply.append("n", static_cast<int32_t>(result.matched));
   append_write_errors(result, reply);
   return Progress::kDone;

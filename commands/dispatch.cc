@@ -22,10 +22,11 @@ constexpr std::array<std::string_view, 16> kGenericArguments = {
 // clang-format on
 static_assert(std::is_sorted(kGenericArguments.begin(), kGenericArguments.end()));
 
-// MongoDB's rules for a database name (manual, "Naming Restrictions"); $external is where outside users live.
+// MongoDB's rules for a database name (manual, "Naming Restrictions"); $external is where outside
+// users live.
 Status check_database_name(std::string_view name) {
-  bool bad = name.empty() || name.size() > 63 || name.find_first_of("/\\. \"") != name.npos || name.find('\0') != name.npos ||
-             (name.find('$') != name.npos && name != "$external");
+  bool bad = name.empty() || name.size() > 63 || name.find_first_of("/\\. \"") != name.npos ||
+             name.find('\0') != name.npos || (name.find('$') != name.npos && name != "$external");
   if (!bad) return {};
   return Status(ErrorCode::kInvalidNamespace, "Invalid database name: '" + std::string(name) + "'");
 }
@@ -35,7 +36,8 @@ Status check_api_version(const Request& request) {
   if (version.is_missing()) {
     for (auto field : {"apiStrict", "apiDeprecationErrors"}) {
       if (!request.get(field).is_missing()) {
-        return Status(ErrorCode::kInvalidOptions, std::string("Provided ") + field + " without passing apiVersion");
+        return Status(ErrorCode::kInvalidOptions,
+                      std::string("Provided ") + field + " without passing apiVersion");
       }
     }
     return {};
@@ -46,18 +48,24 @@ Status check_api_version(const Request& request) {
 }
 
 Status check_request(const CommandRow* row, const Request& request) {
-  if (row == nullptr) return Status(ErrorCode::kCommandNotFound, "no such command: '" + std::string(request.name) + "'");
+  if (row == nullptr)
+    return Status(ErrorCode::kCommandNotFound,
+                  "no such command: '" + std::string(request.name) + "'");
   MR_RETURN_IF_ERROR(check_database_name(request.database));
   if ((row->flags & kAdminOnly) && request.database != "admin") {
-    return Status(ErrorCode::kUnauthorized, std::string(request.name) + " may only be run against the admin database.");
+    return Status(ErrorCode::kUnauthorized,
+                  std::string(request.name) + " may only be run against the admin database.");
   }
   if (row->handler == nullptr) {
-    return Status(ErrorCode::kCommandNotSupported, "command '" + std::string(request.name) + "' is not supported by Millrace");
+    return Status(ErrorCode::kCommandNotSupported,
+                  "command '" + std::string(request.name) + "' is not supported by Millrace");
   }
   MR_RETURN_IF_ERROR(check_api_version(request));
-  // A standalone has no transactions and no retryable writes; drivers know this text (clients-wire.md section 9.6).
+  // A standalone has no transactions and no retryable writes; drivers know this text
+  // (clients-wire.md section 9.6).
   if (!request.get("txnNumber").is_missing()) {
-    return Status(ErrorCode::kIllegalOperation, "Transaction numbers are only allowed on a replica set member or mongos");
+    return Status(ErrorCode::kIllegalOperation,
+                  "Transaction numbers are only allowed on a replica set member or mongos");
   }
   return {};
 }
@@ -81,13 +89,16 @@ engine::Result<Progress> call(const CommandRow& row, Request& request, engine::B
     return error.status();
   } catch (const std::exception& error) {
     spdlog::error("command {} failed by an exception: {}", row.name, error.what());
-    return Status(ErrorCode::kInternalError, std::string("internal error in ") + std::string(row.name) + ": " + error.what());
+    return Status(ErrorCode::kInternalError,
+                  std::string("internal error in ") + std::string(row.name) + ": " + error.what());
   }
 }
 
 }  // namespace
 
-bool runs_inline(const CommandRow* row) { return row == nullptr || row->handler == nullptr || (row->flags & kInline); }
+bool runs_inline(const CommandRow* row) {
+  return row == nullptr || row->handler == nullptr || (row->flags & kInline);
+}
 
 Outcome run_command(const CommandRow* row, Request& request, engine::BsonWriter& reply) {
   reply.clear();
@@ -107,7 +118,8 @@ Outcome run_command(const CommandRow* row, Request& request, engine::BsonWriter&
     reply.end();
     return {Progress::kDone, true};
   }
-  spdlog::debug("connection {}: {} failed: {} {}", request.client.connection_id, request.name, status.code(), status.message());
+  spdlog::debug("connection {}: {} failed: {} {}", request.client.connection_id, request.name,
+                status.code(), status.message());
   request.more_to_come = false;
   reply.clear();
   write_error(status, reply, request.error_details);
@@ -119,7 +131,8 @@ bool is_generic_argument(std::string_view field) {
 }
 
 Status unknown_field(const Request& request, std::string_view field) {
-  return Status(40415, "BSON field '" + std::string(request.name) + "." + std::string(field) + "' is an unknown field.");
+  return Status(40415, "BSON field '" + std::string(request.name) + "." + std::string(field) +
+                           "' is an unknown field.");
 }
 
 std::string_view session_id(const Request& request) {

@@ -1,4 +1,5 @@
-// From a request to its reply: finds the row, checks what holds for every command, runs the handler. Any thread.
+// From a request to its reply: finds the row, checks what holds for every command, runs the
+// handler. Any thread.
 #pragma once
 
 #include <string_view>
@@ -9,7 +10,8 @@
 
 namespace millrace::commands {
 
-// True if running it never blocks: the caller may stay on its I/O thread. Unknown and unsupported commands never do.
+// True if running it never blocks: the caller may stay on its I/O thread. Unknown and unsupported
+// commands never do.
 bool runs_inline(const CommandRow* row);
 
 struct Outcome {
@@ -17,16 +19,19 @@ struct Outcome {
   bool ok = false;  // kDone: the reply says ok: 1
 };
 
-// Runs one attempt of `request`; `row` is what find_command() gave for its name. It overwrites `reply`: on kDone
-// that is one whole document, success or error; on kWait it is of no use. No exception leaves it.
-// Errors: 59 CommandNotFound, 115 CommandNotSupported, 13 Unauthorized (admin only), 73 InvalidNamespace, 322 APIVersionError,
-// 20 IllegalOperation (txnNumber), and the handler's own.
+// Runs one attempt of `request`; `row` is what find_command() gave for its name. It overwrites
+// `reply`: on kDone that is one whole document, success or error; on kWait it is of no use. No
+// exception leaves it. Errors: 59 CommandNotFound, 115 CommandNotSupported, 13 Unauthorized (admin
+// only), 73 InvalidNamespace, 322 APIVersionError, 20 IllegalOperation (txnNumber), and the
+// handler's own.
 Outcome run_command(const CommandRow* row, Request& request, engine::BsonWriter& reply);
 
-// True for the fields that any command may carry besides its own ($db, lsid, comment, …): a handler that refuses unknown fields skips them.
+// True for the fields that any command may carry besides its own ($db, lsid, comment, …): a handler
+// that refuses unknown fields skips them.
 bool is_generic_argument(std::string_view field);
 
-// 40415 for the first field of the body that is neither `known` nor generic; the command's own name does not count.
+// 40415 for the first field of the body that is neither `known` nor generic; the command's own name
+// does not count.
 template <size_t N>
 engine::Status refuse_unknown_fields(const Request& request, const std::string_view (&known)[N]);
 

@@ -19,7 +19,8 @@ class DistinctValues {
  public:
   Status add(const Value& value, const std::vector<std::string_view>& parts, size_t part) {
     if (value.is_array()) {
-      bool position = part < parts.size() && !parts[part].empty() && parts[part].find_first_not_of("0123456789") == std::string_view::npos;
+      bool position = part < parts.size() && !parts[part].empty() &&
+                      parts[part].find_first_not_of("0123456789") == std::string_view::npos;
       if (position && parts[part].size() < 10) {
         Value element = value.as_array().at(std::stoul(std::string(parts[part])));
         if (!element.is_missing()) return add(element, parts, part + 1);
@@ -40,10 +41,13 @@ class DistinctValues {
 
  private:
   Status keep(const Value& value) {
-    auto at = std::lower_bound(values_.begin(), values_.end(), value, [](const Value& a, const Value& b) { return engine::compare(a, b) < 0; });
+    auto at =
+        std::lower_bound(values_.begin(), values_.end(), value,
+                         [](const Value& a, const Value& b) { return engine::compare(a, b) < 0; });
     if (at != values_.end() && engine::equal(*at, value)) return {};
     values_.insert(at, engine::deep_copy(value, arena_));
-    if (arena_.capacity_bytes() > 3 * engine::kMaxDocumentBytes) return Status(17217, "distinct too big, 16mb cap");
+    if (arena_.capacity_bytes() > 3 * engine::kMaxDocumentBytes)
+      return Status(17217, "distinct too big, 16mb cap");
     return {};
   }
   engine::Arena arena_;
@@ -71,7 +75,8 @@ Result<Progress> cmd_distinct(Request& request, BsonWriter& reply) {
   MR_ASSIGN_OR_RETURN(Value key, arguments.string("key"));
   MR_RETURN_IF_ERROR(arguments.object("query").status());
   MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
-  if (key.as_string().empty()) return Status(40352, "FieldPath cannot be constructed with empty string");
+  if (key.as_string().empty())
+    return Status(40352, "FieldPath cannot be constructed with empty string");
   FindCommand find;
   find.collection = std::string(name);
   find.spec.command = engine::Document(request.body);
@@ -85,7 +90,8 @@ Result<Progress> cmd_distinct(Request& request, BsonWriter& reply) {
   while (!stream->ended()) {
     documents.clear();
     MR_RETURN_IF_ERROR(stream->next(local.store(), 1000, documents));
-    for (const auto& document : documents) MR_RETURN_IF_ERROR(distinct.add(Value::bson_object(document.data()), parts, 0));
+    for (const auto& document : documents)
+      MR_RETURN_IF_ERROR(distinct.add(Value::bson_object(document.data()), parts, 0));
   }
   reply.append("values", Value::array(distinct.values()));
   return Progress::kDone;

@@ -15,10 +15,13 @@ Result<Progress> cmd_drop_indexes(Request& request, BsonWriter& reply) {
   Arguments arguments("dropIndexes", request.body);
   MR_RETURN_IF_ERROR(arguments.require("index"));
   Value which = arguments.any("index");
-  if (!which.is_string() && !which.is_array() && !which.is_object()) return arguments.wrong_type("index", "[string, array, object");
-  MR_ASSIGN_OR_RETURN(size_t before, drop_indexes(*request.services.database, request.database, name, which));
+  if (!which.is_string() && !which.is_array() && !which.is_object())
+    return arguments.wrong_type("index", "[string, array, object");
+  MR_ASSIGN_OR_RETURN(size_t before,
+                      drop_indexes(*request.services.database, request.database, name, which));
   reply.append("nIndexesWas", static_cast<int32_t>(before));
-  if (which.is_string() && which.as_string() == "*") reply.append("msg", "non-_id indexes dropped for collection");
+  if (which.is_string() && which.as_string() == "*")
+    reply.append("msg", "non-_id indexes dropped for collection");
   return Progress::kDone;
 }
 

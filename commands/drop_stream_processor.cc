@@ -5,7 +5,8 @@
 
 namespace millrace::commands {
 
-// `force` and `ttl` are sent by shells and documented nowhere: a drop is always complete and at once, so there is nothing for them to do.
+// `force` and `ttl` are sent by shells and documented nowhere: a drop is always complete and at
+// once, so there is nothing for them to do.
 Result<Progress> cmd_drop_stream_processor(Request& request, BsonWriter&) {
   MR_ASSIGN_OR_RETURN(std::string name, processor_name(request));
   MR_RETURN_IF_ERROR(Options::read(request, {}, {"force", "ttl"}).status());

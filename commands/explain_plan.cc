@@ -59,28 +59,34 @@ std::vector<PlanStage> access_stages(const DocumentScan& scan, Value filter) {
     stages.push_back({"IDHACK", [](BsonWriter&) {}});
   } else {
     stages.push_back({"FETCH", with_filter});
-    stages.push_back({"IXSCAN", [&plan](BsonWriter& writer) { append_index(*plan.index, plan, writer); }});
+    stages.push_back(
+        {"IXSCAN", [&plan](BsonWriter& writer) { append_index(*plan.index, plan, writer); }});
   }
   return stages;
 }
 
-void append_stage(const std::vector<PlanStage>& stages, size_t at, const Execution* execution, std::string_view field, BsonWriter& writer) {
+void append_stage(const std::vector<PlanStage>& stages, size_t at, const Execution* execution,
+                  std::string_view field, BsonWriter& writer) {
   writer.begin_object(field);
   writer.append("stage", stages[at].name);
   bool innermost = at + 1 == stages.size();
   if (execution != nullptr) {
-    bool finds = stages[at].name == "IXSCAN" || stages[at].name == "COLLSCAN" || stages[at].name == "IDHACK" || stages[at].name == "FETCH";
+    bool finds = stages[at].name == "IXSCAN" || stages[at].name == "COLLSCAN" ||
+                 stages[at].name == "IDHACK" || stages[at].name == "FETCH";
     writer.append("nReturned", Value::integer(execution->returned));
     writer.append("executionTimeMillisEstimate", Value::integer(execution->time_ms));
-    if (finds && stages[at].name != "IXSCAN") writer.append("docsExamined", Value::integer(execution->documents));
-    if (stages[at].name == "IXSCAN" || stages[at].name == "IDHACK") writer.append("keysExamined", Value::integer(execution->keys));
+    if (finds && stages[at].name != "IXSCAN")
+      writer.append("docsExamined", Value::integer(execution->documents));
+    if (stages[at].name == "IXSCAN" || stages[at].name == "IDHACK")
+      writer.append("keysExamined", Value::integer(execution->keys));
   }
   stages[at].fields(writer);
   if (!innermost) append_stage(stages, at + 1, execution, "inputStage", writer);
   writer.end();
 }
 
-void append_reply(Request& request, std::string_view ns, Value filter, const std::vector<PlanStage>& stages, const Execution& execution,
+void append_reply(Request& request, std::string_view ns, Value filter,
+                  const std::vector<PlanStage>& stages, const Execution& execution,
                   ExplainVerbosity verbosity, BsonWriter& reply) {
   engine::Document empty;
   reply.append("explainVersion", "1");
@@ -99,7 +105,8 @@ void append_reply(Request& request, std::string_view ns, Value filter, const std
     reply.append("totalKeysExamined", Value::integer(execution.keys));
     reply.append("totalDocsExamined", Value::integer(execution.documents));
     append_stage(stages, 0, &execution, "executionStages", reply);
-    if (verbosity == ExplainVerbosity::kAllPlans) reply.begin_array("allPlansExecution"), reply.end();
+    if (verbosity == ExplainVerbosity::kAllPlans)
+      reply.begin_array("allPlansExecution"), reply.end();
     reply.end();
   }
   reply.append("command", request.body);
@@ -125,7 +132,8 @@ Result<Execution> execute(LocalDatabase& local, DocumentStream& stream) {
   return execution;
 }
 
-Collection existing_or_empty(std::optional<Collection> collection, std::string_view database, std::string_view name) {
+Collection existing_or_empty(std::optional<Collection> collection, std::string_view database,
+                             std::string_view name) {
   if (collection) return std::move(*collection);
   Collection empty;
   empty.database = std::string(database);
@@ -135,7 +143,8 @@ Collection existing_or_empty(std::optional<Collection> collection, std::string_v
 
 }  // namespace
 
-Status explain_find(Request& request, FindCommand find, ExplainVerbosity verbosity, BsonWriter& reply) {
+Status explain_find(Request& request, FindCommand find, ExplainVerbosity verbosity,
+                    BsonWriter& reply) {
   LocalDatabase& local = *request.services.database;
   MR_ASSIGN_OR_RETURN(auto collection, local.find(request.database, find.collection));
   if (collection) MR_RETURN_IF_ERROR(refuse_view(*collection));
@@ -146,13 +155,25 @@ Status explain_find(Request& request, FindCommand find, ExplainVerbosity verbosi
   Value projection = find.spec.projection;
   int64_t skip = find.spec.skip;
   int64_t limit = find.spec.limit;
-  MR_ASSIGN_OR_RETURN(auto stream, FindStream::open(local, existing_or_empty(std::move(collection), request.database, find.collection), std::move(find.spec)));
+  MR_ASSIGN_OR_RETURN(
+      auto stream,
+      FindStream::open(local,
+                       existing_or_empty(std::move(collection), request.database, find.collection),
+                       std::move(find.spec)));
   std::vector<PlanStage> stages;
   if (filled(projection)) {
-    stages.push_back({"PROJECTION_DEFAULT", [projection](BsonWriter& writer) { writer.append("transformBy", projection); }});
+    stages.push_back({"PROJECTION_DEFAULT", [projection](BsonWriter& writer) {
+                        writer.append("transformBy", projection);
+                      }});
   }
-  if (limit > 0 && !filled(sort)) stages.push_back({"LIMIT", [limit](BsonWriter& writer) { writer.append("limitAmount", Value::integer(limit)); }});
-  if (skip > 0) stages.push_back({"SKIP", [skip](BsonWriter& writer) { writer.append("skipAmount", Value::integer(skip)); }});
+  if (limit > 0 && !filled(sort))
+    stages.push_back({"LIMIT", [limit](BsonWriter& writer) {
+                        writer.append("limitAmount", Value::integer(limit));
+                      }});
+  if (skip > 0)
+    stages.push_back({"SKIP", [skip](BsonWriter& writer) {
+                        writer.append("skipAmount", Value::integer(skip));
+                      }});
   if (filled(sort) && !sort.as_object().has("$natural")) {
     stages.push_back({"SORT", [sort, limit, skip](BsonWriter& writer) {
                         writer.append("sortPattern", sort);
@@ -172,7 +193,8 @@ Status explain_find(Request& request, FindCommand find, ExplainVerbosity verbosi
   return {};
 }
 
-Status explain_aggregate(Request& request, AggregateCommand aggregate, ExplainVerbosity verbosity, BsonWriter& reply) {
+Status explain_aggregate(Request& request, AggregateCommand aggregate, ExplainVerbosity verbosity,
+                         BsonWriter& reply) {
   LocalDatabase& local = *request.services.database;
   if (!aggregate.spec.stages.empty()) {  // what it would write is not written
     MR_ASSIGN_OR_RETURN(auto last, pipeline_stage(aggregate.spec.stages.back()));
@@ -180,11 +202,14 @@ Status explain_aggregate(Request& request, AggregateCommand aggregate, ExplainVe
     if (row != nullptr && row->role == AggregateRole::kOutput) aggregate.spec.stages.pop_back();
   }
   if (aggregate.collection.empty() && aggregate.spec.stages.empty()) {
-    return Status(engine::ErrorCode::kInvalidNamespace, "{aggregate: 1} is not valid for an empty pipeline.");
+    return Status(engine::ErrorCode::kInvalidNamespace,
+                  "{aggregate: 1} is not valid for an empty pipeline.");
   }
   auto user_stages = aggregate.spec.stages;
   engine::Document command = aggregate.spec.command;
-  MR_ASSIGN_OR_RETURN(auto stream, AggregateStream::open(local, request.database, aggregate.collection, std::move(aggregate.spec)));
+  MR_ASSIGN_OR_RETURN(auto stream,
+                      AggregateStream::open(local, request.database, aggregate.collection,
+                                            std::move(aggregate.spec)));
   Execution execution;
   if (verbosity != ExplainVerbosity::kQueryPlanner) {
     MR_ASSIGN_OR_RETURN(execution, execute(local, *stream));
@@ -204,24 +229,31 @@ Status explain_aggregate(Request& request, AggregateCommand aggregate, ExplainVe
   return {};
 }
 
-Status explain_query(Request& request, const ExplainedQuery& query, ExplainVerbosity verbosity, BsonWriter& reply) {
+Status explain_query(Request& request, const ExplainedQuery& query, ExplainVerbosity verbosity,
+                     BsonWriter& reply) {
   LocalDatabase& local = *request.services.database;
   MR_ASSIGN_OR_RETURN(auto collection, local.find(request.database, query.collection));
   if (collection) MR_RETURN_IF_ERROR(refuse_view(*collection));
   FindSpec spec;
   spec.filter = query.filter;
   spec.hint = query.hint;
-  MR_ASSIGN_OR_RETURN(auto stream, FindStream::open(local, existing_or_empty(std::move(collection), request.database, query.collection), std::move(spec)));
+  MR_ASSIGN_OR_RETURN(
+      auto stream,
+      FindStream::open(local,
+                       existing_or_empty(std::move(collection), request.database, query.collection),
+                       std::move(spec)));
   std::vector<PlanStage> stages;
   if (!query.stage.empty()) stages.push_back({query.stage, [](BsonWriter&) {}});
-  for (auto& stage : access_stages(stream->scan(), query.filter)) stages.push_back(std::move(stage));
+  for (auto& stage : access_stages(stream->scan(), query.filter))
+    stages.push_back(std::move(stage));
   Execution execution;
   if (verbosity != ExplainVerbosity::kQueryPlanner) {
     MR_ASSIGN_OR_RETURN(execution, execute(local, *stream));
     execution.keys = stream->scan().keys_examined();
     execution.documents = stream->scan().documents_examined();
   }
-  append_reply(request, namespace_of(request.database, query.collection), query.filter, stages, execution, verbosity, reply);
+  append_reply(request, namespace_of(request.database, query.collection), query.filter, stages,
+               execution, verbosity, reply);
   return {};
 }
 

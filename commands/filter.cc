@@ -20,10 +20,13 @@ engine::Result<Filter> Filter::parse(const engine::Value& query) {
   Filter filter;
   if (query.is_nullish()) return filter;
   if (!query.is_object()) {
-    return engine::Status(engine::ErrorCode::kTypeMismatch, "BSON field 'filter' is the wrong type '" + std::string(query.type_name()) + "', expected type 'object'");
+    return engine::Status(engine::ErrorCode::kTypeMismatch,
+                          "BSON field 'filter' is the wrong type '" +
+                              std::string(query.type_name()) + "', expected type 'object'");
   }
   filter.compiled_ = std::make_unique<Compiled>();
-  MR_ASSIGN_OR_RETURN(filter.compiled_->predicate, engine::parse_predicate(query, filter.compiled_->parse));
+  MR_ASSIGN_OR_RETURN(filter.compiled_->predicate,
+                      engine::parse_predicate(query, filter.compiled_->parse));
   filter.compiled_->eval.arena = &filter.compiled_->arena;
   filter.compiled_->eval.variables.resize(filter.compiled_->parse.variable_count());
   return filter;

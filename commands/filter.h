@@ -10,7 +10,8 @@ namespace millrace::commands {
 
 class Filter {
  public:
-  // An absent or null filter (mongosh sends null for undefined) matches everything. Errors: 14 when it is no object, the query's own.
+  // An absent or null filter (mongosh sends null for undefined) matches everything. Errors: 14 when
+  // it is no object, the query's own.
   static engine::Result<Filter> parse(const engine::Value& query);
   Filter(Filter&&) noexcept;
   ~Filter();

@@ -21,29 +21,36 @@ struct Options {
 
 Status check_combination(const FindAndModifySpec& spec, const Options& options) {
   if (options.remove) {
-    if (!spec.update.is_missing()) return Status(ErrorCode::kFailedToParse, "Cannot specify both an update and remove=true");
-    if (spec.upsert) return Status(ErrorCode::kFailedToParse, "Cannot specify both upsert=true and remove=true ");
+    if (!spec.update.is_missing())
+      return Status(ErrorCode::kFailedToParse, "Cannot specify both an update and remove=true");
+    if (spec.upsert)
+      return Status(ErrorCode::kFailedToParse, "Cannot specify both upsert=true and remove=true ");
     if (options.return_new) {
-      return Status(ErrorCode::kFailedToParse, "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document");
+      return Status(ErrorCode::kFailedToParse,
+                    "Cannot specify both new=true and remove=true; 'remove' always returns the "
+                    "deleted document");
     }
     return {};
   }
-  if (spec.update.is_missing()) return Status(ErrorCode::kFailedToParse, "Either an update or remove=true must be specified");
+  if (spec.update.is_missing())
+    return Status(ErrorCode::kFailedToParse, "Either an update or remove=true must be specified");
   if (!spec.update.is_object() && !spec.update.is_array()) {
-    return Status(ErrorCode::kFailedToParse, "Update argument must be either an object or an array");
+    return Status(ErrorCode::kFailedToParse,
+                  "Update argument must be either an object or an array");
   }
   return {};
 }
 
-Status append_value(const std::optional<engine::Document>& document, const FindAndModifySpec& spec, const Options& options, LocalDatabase& local,
-                    BsonWriter& reply) {
+Status append_value(const std::optional<engine::Document>& document, const FindAndModifySpec& spec,
+                    const Options& options, LocalDatabase& local, BsonWriter& reply) {
   if (!document) {
     reply.append("value", Value::null());
     return {};
   }
   Evaluation evaluation(local.clock());
   MR_RETURN_IF_ERROR(evaluation.bind(spec.let));
-  MR_ASSIGN_OR_RETURN(auto projection, Projection::parse(options.fields, spec.query, local.stages(), evaluation));
+  MR_ASSIGN_OR_RETURN(auto projection,
+                      Projection::parse(options.fields, spec.query, local.stages(), evaluation));
   Value shown = document->value();
   if (projection != nullptr) {
     MR_ASSIGN_OR_RETURN(shown, projection->apply(shown));
@@ -55,8 +62,9 @@ Status append_value(const std::optional<engine::Document>& document, const FindA
 }  // namespace
 
 Result<Progress> cmd_find_and_modify(Request& request, BsonWriter& reply) {
-  static constexpr std::string_view kFields[] = {"query", "sort", "remove", "update", "new", "upsert", "fields", "arrayFilters", "hint", "let",
-                                                 "collation", "bypassDocumentValidation"};
+  static constexpr std::string_view kFields[] = {
+      "query",  "sort",         "remove", "update", "new",       "upsert",
+      "fields", "arrayFilters", "hint",   "let",    "collation", "bypassDocumentValidation"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
   Arguments arguments(request.name, request.body);
@@ -80,7 +88,9 @@ Result<Progress> cmd_find_and_modify(Request& request, BsonWriter& reply) {
   LocalDatabase& local = *request.services.database;
   if (options.return_new && options.fields.is_object()) {
     for (const auto& field : options.fields.as_object()) {
-      if (field.name().ends_with(".$")) return Status(ErrorCode::kBadValue, "cannot use a positional projection and return the new document");
+      if (field.name().ends_with(".$"))
+        return Status(ErrorCode::kBadValue,
+                      "cannot use a positional projection and return the new document");
     }
   }
   engine::Document details;
@@ -88,15 +98,20 @@ Result<Progress> cmd_find_and_modify(Request& request, BsonWriter& reply) {
   if (!result.ok()) {
     request.error_details = details;
     Status status = result.status();
-    bool own_text = status.is(ErrorCode::kDuplicateKey) || status.is(ErrorCode::kCommandNotSupportedOnView);
-    return own_text ? status : Status(status.code(), "Plan executor error during findAndModify :: caused by :: " + status.message());
+    bool own_text =
+        status.is(ErrorCode::kDuplicateKey) || status.is(ErrorCode::kCommandNotSupportedOnView);
+    return own_text
+               ? status
+               : Status(status.code(), "Plan executor error during findAndModify :: caused by :: " +
+                                           status.message());
   }
   reply.begin_object("lastErrorObject");
   reply.append("n", int32_t{result->before || result->upserted ? 1 : 0});
   if (!options.remove) reply.append("updatedExisting", result->before.has_value());
   if (result->upserted) reply.append("upserted", result->after->get("_id"));
   reply.end();
-  MR_RETURN_IF_ERROR(append_value(options.return_new ? result->after : result->before, spec, options, local, reply));
+  MR_RETURN_IF_ERROR(append_value(options.return_new ? result->after : result->before, spec,
+                                  options, local, reply));
   return Progress::kDone;
 }
 

@@ -1,4 +1,5 @@
-// getParameter: the few server parameters that clients ask for. https://www.mongodb.com/docs/manual/reference/command/getParameter/
+// getParameter: the few server parameters that clients ask for.
+// https://www.mongodb.com/docs/manual/reference/command/getParameter/
 #include <array>
 
 #include "commands/dispatch.h"

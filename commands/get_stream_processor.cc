@@ -1,5 +1,5 @@
-// getStreamProcessor: one definition, flat. Field list: the drivers' StreamProcessingClient; Java refuses a reply that lacks any of the
-// fields written unconditionally here.
+// getStreamProcessor: one definition, flat. Field list: the drivers' StreamProcessingClient; Java
+// refuses a reply that lacks any of the fields written unconditionally here.
 #include "commands/handlers.h"
 #include "commands/services.h"
 #include "commands/stream_options.h"

@@ -14,7 +14,9 @@ using Snapshot = engine::ProcessorManager::Snapshot;
 
 struct Scale {
   int64_t factor;
-  Value operator()(int64_t bytes) const { return Value::number(static_cast<double>(bytes) / static_cast<double>(factor)); }
+  Value operator()(int64_t bytes) const {
+    return Value::number(static_cast<double>(bytes) / static_cast<double>(factor));
+  }
 };
 
 void append_operator(const engine::RunStats::NamedOperator& op, Scale scale, BsonWriter& entry) {
@@ -46,12 +48,16 @@ void append_stats(const Snapshot& snapshot, bool verbose, Scale scale, BsonWrite
   int64_t state = snapshot.run ? snapshot.run->state_bytes : 0;
   stats.append("stateSize", scale(state));
   stats.append("memoryUsageBytes", Value::number(static_cast<double>(state)));
-  stats.append("memoryTrackerBytes", Value::number(static_cast<double>(state)));  // the older name, still read by tools
-  if (snapshot.run && snapshot.run->watermark_ms != engine::kNoWatermark) stats.append("watermark", Value::date(snapshot.run->watermark_ms));
-  for (const engine::Field& field : snapshot.source_stats.view()) stats.append(field.name(), field.value);
+  stats.append("memoryTrackerBytes",
+               Value::number(static_cast<double>(state)));  // the older name, still read by tools
+  if (snapshot.run && snapshot.run->watermark_ms != engine::kNoWatermark)
+    stats.append("watermark", Value::date(snapshot.run->watermark_ms));
+  for (const engine::Field& field : snapshot.source_stats.view())
+    stats.append(field.name(), field.value);
   if (verbose && snapshot.run) {
     for (const auto& op : snapshot.run->operators) {
-      for (std::string_view field : {"minOpenWindowStartTime", "maxOpenWindowStartTime"}) stats.append(field, op.extra.get(field));
+      for (std::string_view field : {"minOpenWindowStartTime", "maxOpenWindowStartTime"})
+        stats.append(field, op.extra.get(field));
     }
     stats.begin_array("operatorStats");
     size_t index = 0;
@@ -74,7 +80,8 @@ Result<Progress> cmd_get_stream_processor_stats(Request& request, BsonWriter& re
   MR_ASSIGN_OR_RETURN(Options options, Options::read(request, {}, {"verbose", "scale"}));
   MR_ASSIGN_OR_RETURN(bool verbose, options.boolean("verbose", false));
   MR_ASSIGN_OR_RETURN(int64_t scale, options.integer("scale", 1));
-  if (scale != 1 && scale != 1024) return engine::Status(engine::ErrorCode::kInvalidOptions, "scale must be 1 or 1024");
+  if (scale != 1 && scale != 1024)
+    return engine::Status(engine::ErrorCode::kInvalidOptions, "scale must be 1 or 1024");
   auto& processors = *request.services.processors;
   MR_ASSIGN_OR_RETURN(auto snapshot, processors.get(name));
   const engine::ProcessorDefinition& d = snapshot.definition;

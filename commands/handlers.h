@@ -1,4 +1,5 @@
-// Every handler that a row of table.cc names. Each is of type Handler (command.h); its file is the command's name or family.
+// Every handler that a row of table.cc names. Each is of type Handler (command.h); its file is the
+// command's name or family.
 #pragma once
 
 #include <chrono>
@@ -9,7 +10,9 @@ namespace millrace::commands {
 
 // Milliseconds since 1970 by the wall clock: for times that replies show.
 inline int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 using engine::BsonWriter;

@@ -1,5 +1,6 @@
-// hostInfo: the machine below. Compass refuses a server that fails here (clients-wire.md rule 11), so whatever cannot be read is
-// left at its neutral value. https://www.mongodb.com/docs/manual/reference/command/hostInfo/
+// hostInfo: the machine below. Compass refuses a server that fails here (clients-wire.md rule 11),
+// so whatever cannot be read is left at its neutral value.
+// https://www.mongodb.com/docs/manual/reference/command/hostInfo/
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -12,7 +13,8 @@
 namespace millrace::commands {
 namespace {
 
-// The value behind `key` in a file of `key<separator>value` lines, quotes and blanks around it removed; "" if there is none.
+// The value behind `key` in a file of `key<separator>value` lines, quotes and blanks around it
+// removed; "" if there is none.
 std::string value_in_file(const char* path, std::string_view key, char separator) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -53,7 +55,8 @@ Result<Progress> cmd_host_info(Request&, BsonWriter& reply) {
   reply.append("version", value_in_file("/etc/os-release", "VERSION_ID", '='));
   reply.end();
   reply.begin_object("extra");
-  reply.append("versionString", std::string(machine.sysname) + " " + machine.release + " " + machine.version);
+  reply.append("versionString",
+               std::string(machine.sysname) + " " + machine.release + " " + machine.version);
   reply.append("kernelVersion", static_cast<const char*>(machine.release));
   reply.append("cpuFrequencyMHz", value_in_file("/proc/cpuinfo", "cpu MHz", ':'));
   reply.append("pageSize", engine::Value::integer(sysconf(_SC_PAGESIZE)));

@@ -29,7 +29,8 @@ engine::Document describe(const Collection& collection, bool name_only) {
 }  // namespace
 
 Result<Progress> cmd_list_collections(Request& request, BsonWriter& reply) {
-  static constexpr std::string_view kFields[] = {"filter", "nameOnly", "cursor", "authorizedCollections"};
+  static constexpr std::string_view kFields[] = {"filter", "nameOnly", "cursor",
+                                                 "authorizedCollections"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   Arguments arguments("listCollections", request.body);
   MR_ASSIGN_OR_RETURN(bool name_only, arguments.boolean("nameOnly", false));
@@ -48,7 +49,9 @@ Result<Progress> cmd_list_collections(Request& request, BsonWriter& reply) {
     MR_ASSIGN_OR_RETURN(bool wanted, filter.matches(shown.value()));
     if (wanted) entries.push_back(std::move(shown));
   }
-  MR_RETURN_IF_ERROR(write_first_batch(request, stream_of(entries), std::string(request.database) + ".$cmd.listCollections", options, reply));
+  MR_RETURN_IF_ERROR(write_first_batch(request, stream_of(entries),
+                                       std::string(request.database) + ".$cmd.listCollections",
+                                       options, reply));
   return Progress::kDone;
 }
 

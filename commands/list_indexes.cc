@@ -15,7 +15,8 @@ Result<Progress> cmd_list_indexes(Request& request, BsonWriter& reply) {
   MR_ASSIGN_OR_RETURN(auto options, read_cursor_options(request));
   MR_ASSIGN_OR_RETURN(auto collection, request.services.database->find(request.database, name));
   std::string ns = namespace_of(request.database, name);
-  if (!collection) return engine::Status(engine::ErrorCode::kNamespaceNotFound, "ns does not exist: " + ns);
+  if (!collection)
+    return engine::Status(engine::ErrorCode::kNamespaceNotFound, "ns does not exist: " + ns);
   MR_RETURN_IF_ERROR(refuse_view(*collection));
   std::vector<engine::Document> specs;
   for (const auto& index : collection->indexes) specs.push_back(index.spec);

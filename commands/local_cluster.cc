@@ -17,10 +17,13 @@ namespace {
 
 class LocalClusterClient final : public engine::ClusterClient {
  public:
-  explicit LocalClusterClient(Services& services) : services_(services) { client_.remote_address = "in process"; }
+  explicit LocalClusterClient(Services& services) : services_(services) {
+    client_.remote_address = "in process";
+  }
 
   Result<Document> run(std::string_view database, const Value& command) override {
-    if (!command.is_object() || command.as_object().empty()) return Status(engine::ErrorCode::kFailedToParse, "a command must not be empty");
+    if (!command.is_object() || command.as_object().empty())
+      return Status(engine::ErrorCode::kFailedToParse, "a command must not be empty");
     std::string name(command.as_object().begin()->name());
     engine::BsonWriter reply;
     Request request{services_, client_, command, name, database, std::chrono::steady_clock::now()};
@@ -35,7 +38,8 @@ class LocalClusterClient final : public engine::ClusterClient {
     Value code = document.get("code");
     Value message = document.get("errmsg");
     return Status(code.is_integer() ? static_cast<int32_t>(code.integer_value()) : 8,
-                  message.is_string() ? std::string(message.as_string()) : "the local database refused the command");
+                  message.is_string() ? std::string(message.as_string())
+                                      : "the local database refused the command");
   }
 
  private:
@@ -45,7 +49,8 @@ class LocalClusterClient final : public engine::ClusterClient {
 
 }  // namespace
 
-Result<std::unique_ptr<engine::ClusterClient>> LocalClusterConnector::connect(const engine::Connection&) {
+Result<std::unique_ptr<engine::ClusterClient>> LocalClusterConnector::connect(
+    const engine::Connection&) {
   return std::unique_ptr<engine::ClusterClient>(std::make_unique<LocalClusterClient>(services_));
 }
 

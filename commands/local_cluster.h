@@ -1,4 +1,5 @@
-// The local database as a Cluster connection: stream processors send it the same commands that clients send, without a socket between.
+// The local database as a Cluster connection: stream processors send it the same commands that
+// clients send, without a socket between.
 #pragma once
 
 #include <memory>
@@ -12,7 +13,8 @@ namespace millrace::commands {
 class LocalClusterConnector final : public engine::ClusterConnector {
  public:
   explicit LocalClusterConnector(Services& services) : services_(services) {}
-  engine::Result<std::unique_ptr<engine::ClusterClient>> connect(const engine::Connection& connection) override;
+  engine::Result<std::unique_ptr<engine::ClusterClient>> connect(
+      const engine::Connection& connection) override;
 
  private:
   Services& services_;

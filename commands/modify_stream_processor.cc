@@ -9,7 +9,10 @@ using engine::Value;
 
 Result<Progress> cmd_modify_stream_processor(Request& request, BsonWriter&) {
   MR_ASSIGN_OR_RETURN(std::string name, processor_name(request));
-  MR_ASSIGN_OR_RETURN(Options options, Options::read(request, {}, {"pipeline", "name", "dlq", "resumeFromCheckpoint", "tier", "autoscaling"}));
+  MR_ASSIGN_OR_RETURN(
+      Options options,
+      Options::read(request, {},
+                    {"pipeline", "name", "dlq", "resumeFromCheckpoint", "tier", "autoscaling"}));
   engine::ModifyOptions modify;
   if (Value pipeline = options.get("pipeline"); !pipeline.is_missing()) {
     MR_ASSIGN_OR_RETURN(modify.pipeline, wrap_pipeline(pipeline));
@@ -24,7 +27,8 @@ Result<Progress> cmd_modify_stream_processor(Request& request, BsonWriter&) {
     MR_ASSIGN_OR_RETURN(modify.tier, options.string("tier"));
     MR_RETURN_IF_ERROR(engine::check_tier(*modify.tier));
   }
-  if (request.body.as_object().has("autoscaling") || !options.get("autoscaling").is_missing()) {  // null resets
+  if (request.body.as_object().has("autoscaling") ||
+      !options.get("autoscaling").is_missing()) {  // null resets
     MR_ASSIGN_OR_RETURN(modify.autoscaling, read_autoscaling(options.get("autoscaling")));
   }
   MR_ASSIGN_OR_RETURN(modify.resume, options.boolean("resumeFromCheckpoint", true));

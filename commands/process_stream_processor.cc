@@ -6,13 +6,17 @@
 namespace millrace::commands {
 
 Result<Progress> cmd_process_stream_processor(Request& request, BsonWriter& reply) {
-  MR_ASSIGN_OR_RETURN(Options options, Options::read(request, {}, {"dlq", "limit", "streamMetaFieldName", "tier", "failover", "autoscaling"}));
+  MR_ASSIGN_OR_RETURN(Options options, Options::read(request, {},
+                                                     {"dlq", "limit", "streamMetaFieldName", "tier",
+                                                      "failover", "autoscaling"}));
   engine::CreateOptions create;
   MR_ASSIGN_OR_RETURN(create.pipeline, wrap_pipeline(request.argument()));
   MR_RETURN_IF_ERROR(read_definition_options(options, &create));
   MR_ASSIGN_OR_RETURN(int64_t limit, options.integer("limit", 0));
-  if (limit < 0) return engine::Status(engine::ErrorCode::kInvalidOptions, "limit must not be negative");
-  MR_ASSIGN_OR_RETURN(auto cursor, request.services.processors->process(create, limit, owner_of(request)));
+  if (limit < 0)
+    return engine::Status(engine::ErrorCode::kInvalidOptions, "limit must not be negative");
+  MR_ASSIGN_OR_RETURN(auto cursor,
+                      request.services.processors->process(create, limit, owner_of(request)));
   reply.append("name", cursor->processor());
   reply.append("cursorId", cursor->id());
   return Progress::kDone;

@@ -28,7 +28,8 @@ Status read_find_flags(const Arguments& arguments, FindCommand* find) {
   MR_ASSIGN_OR_RETURN(find->spec.allow_disk_use, arguments.boolean("allowDiskUse", false));
   find->spec.tailable = find->cursor.tailable;
   if (find->cursor.await_data && !find->cursor.tailable) {
-    return Status(ErrorCode::kFailedToParse, "Cannot set 'awaitData' without also setting 'tailable'");
+    return Status(ErrorCode::kFailedToParse,
+                  "Cannot set 'awaitData' without also setting 'tailable'");
   }
   return {};
 }
@@ -36,9 +37,26 @@ Status read_find_flags(const Arguments& arguments, FindCommand* find) {
 }  // namespace
 
 Result<FindCommand> read_find(const Request& request, std::string_view name) {
-  static constexpr std::string_view kFields[] = {
-      "filter", "sort", "projection", "skip", "limit", "batchSize", "singleBatch", "hint", "collation", "min", "max", "let", "tailable",
-      "awaitData", "noCursorTimeout", "allowPartialResults", "returnKey", "showRecordId", "allowDiskUse", "oplogReplay"};
+  static constexpr std::string_view kFields[] = {"filter",
+                                                 "sort",
+                                                 "projection",
+                                                 "skip",
+                                                 "limit",
+                                                 "batchSize",
+                                                 "singleBatch",
+                                                 "hint",
+                                                 "collation",
+                                                 "min",
+                                                 "max",
+                                                 "let",
+                                                 "tailable",
+                                                 "awaitData",
+                                                 "noCursorTimeout",
+                                                 "allowPartialResults",
+                                                 "returnKey",
+                                                 "showRecordId",
+                                                 "allowDiskUse",
+                                                 "oplogReplay"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   FindCommand find;
   MR_ASSIGN_OR_RETURN(auto collection, collection_argument(request));
@@ -94,11 +112,13 @@ Result<AggregateSpec> as_pipeline(const FindSpec& find) {
 
 }  // namespace
 
-Result<std::unique_ptr<DocumentStream>> open_find(LocalDatabase& local, std::string_view database, FindCommand& find) {
+Result<std::unique_ptr<DocumentStream>> open_find(LocalDatabase& local, std::string_view database,
+                                                  FindCommand& find) {
   MR_ASSIGN_OR_RETURN(auto collection, local.find(database, find.collection));
   if (collection && collection->view) {
     MR_ASSIGN_OR_RETURN(auto spec, as_pipeline(find.spec));
-    MR_ASSIGN_OR_RETURN(auto stream, AggregateStream::open(local, database, find.collection, std::move(spec)));
+    MR_ASSIGN_OR_RETURN(auto stream,
+                        AggregateStream::open(local, database, find.collection, std::move(spec)));
     return std::unique_ptr<DocumentStream>(std::move(stream));
   }
   if (!collection) {  // nothing is stored under its id
@@ -109,7 +129,8 @@ Result<std::unique_ptr<DocumentStream>> open_find(LocalDatabase& local, std::str
       find.spec.tailable = find.cursor.tailable = false;
     }
   }
-  MR_ASSIGN_OR_RETURN(auto stream, FindStream::open(local, std::move(*collection), std::move(find.spec)));
+  MR_ASSIGN_OR_RETURN(auto stream,
+                      FindStream::open(local, std::move(*collection), std::move(find.spec)));
   return std::unique_ptr<DocumentStream>(std::move(stream));
 }
 
@@ -127,8 +148,12 @@ Document own_operation(const Request& request) {
   writer.append("active", true);
   writer.append("opid", request.client.connection_id);
   auto running = std::chrono::steady_clock::now() - request.received;
-  writer.append("secs_running", static_cast<int64_t>(std::chrono::duration_cast<std::chrono::seconds>(running).count()));
-  writer.append("microsecs_running", static_cast<int64_t>(std::chrono::duration_cast<std::chrono::microseconds>(running).count()));
+  writer.append(
+      "secs_running",
+      static_cast<int64_t>(std::chrono::duration_cast<std::chrono::seconds>(running).count()));
+  writer.append(
+      "microsecs_running",
+      static_cast<int64_t>(std::chrono::duration_cast<std::chrono::microseconds>(running).count()));
   writer.append("op", "command");
   writer.append("ns", std::string(request.database) + ".$cmd.aggregate");
   writer.append("command", request.body);
@@ -141,7 +166,9 @@ Document own_operation(const Request& request) {
 }  // namespace
 
 Result<AggregateCommand> read_aggregate(const Request& request) {
-  static constexpr std::string_view kFields[] = {"pipeline", "explain", "allowDiskUse", "cursor", "bypassDocumentValidation", "collation", "hint", "let"};
+  static constexpr std::string_view kFields[] = {
+      "pipeline",  "explain", "allowDiskUse", "cursor", "bypassDocumentValidation",
+      "collation", "hint",    "let"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   AggregateCommand aggregate;
   aggregate.spec.command = Document(request.body);
@@ -154,15 +181,19 @@ Result<AggregateCommand> read_aggregate(const Request& request) {
   } else if (target.is_number() && target.to_double() == 1) {
     aggregate.ns = std::string(request.database) + ".$cmd.aggregate";
   } else {
-    return Status(ErrorCode::kFailedToParse, "Invalid command format: the 'aggregate' field must specify a collection name or 1");
+    return Status(
+        ErrorCode::kFailedToParse,
+        "Invalid command format: the 'aggregate' field must specify a collection name or 1");
   }
   MR_RETURN_IF_ERROR(arguments.require("pipeline"));
   Value pipeline = arguments.any("pipeline");
-  if (!pipeline.is_array()) return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
+  if (!pipeline.is_array())
+    return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
   for (Value stage : pipeline.as_array()) aggregate.spec.stages.push_back(stage);
   MR_ASSIGN_OR_RETURN(aggregate.explain, arguments.boolean("explain", false));
   MR_RETURN_IF_ERROR(arguments.boolean("allowDiskUse", false).status());
-  MR_ASSIGN_OR_RETURN(aggregate.spec.bypass_validation, arguments.boolean("bypassDocumentValidation", false));
+  MR_ASSIGN_OR_RETURN(aggregate.spec.bypass_validation,
+                      arguments.boolean("bypassDocumentValidation", false));
   MR_ASSIGN_OR_RETURN(aggregate.spec.let, arguments.object("let"));
   aggregate.spec.hint = arguments.any("hint");
   MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));

@@ -1,4 +1,5 @@
-// The find and aggregate commands as read from their documents: find, aggregate and explain need the same.
+// The find and aggregate commands as read from their documents: find, aggregate and explain need
+// the same.
 #pragma once
 
 #include <memory>
@@ -17,10 +18,13 @@ struct FindCommand {
   FindSpec spec;
   CursorOptions cursor;
 };
-// `request.body` is the find command (inside explain: with the outer command's fields beside). Errors: 40415, 14, 2, 9, 51024, 73.
+// `request.body` is the find command (inside explain: with the outer command's fields beside).
+// Errors: 40415, 14, 2, 9, 51024, 73.
 engine::Result<FindCommand> read_find(const Request& request, std::string_view name);
 // Reads the collection, or the view's pipeline with the find's parts behind it.
-engine::Result<std::unique_ptr<DocumentStream>> open_find(LocalDatabase& local, std::string_view database, FindCommand& find);
+engine::Result<std::unique_ptr<DocumentStream>> open_find(LocalDatabase& local,
+                                                          std::string_view database,
+                                                          FindCommand& find);
 
 struct AggregateCommand {
   std::string ns;

@@ -2,7 +2,8 @@
 
 namespace millrace::commands {
 
-void write_error(const engine::Status& status, engine::BsonWriter& reply, const engine::Document& details) {
+void write_error(const engine::Status& status, engine::BsonWriter& reply,
+                 const engine::Document& details) {
   reply.begin_document();
   reply.append("ok", 0.0);
   reply.append("errmsg", status.message());
@@ -12,8 +13,6 @@ void write_error(const engine::Status& status, engine::BsonWriter& reply, const 
   reply.end();
 }
 
-void finish_success(engine::BsonWriter& reply) {
-  reply.append("ok", 1.0);
-}
+void finish_success(engine::BsonWriter& reply) { reply.append("ok", 1.0); }
 
 }  // namespace millrace::commands

@@ -1,5 +1,5 @@
-// What the server says of itself: ping, buildInfo, getLog, getCmdLineOpts, listCommands, whatsmyuri.
-// Reply shapes: https://www.mongodb.com/docs/manual/reference/command/nav-diagnostic/
+// What the server says of itself: ping, buildInfo, getLog, getCmdLineOpts, listCommands,
+// whatsmyuri. Reply shapes: https://www.mongodb.com/docs/manual/reference/command/nav-diagnostic/
 #include "commands/handlers.h"
 #include "commands/services.h"
 #include "commands/table.h"
@@ -24,7 +24,8 @@ Result<Progress> cmd_build_info(Request& request, BsonWriter& reply) {
   reply.append("javascriptEngine", "none");
   reply.append("sysInfo", "deprecated");
   reply.begin_array("versionArray");
-  for (size_t i = 0; i < std::size(kMongoVersionArray); ++i) reply.append_element(i, engine::Value::int32(kMongoVersionArray[i]));
+  for (size_t i = 0; i < std::size(kMongoVersionArray); ++i)
+    reply.append_element(i, engine::Value::int32(kMongoVersionArray[i]));
   reply.end();
   reply.begin_object("openssl"), reply.end();
   reply.begin_object("buildEnvironment");
@@ -63,7 +64,8 @@ Result<Progress> cmd_get_cmd_line_opts(Request& request, BsonWriter& reply) {
 
 Result<Progress> cmd_get_log(Request& request, BsonWriter& reply) {
   auto which = request.argument();
-  if (!which.is_string()) return Status(ErrorCode::kTypeMismatch, "Argument to getLog must be of type String");
+  if (!which.is_string())
+    return Status(ErrorCode::kTypeMismatch, "Argument to getLog must be of type String");
   auto name = which.as_string();
   if (name == "*") {
     reply.begin_array("names");
@@ -84,7 +86,8 @@ Result<Progress> cmd_get_log(Request& request, BsonWriter& reply) {
   }
   reply.append("totalLinesWritten", engine::Value::integer(total));
   reply.begin_array("log");
-  for (size_t i = 0; i < lines.size(); ++i) reply.append_element(i, engine::Value::string(lines[i]));
+  for (size_t i = 0; i < lines.size(); ++i)
+    reply.append_element(i, engine::Value::string(lines[i]));
   reply.end();
   return Progress::kDone;
 }

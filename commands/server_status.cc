@@ -1,5 +1,6 @@
-// What monitoring tools poll (mongostat, mongotop, Compass): serverStatus, top, currentOp, killOp, connPoolStats.
-// https://www.mongodb.com/docs/manual/reference/command/serverStatus/; fields that clients read: clients-wire.md section 7.3.
+// What monitoring tools poll (mongostat, mongotop, Compass): serverStatus, top, currentOp, killOp,
+// connPoolStats. https://www.mongodb.com/docs/manual/reference/command/serverStatus/; fields that
+// clients read: clients-wire.md section 7.3.
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -50,7 +51,8 @@ void append_counters(const Counters& counters, BsonWriter& reply) {
   reply.end();
 }
 
-// Who runs and who waits for a lock: commands do not queue for a global lock here, so only the running ones are not zero.
+// Who runs and who waits for a lock: commands do not queue for a global lock here, so only the
+// running ones are not zero.
 void append_global_lock(const Counters& counters, BsonWriter& reply) {
   reply.begin_object("globalLock");
   reply.begin_object("currentQueue");
@@ -67,10 +69,13 @@ void append_global_lock(const Counters& counters, BsonWriter& reply) {
 
 Result<Progress> cmd_server_status(Request& request, BsonWriter& reply) {
   const auto& services = request.services;
-  auto uptime = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - services.started).count();
+  auto uptime = std::chrono::duration_cast<std::chrono::milliseconds>(
+                    std::chrono::steady_clock::now() - services.started)
+                    .count();
   utsname machine{};
   uname(&machine);
-  reply.append("host", std::string(machine.nodename) + ":" + std::to_string(services.settings.port));
+  reply.append("host",
+               std::string(machine.nodename) + ":" + std::to_string(services.settings.port));
   reply.append("version", kMongoVersion);
   reply.append("process", "millrace");
   reply.append("pid", int64_t{getpid()});
@@ -103,7 +108,8 @@ Result<Progress> cmd_current_op(Request&, BsonWriter& reply) {
   return Progress::kDone;
 }
 
-// mongod answers the same for an operation that is not there, and here no operation has an id that currentOp shows.
+// mongod answers the same for an operation that is not there, and here no operation has an id that
+// currentOp shows.
 Result<Progress> cmd_kill_op(Request& request, BsonWriter& reply) {
   auto op = request.get("op");
   if (op.is_missing()) return Status(ErrorCode::kNoSuchKey, "Did not provide \"op\" field");
@@ -114,7 +120,8 @@ Result<Progress> cmd_kill_op(Request& request, BsonWriter& reply) {
 
 // Connections to other members of a deployment: a single server has none.
 Result<Progress> cmd_conn_pool_stats(Request&, BsonWriter& reply) {
-  for (auto name : {"numClientConnections", "numAScopedConnections", "totalInUse", "totalAvailable", "totalLeased", "totalCreated", "totalRefreshing"}) {
+  for (auto name : {"numClientConnections", "numAScopedConnections", "totalInUse", "totalAvailable",
+                    "totalLeased", "totalCreated", "totalRefreshing"}) {
     reply.append(name, int32_t{0});
   }
   reply.begin_object("pools"), reply.end();

@@ -18,7 +18,9 @@ constexpr size_t kMaxSessionsPerCommand = 10'000;
 Result<std::vector<std::string>> read_session_ids(const Request& request) {
   auto list = request.argument();
   auto wrong_type = [&](std::string_view what) {
-    return Status(ErrorCode::kTypeMismatch, std::string(request.name) + " takes an array of {id: UUID}: " + std::string(what));
+    return Status(
+        ErrorCode::kTypeMismatch,
+        std::string(request.name) + " takes an array of {id: UUID}: " + std::string(what));
   };
   if (!list.is_array()) return wrong_type("this is " + std::string(list.type_name()));
   std::vector<std::string> ids;
@@ -28,7 +30,8 @@ Result<std::vector<std::string>> read_session_ids(const Request& request) {
       return wrong_type("an element has no UUID named id");
     }
     if (ids.size() == kMaxSessionsPerCommand) {
-      return Status(ErrorCode::kInvalidLength, "at most 10000 sessions are allowed in one " + std::string(request.name));
+      return Status(ErrorCode::kInvalidLength,
+                    "at most 10000 sessions are allowed in one " + std::string(request.name));
     }
     ids.emplace_back(id.as_string());
   }
@@ -52,7 +55,8 @@ Result<Progress> cmd_refresh_sessions(Request& request, BsonWriter&) {
 
 Result<Progress> cmd_start_session(Request&, BsonWriter& reply) {
   unsigned char uuid[16];
-  if (RAND_bytes(uuid, sizeof uuid) != 1) return Status(ErrorCode::kInternalError, "no random bytes for a session id");
+  if (RAND_bytes(uuid, sizeof uuid) != 1)
+    return Status(ErrorCode::kInternalError, "no random bytes for a session id");
   uuid[6] = static_cast<unsigned char>((uuid[6] & 0x0f) | 0x40);  // version 4, RFC 4122 section 4.4
   uuid[8] = static_cast<unsigned char>((uuid[8] & 0x3f) | 0x80);
   reply.begin_object("id");
@@ -64,7 +68,8 @@ Result<Progress> cmd_start_session(Request&, BsonWriter& reply) {
 
 // commitTransaction, abortTransaction.
 Result<Progress> cmd_no_transactions(Request&, BsonWriter&) {
-  return Status(ErrorCode::kIllegalOperation, "Transaction numbers are only allowed on a replica set member or mongos");
+  return Status(ErrorCode::kIllegalOperation,
+                "Transaction numbers are only allowed on a replica set member or mongos");
 }
 
 }  // namespace millrace::commands

@@ -1,5 +1,6 @@
-// Commands whose answer follows from being a single server without replication and without a profiler:
-// replSetGetStatus, getDefaultRWConcern, profile. https://www.mongodb.com/docs/manual/reference/command/
+// Commands whose answer follows from being a single server without replication and without a
+// profiler: replSetGetStatus, getDefaultRWConcern, profile.
+// https://www.mongodb.com/docs/manual/reference/command/
 #include "commands/handlers.h"
 
 namespace millrace::commands {
@@ -24,12 +25,15 @@ Result<Progress> cmd_get_default_rw_concern(Request&, BsonWriter& reply) {
   return Progress::kDone;
 }
 
-// Level 0 is the only one: asking for it (or with -1 for the settings) is fine, turning the profiler on is refused.
+// Level 0 is the only one: asking for it (or with -1 for the settings) is fine, turning the
+// profiler on is refused.
 Result<Progress> cmd_profile(Request& request, BsonWriter& reply) {
   auto level = request.argument();
-  if (!level.is_number()) return Status(ErrorCode::kTypeMismatch, "the profiling level must be a number");
+  if (!level.is_number())
+    return Status(ErrorCode::kTypeMismatch, "the profiling level must be a number");
   if (level.to_double() != 0 && level.to_double() != -1) {
-    return Status(ErrorCode::kCommandNotSupported, "Millrace has no database profiler: only level 0 is supported");
+    return Status(ErrorCode::kCommandNotSupported,
+                  "Millrace has no database profiler: only level 0 is supported");
   }
   reply.append("was", int32_t{0});
   reply.append("slowms", int32_t{100});

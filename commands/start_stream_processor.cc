@@ -17,9 +17,11 @@ Result<engine::Document> start_position(const Options& options) {
   Value after = options.get("startAfter");
   Value time = options.get("startAtOperationTime");
   if (!after.is_missing() && !time.is_missing()) {
-    return Status(ErrorCode::kInvalidOptions, "startAfter and startAtOperationTime cannot be given together");
+    return Status(ErrorCode::kInvalidOptions,
+                  "startAfter and startAtOperationTime cannot be given together");
   }
-  if (!after.is_missing() && !after.is_object()) return Status(ErrorCode::kInvalidOptions, "startAfter must be a resume token document");
+  if (!after.is_missing() && !after.is_object())
+    return Status(ErrorCode::kInvalidOptions, "startAfter must be a resume token document");
   if (!time.is_missing() && !time.is(Type::kTimestamp) && !time.is(Type::kDate)) {
     return Status(ErrorCode::kInvalidOptions, "startAtOperationTime must be a timestamp or a date");
   }
@@ -35,9 +37,11 @@ Result<engine::Document> start_position(const Options& options) {
 
 Result<Progress> cmd_start_stream_processor(Request& request, BsonWriter&) {
   MR_ASSIGN_OR_RETURN(std::string name, processor_name(request));
-  MR_ASSIGN_OR_RETURN(Options options, Options::read(request, {},
-                                                     {"workers", "tier", "autoscaling", "enableAutoScaling", "resumeFromCheckpoint",
-                                                      "clearCheckpoints", "startAtOperationTime", "startAfter", "failover"}));
+  MR_ASSIGN_OR_RETURN(
+      Options options,
+      Options::read(request, {},
+                    {"workers", "tier", "autoscaling", "enableAutoScaling", "resumeFromCheckpoint",
+                     "clearCheckpoints", "startAtOperationTime", "startAfter", "failover"}));
   engine::StartOptions start;
   MR_ASSIGN_OR_RETURN(bool resume, options.boolean("resumeFromCheckpoint", true));
   MR_ASSIGN_OR_RETURN(bool clear, options.boolean("clearCheckpoints", false));
@@ -61,7 +65,8 @@ Result<Progress> cmd_start_stream_processor(Request& request, BsonWriter&) {
     start.autoscaling = engine::Document(w.bytes());
   }
   if (!options.get("failover").is_missing()) {
-    return Status(ErrorCode::kNotImplemented, "failover to another region is not supported by Millrace yet");
+    return Status(ErrorCode::kNotImplemented,
+                  "failover to another region is not supported by Millrace yet");
   }
   MR_RETURN_IF_ERROR(request.services.processors->start(name, start));
   return Progress::kDone;

@@ -23,7 +23,9 @@ bool contains(std::initializer_list<std::string_view> names, std::string_view na
 }
 
 Status wrong_type(std::string_view field, const Value& value, std::string_view expected) {
-  return Status(ErrorCode::kTypeMismatch, "BSON field '" + std::string(field) + "' is the wrong type '" + std::string(value.type_name()) +
+  return Status(ErrorCode::kTypeMismatch, "BSON field '" + std::string(field) +
+                                              "' is the wrong type '" +
+                                              std::string(value.type_name()) +
                                               "', expected type '" + std::string(expected) + "'");
 }
 
@@ -32,7 +34,9 @@ Status wrong_type(std::string_view field, const Value& value, std::string_view e
 Result<std::string> processor_name(const Request& request) {
   Value name = request.argument();
   if (!name.is_string() || name.as_string().empty()) {
-    return Status(ErrorCode::kFailedToParse, std::string(request.name) + " needs the name of a stream processor as a non-empty string");
+    return Status(
+        ErrorCode::kFailedToParse,
+        std::string(request.name) + " needs the name of a stream processor as a non-empty string");
   }
   return std::string(name.as_string());
 }
@@ -43,19 +47,23 @@ Result<Options> Options::read(const Request& request, std::initializer_list<std:
   options.body_ = request.body;
   bool first = true;
   for (const Field& field : request.body.as_object()) {
-    if (std::exchange(first, false) || is_generic_argument(field.name()) || contains(top, field.name()) || contains(either, field.name())) continue;
+    if (std::exchange(first, false) || is_generic_argument(field.name()) ||
+        contains(top, field.name()) || contains(either, field.name()))
+      continue;
     if (field.name() == "options") {
       if (field.value.is_nullish()) continue;
       if (!field.value.is_object()) return wrong_type("options", field.value, "object");
       options.options_ = field.value;
       continue;
     }
-    return Status(40415, "BSON field '" + std::string(request.name) + "." + std::string(field.name()) + "' is an unknown field.");
+    return Status(40415, "BSON field '" + std::string(request.name) + "." +
+                             std::string(field.name()) + "' is an unknown field.");
   }
   if (options.options_.is_object()) {
     for (const Field& field : options.options_.as_object()) {
       if (contains(either, field.name())) continue;
-      return Status(40415, "BSON field '" + std::string(request.name) + ".options." + std::string(field.name()) + "' is an unknown field.");
+      return Status(40415, "BSON field '" + std::string(request.name) + ".options." +
+                               std::string(field.name()) + "' is an unknown field.");
     }
   }
   return options;
@@ -99,10 +107,14 @@ Result<Document> Options::document(std::string_view field) const {
 }
 
 Result<Document> wrap_pipeline(const Value& pipeline) {
-  if (!pipeline.is_array()) return Status(ErrorCode::kFailedToParse, "a stream processor's pipeline must be an array");
-  if (pipeline.as_array().empty()) return Status(ErrorCode::kFailedToParse, "a stream processor's pipeline must not be empty");
+  if (!pipeline.is_array())
+    return Status(ErrorCode::kFailedToParse, "a stream processor's pipeline must be an array");
+  if (pipeline.as_array().empty())
+    return Status(ErrorCode::kFailedToParse, "a stream processor's pipeline must not be empty");
   for (const Value& stage : pipeline.as_array()) {
-    if (!stage.is_object()) return Status(ErrorCode::kFailedToParse, "Each element of the 'pipeline' array must be an object");
+    if (!stage.is_object())
+      return Status(ErrorCode::kFailedToParse,
+                    "Each element of the 'pipeline' array must be an object");
   }
   engine::BsonWriter w;
   w.begin_document();
@@ -117,15 +129,20 @@ Result<Document> read_autoscaling(const Value& spec) {
   if (spec.as_object().empty()) return Document();
   for (const Field& field : spec.as_object()) {
     if (field.name() == "enabled") {
-      if (!field.value.is(Type::kBool)) return Status(ErrorCode::kInvalidOptions, "autoscaling.enabled must be a boolean");
+      if (!field.value.is(Type::kBool))
+        return Status(ErrorCode::kInvalidOptions, "autoscaling.enabled must be a boolean");
     } else if (field.name() == "minTier" || field.name() == "maxTier") {
-      if (!field.value.is_string()) return Status(ErrorCode::kInvalidOptions, "autoscaling." + std::string(field.name()) + " must be a string");
+      if (!field.value.is_string())
+        return Status(ErrorCode::kInvalidOptions,
+                      "autoscaling." + std::string(field.name()) + " must be a string");
       MR_RETURN_IF_ERROR(engine::check_tier(field.value.as_string()));
     } else {
-      return Status(ErrorCode::kInvalidOptions, "autoscaling has an unknown field '" + std::string(field.name()) + "'");
+      return Status(ErrorCode::kInvalidOptions,
+                    "autoscaling has an unknown field '" + std::string(field.name()) + "'");
     }
   }
-  if (spec.as_object().get("enabled").is_missing()) return Status(ErrorCode::kInvalidOptions, "autoscaling.enabled is required");
+  if (spec.as_object().get("enabled").is_missing())
+    return Status(ErrorCode::kInvalidOptions, "autoscaling.enabled is required");
   return Document(spec);
 }
 
@@ -145,12 +162,14 @@ engine::TemporaryOwner owner_of(const Request& request) {
   engine::TemporaryOwner owner;
   owner.connection_id = request.client.connection_id;
   if (Value lsid = request.get("lsid"); lsid.is_object()) {
-    if (Value id = lsid.as_object().get("id"); id.is(Type::kBinData)) owner.session_id = id.as_string();
+    if (Value id = lsid.as_object().get("id"); id.is(Type::kBinData))
+      owner.session_id = id.as_string();
   }
   return owner;
 }
 
-void append_list_entry(const engine::ProcessorManager::Snapshot& snapshot, engine::BsonWriter& entry) {
+void append_list_entry(const engine::ProcessorManager::Snapshot& snapshot,
+                       engine::BsonWriter& entry) {
   const engine::ProcessorDefinition& d = snapshot.definition;
   entry.append("id", d.id);
   entry.append("name", d.name);

@@ -1,4 +1,5 @@
-// What the stream-processing commands share: reading options at the top level and under `options`, as the different clients send them.
+// What the stream-processing commands share: reading options at the top level and under `options`,
+// as the different clients send them.
 #pragma once
 
 #include <initializer_list>
@@ -10,16 +11,19 @@
 
 namespace millrace::commands {
 
-// The name of the processor: the value of the command's first field. Errors: 9 when it is no non-empty string.
+// The name of the processor: the value of the command's first field. Errors: 9 when it is no
+// non-empty string.
 engine::Result<std::string> processor_name(const Request& request);
 
-// The fields of a command that a client may put at the top level or under `options` (mongosh spreads them, drivers nest them).
-// The nested one wins.
+// The fields of a command that a client may put at the top level or under `options` (mongosh
+// spreads them, drivers nest them). The nested one wins.
 class Options {
  public:
-  // Checks that every field is known: `top` of the command itself, `either` in both places, generic arguments anywhere.
-  // Errors: 9 when `options` is no object, 40415 for an unknown field of the command; unknown fields under `options` likewise.
-  static engine::Result<Options> read(const Request& request, std::initializer_list<std::string_view> top,
+  // Checks that every field is known: `top` of the command itself, `either` in both places, generic
+  // arguments anywhere. Errors: 9 when `options` is no object, 40415 for an unknown field of the
+  // command; unknown fields under `options` likewise.
+  static engine::Result<Options> read(const Request& request,
+                                      std::initializer_list<std::string_view> top,
                                       std::initializer_list<std::string_view> either);
 
   // The value; missing when it is not given, or null.
@@ -48,6 +52,7 @@ engine::Status read_definition_options(const Options& options, engine::CreateOpt
 engine::TemporaryOwner owner_of(const Request& request);
 
 // An entry of listStreamProcessors and the fields of getStreamProcessor.
-void append_list_entry(const engine::ProcessorManager::Snapshot& snapshot, engine::BsonWriter& entry);
+void append_list_entry(const engine::ProcessorManager::Snapshot& snapshot,
+                       engine::BsonWriter& entry);
 
 }  // namespace millrace::commands

@@ -1,5 +1,6 @@
-// THE list of commands: what a client can send, who may, where it runs. A row with nullptr is a command that MongoDB has and Millrace
-// does not. atlasVersion has no row on purpose: MongoDB outside Atlas does not know it either, and shells take a success for Atlas.
+// THE list of commands: what a client can send, who may, where it runs. A row with nullptr is a
+// command that MongoDB has and Millrace does not. atlasVersion has no row on purpose: MongoDB
+// outside Atlas does not know it either, and shells take a success for Atlas.
 #include "commands/table.h"
 
 #include <algorithm>
@@ -10,7 +11,8 @@
 namespace millrace::commands {
 namespace {
 
-// The manual page stands in brackets: https://www.mongodb.com/docs/manual/reference/<page>/, for atlas-stream-processing
+// The manual page stands in brackets: https://www.mongodb.com/docs/manual/reference/<page>/, for
+// atlas-stream-processing
 // https://www.mongodb.com/docs/atlas/atlas-stream-processing/manage-stream-processor/.
 // clang-format off
 constexpr std::array kCommands = {
@@ -131,7 +133,10 @@ constexpr std::array kCommands = {
     CommandRow{"whatsmyuri", cmd_whatsmyuri, "", kNoLogin | kInline, "the client's own address"},
 };
 // clang-format on
-static_assert(std::is_sorted(kCommands.begin(), kCommands.end(), [](const CommandRow& a, const CommandRow& b) { return a.name <= b.name; }),
+static_assert(std::is_sorted(kCommands.begin(), kCommands.end(),
+                             [](const CommandRow& a, const CommandRow& b) {
+                               return a.name <= b.name;
+                             }),
               "sorted by name, each name once");
 
 }  // namespace
@@ -139,7 +144,8 @@ static_assert(std::is_sorted(kCommands.begin(), kCommands.end(), [](const Comman
 std::span<const CommandRow> command_table() { return kCommands; }
 
 const CommandRow* find_command(std::string_view name) {
-  auto row = std::lower_bound(kCommands.begin(), kCommands.end(), name, [](const CommandRow& r, std::string_view n) { return r.name < n; });
+  auto row = std::lower_bound(kCommands.begin(), kCommands.end(), name,
+                              [](const CommandRow& r, std::string_view n) { return r.name < n; });
   return row != kCommands.end() && row->name == name ? &*row : nullptr;
 }
 

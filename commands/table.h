@@ -1,4 +1,5 @@
-// The list of commands. Adding one: its handler in a file of its own, declared in handlers.h, and one row in table.cc.
+// The list of commands. Adding one: its handler in a file of its own, declared in handlers.h, and
+// one row in table.cc.
 #pragma once
 
 #include <span>

@@ -14,8 +14,9 @@ using engine::Status;
 using engine::Value;
 
 Result<UpdateStatement> read_update(Value object, Value let) {
-  MR_RETURN_IF_ERROR(check_statement("update.updates", object,
-                                     {"q", "u", "c", "multi", "upsert", "arrayFilters", "hint", "collation"}));
+  MR_RETURN_IF_ERROR(
+      check_statement("update.updates", object,
+                      {"q", "u", "c", "multi", "upsert", "arrayFilters", "hint", "collation"}));
   Arguments arguments("update.updates", object);
   MR_RETURN_IF_ERROR(arguments.require("q"));
   MR_RETURN_IF_ERROR(arguments.require("u"));
@@ -23,7 +24,8 @@ Result<UpdateStatement> read_update(Value object, Value let) {
   MR_ASSIGN_OR_RETURN(statement.spec.query, arguments.object("q"));
   statement.spec.update = arguments.any("u");
   if (!statement.spec.update.is_object() && !statement.spec.update.is_array()) {
-    return Status(ErrorCode::kFailedToParse, "Update argument must be either an object or an array");
+    return Status(ErrorCode::kFailedToParse,
+                  "Update argument must be either an object or an array");
   }
   MR_ASSIGN_OR_RETURN(statement.spec.array_filters, arguments.array("arrayFilters"));
   MR_ASSIGN_OR_RETURN(statement.spec.constants, arguments.object("c"));
@@ -38,7 +40,8 @@ Result<UpdateStatement> read_update(Value object, Value let) {
 }  // namespace
 
 Result<Progress> cmd_update(Request& request, BsonWriter& reply) {
-  static constexpr std::string_view kFields[] = {"updates", "ordered", "bypassDocumentValidation", "let"};
+  static constexpr std::string_view kFields[] = {"updates", "ordered", "bypassDocumentValidation",
+                                                 "let"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
   MR_ASSIGN_OR_RETURN(auto options, read_write_options(request));
@@ -49,8 +52,10 @@ Result<Progress> cmd_update(Request& request, BsonWriter& reply) {
     MR_ASSIGN_OR_RETURN(auto statement, read_update(object, let));
     statements.push_back(std::move(statement));
   }
-  MR_ASSIGN_OR_RETURN(auto result, update_documents(*request.services.database, request.database, name, statements, options));
-  reply.append("n", static_cast<int32_t>(result.matched + static_cast<int64_t>(result.upserted.size())));
+  MR_ASSIGN_OR_RETURN(auto result, update_documents(*request.services.database, request.database,
+                                                    name, statements, options));
+  reply.append("n",
+               static_cast<int32_t>(result.matched + static_cast<int64_t>(result.upserted.size())));
   if (!result.upserted.empty()) {
     reply.begin_array("upserted");
     size_t at = 0;

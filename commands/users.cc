@@ -1,4 +1,5 @@
-// Users, roles and logging in. There are no users yet, so every login with a known mechanism fails as one with a wrong password does.
+// Users, roles and logging in. There are no users yet, so every login with a known mechanism fails
+// as one with a wrong password does.
 // https://www.mongodb.com/docs/manual/reference/command/nav-authentication/, …/nav-user-management/
 #include "commands/handlers.h"
 
@@ -14,18 +15,21 @@ Result<Progress> cmd_connection_status(Request& request, BsonWriter& reply) {
   reply.begin_object("authInfo");
   reply.begin_array("authenticatedUsers"), reply.end();
   reply.begin_array("authenticatedUserRoles"), reply.end();
-  if (request.get("showPrivileges").truthy()) reply.begin_array("authenticatedUserPrivileges"), reply.end();
+  if (request.get("showPrivileges").truthy())
+    reply.begin_array("authenticatedUserPrivileges"), reply.end();
   reply.end();
   return Progress::kDone;
 }
 
 Result<Progress> cmd_sasl_start(Request& request, BsonWriter&) {
   auto mechanism = request.get("mechanism");
-  if (!mechanism.is_string()) return Status(ErrorCode::kTypeMismatch, "saslStart needs a string 'mechanism'");
+  if (!mechanism.is_string())
+    return Status(ErrorCode::kTypeMismatch, "saslStart needs a string 'mechanism'");
   auto name = mechanism.as_string();
   if (name != "SCRAM-SHA-256" && name != "SCRAM-SHA-1") {
-    return Status(ErrorCode::kMechanismUnavailable,
-                  "Received authentication for mechanism " + std::string(name) + " which is unknown or not enabled");
+    return Status(ErrorCode::kMechanismUnavailable, "Received authentication for mechanism " +
+                                                        std::string(name) +
+                                                        " which is unknown or not enabled");
   }
   return Status(ErrorCode::kAuthenticationFailed, "Authentication failed.");
 }

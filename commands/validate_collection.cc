@@ -33,14 +33,17 @@ Status count_entries(storage::ReadTransaction& txn, const Collection& collection
     while (cursor.valid()) {
       ++count;
       MR_ASSIGN_OR_RETURN(auto record, storage::get_record(txn, collection.id, cursor.record()));
-      if (!record) report->errors.push_back("index " + index.name + " points to record " + std::to_string(cursor.record()) + ", which does not exist");
+      if (!record)
+        report->errors.push_back("index " + index.name + " points to record " +
+                                 std::to_string(cursor.record()) + ", which does not exist");
       MR_RETURN_IF_ERROR(cursor.next());
     }
   }
   return {};
 }
 
-Status check_documents(storage::ReadTransaction& txn, const Collection& collection, const engine::Clock& clock, Report* report) {
+Status check_documents(storage::ReadTransaction& txn, const Collection& collection,
+                       const engine::Clock& clock, Report* report) {
   std::map<std::string, int64_t> expected;
   Evaluation evaluation(clock);
   std::map<std::string, engine::PredicatePtr> filters;
@@ -68,7 +71,8 @@ Status check_documents(storage::ReadTransaction& txn, const Collection& collecti
   if (!status.ok()) report->errors.push_back(status.message());
   for (const auto& [name, count] : report->keys) {
     if (count == expected[name]) continue;
-    report->errors.push_back("index " + name + " has " + std::to_string(count) + " entries where the documents have " + std::to_string(expected[name]));
+    report->errors.push_back("index " + name + " has " + std::to_string(count) +
+                             " entries where the documents have " + std::to_string(expected[name]));
   }
   return {};
 }
@@ -76,15 +80,19 @@ Status check_documents(storage::ReadTransaction& txn, const Collection& collecti
 }  // namespace
 
 Result<Progress> cmd_validate(Request& request, BsonWriter& reply) {
-  static constexpr std::string_view kFields[] = {"full", "scandata", "background", "metadata", "checkBSONConformance"};
+  static constexpr std::string_view kFields[] = {"full", "scandata", "background", "metadata",
+                                                 "checkBSONConformance"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
   LocalDatabase& local = *request.services.database;
   MR_ASSIGN_OR_RETURN(auto txn, local.store().read());
   MR_ASSIGN_OR_RETURN(auto collection, find_collection(*txn, request.database, name));
   std::string ns = namespace_of(request.database, name);
-  if (!collection) return Status(ErrorCode::kNamespaceNotFound, "Collection '" + ns + "' does not exist to validate.");
-  if (collection->view) return Status(ErrorCode::kCommandNotSupportedOnView, "Cannot validate a view");
+  if (!collection)
+    return Status(ErrorCode::kNamespaceNotFound,
+                  "Collection '" + ns + "' does not exist to validate.");
+  if (collection->view)
+    return Status(ErrorCode::kCommandNotSupportedOnView, "Cannot validate a view");
   Report report;
   MR_RETURN_IF_ERROR(count_entries(*txn, *collection, &report));
   MR_RETURN_IF_ERROR(check_documents(*txn, *collection, local.clock(), &report));
@@ -93,13 +101,15 @@ Result<Progress> cmd_validate(Request& request, BsonWriter& reply) {
   reply.append("nrecords", Value::integer(report.records));
   reply.append("nIndexes", static_cast<int32_t>(collection->indexes.size()));
   reply.begin_object("keysPerIndex");
-  for (const auto& index : collection->indexes) reply.append(index.name, Value::integer(report.keys[index.name]));
+  for (const auto& index : collection->indexes)
+    reply.append(index.name, Value::integer(report.keys[index.name]));
   reply.end();
   reply.append("valid", report.errors.empty() && report.invalid == 0);
   reply.append("repaired", false);
   reply.begin_array("warnings"), reply.end();
   reply.begin_array("errors");
-  for (size_t i = 0; i < report.errors.size(); ++i) reply.append_element(i, Value::string(report.errors[i]));
+  for (size_t i = 0; i < report.errors.size(); ++i)
+    reply.append_element(i, Value::string(report.errors[i]));
   reply.end();
   return Progress::kDone;
 }

@@ -23,7 +23,8 @@ using engine::Status;
 
 namespace {
 
-// What a new user finds running: readings of solar panels, averaged over ten seconds, into the local database.
+// What a new user finds running: readings of solar panels, averaged over ten seconds, into the
+// local database.
 constexpr std::string_view kDemoName = "solarDemo";
 constexpr std::string_view kDemoPipeline = R"({"pipeline": [
   {"$source": {"connectionName": "sample_stream_solar", "timeField": {"$dateFromString": {"dateString": "$timestamp"}}}},
@@ -114,23 +115,29 @@ Status Workspace::Parts::load_connections() {
     MR_ASSIGN_OR_RETURN(auto txn, store->read());
     MR_ASSIGN_OR_RETURN(stored, storage::Connections::list(*txn));
   }
-  for (const Status& damaged : stored.damaged) spdlog::error("a stored connection is lost: {}", damaged.message());
+  for (const Status& damaged : stored.damaged)
+    spdlog::error("a stored connection is lost: {}", damaged.message());
   for (const auto& [name, document] : stored.documents) {
     auto connection = connections.upsert(document.value());
-    if (!connection.ok()) spdlog::error("the stored connection {} cannot be used: {}", name, connection.status().message());
+    if (!connection.ok())
+      spdlog::error("the stored connection {} cannot be used: {}", name,
+                    connection.status().message());
   }
   return {};
 }
 
 Status Workspace::Parts::read_connections_file() {
   if (services.settings.connections_file.empty()) return {};
-  MR_ASSIGN_OR_RETURN(auto file, engine::read_connections_file(services.settings.connections_file, connections.types()));
+  MR_ASSIGN_OR_RETURN(auto file, engine::read_connections_file(services.settings.connections_file,
+                                                               connections.types()));
   for (const std::string& warning : file.warnings) spdlog::warn("{}", warning);
   for (const auto& connection : file.connections) connections.upsert(connection);
-  spdlog::info("{} connections read from {}", file.connections.size(), services.settings.connections_file);
+  spdlog::info("{} connections read from {}", file.connections.size(),
+               services.settings.connections_file);
   return store->write([&](storage::WriteTransaction& txn) -> Status {
     for (const auto& connection : file.connections) {
-      MR_RETURN_IF_ERROR(storage::Connections::put(txn, connection->name, connection->definition.bytes()));
+      MR_RETURN_IF_ERROR(
+          storage::Connections::put(txn, connection->name, connection->definition.bytes()));
     }
     return {};
   });
@@ -151,7 +158,8 @@ Status Workspace::Parts::start_processors() {
   services.processors = processors.get();
   std::vector<std::string> damaged;
   MR_RETURN_IF_ERROR(processors->load(&damaged));
-  for (const std::string& message : damaged) spdlog::error("a stream processor's definition is lost: {}", message);
+  for (const std::string& message : damaged)
+    spdlog::error("a stream processor's definition is lost: {}", message);
   services.on_sessions_ended.push_back([this](const std::vector<std::string>& ids) {
     if (processors != nullptr) processors->sessions_ended(ids);
     if (database != nullptr) database->cursors().kill_sessions(ids);
@@ -160,7 +168,8 @@ Status Workspace::Parts::start_processors() {
     if (processors != nullptr) processors->connection_gone(client.connection_id);
   });
   services.on_reload.push_back([this] {
-    if (Status status = read_connections_file(); !status.ok()) spdlog::error("the connections stay as they were: {}", status.message());
+    if (Status status = read_connections_file(); !status.ok())
+      spdlog::error("the connections stay as they were: {}", status.message());
   });
   if (settings.demo && processors->list().empty()) return start_demo();
   return {};

@@ -1,9 +1,10 @@
 // Keys, in the table "checkpoints":
 //   commit record = processor name, 0, sequence (8, most significant byte first), 0
 //   blob          = processor name, 0, sequence (8), 1, name of the blob
-// A commit record is a document {id, sequence, time, bytes, blobs: [{name, version, bytes, checksum}], details}, so that a blob that is
-// missing or of another time is noticed. In the table "checkpointHeads": processor name → the newest sequence (8, little-endian), so
-// that a checkpoint which vanished with its page is noticed too. A blob's value is its bytes as they are.
+// A commit record is a document {id, sequence, time, bytes, blobs: [{name, version, bytes,
+// checksum}], details}, so that a blob that is missing or of another time is noticed. In the table
+// "checkpointHeads": processor name → the newest sequence (8, little-endian), so that a checkpoint
+// which vanished with its page is noticed too. A blob's value is its bytes as they are.
 #include "storage/checkpoints.h"
 
 #include <fmt/format.h>
@@ -37,7 +38,9 @@ std::string blob_key(std::string_view processor, uint64_t sequence, std::string_
   return (generation_prefix(processor, sequence) + '\1').append(blob);
 }
 
-int64_t checksum_of(std::string_view bytes) { return static_cast<int64_t>(XXH3_64bits(bytes.data(), bytes.size())); }
+int64_t checksum_of(std::string_view bytes) {
+  return static_cast<int64_t>(XXH3_64bits(bytes.data(), bytes.size()));
+}
 
 bool is_record_fault(const Status& status) {
   return status.is(ErrorCode::kDataCorruptionDetected) || status.is(ErrorCode::kUnsupportedFormat);
@@ -53,9 +56,11 @@ Result<std::vector<uint64_t>> generations(ReadTransaction& txn, std::string_view
     if (!status.ok() && !is_record_fault(status)) return status;
     if (status.ok() && !cursor->valid()) return sequences;
     auto key = cursor->key();
-    if (!key.starts_with(prefix) || key.size() < prefix.size() + 9) return status.ok() ? damaged_record_error(Table::kCheckpoints, key) : status;
+    if (!key.starts_with(prefix) || key.size() < prefix.size() + 9)
+      return status.ok() ? damaged_record_error(Table::kCheckpoints, key) : status;
     uint64_t sequence = read_big_endian(key.data() + prefix.size());
-    if (!sequences.empty() && sequence <= sequences.back()) return status;  // a cursor that does not move on
+    if (!sequences.empty() && sequence <= sequences.back())
+      return status;  // a cursor that does not move on
     sequences.push_back(sequence);
     status = cursor->seek(generation_prefix(processor, sequence + 1));
   }
@@ -73,7 +78,8 @@ struct Commit {
   std::vector<BlobEntry> blobs;
 };
 
-std::string encode_commit(const CheckpointHeader& header, uint64_t sequence, std::span<const CheckpointBlobView> blobs) {
+std::string encode_commit(const CheckpointHeader& header, uint64_t sequence,
+                          std::span<const CheckpointBlobView> blobs) {
   engine::BsonWriter writer;
   int64_t total = 0;
   for (const auto& blob : blobs) total += static_cast<int64_t>(blob.bytes.size());
@@ -108,14 +114,17 @@ Commit decode_commit(std::string_view payload) {
   commit.header.details = engine::Document(document.get("details"));
   for (Value entry : document.get("blobs").as_array()) {
     auto blob = entry.as_object();
-    commit.blobs.push_back({std::string(blob.get("name").as_string()), blob.get("version").as_int32(),
-                            blob.get("bytes").as_int64(), blob.get("checksum").as_int64()});
+    commit.blobs.push_back({std::string(blob.get("name").as_string()),
+                            blob.get("version").as_int32(), blob.get("bytes").as_int64(),
+                            blob.get("checksum").as_int64()});
   }
   return commit;
 }
 
-// One generation, whole or not at all. Errors: 301 naming the part that is damaged or missing, 12 for a newer record.
-Result<Checkpoint> read_generation(ReadTransaction& txn, std::string_view processor, uint64_t sequence) {
+// One generation, whole or not at all. Errors: 301 naming the part that is damaged or missing, 12
+// for a newer record.
+Result<Checkpoint> read_generation(ReadTransaction& txn, std::string_view processor,
+                                   uint64_t sequence) {
   auto key = commit_key(processor, sequence);
   auto missing = [&](std::string_view part) {
     return Status(ErrorCode::kDataCorruptionDetected,
@@ -126,8 +135,10 @@ Result<Checkpoint> read_generation(ReadTransaction& txn, std::string_view proces
   auto commit = decode_commit(*payload);
   Checkpoint checkpoint{std::move(commit.header), {}};
   for (auto& entry : commit.blobs) {
-    MR_ASSIGN_OR_RETURN(auto bytes, txn.get(Table::kCheckpoints, blob_key(processor, sequence, entry.name)));
-    if (!bytes || static_cast<int64_t>(bytes->size()) != entry.bytes || checksum_of(*bytes) != entry.checksum) {
+    MR_ASSIGN_OR_RETURN(auto bytes,
+                        txn.get(Table::kCheckpoints, blob_key(processor, sequence, entry.name)));
+    if (!bytes || static_cast<int64_t>(bytes->size()) != entry.bytes ||
+        checksum_of(*bytes) != entry.checksum) {
       return missing(entry.name);
     }
     checkpoint.blobs.push_back({std::move(entry.name), entry.version, std::string(*bytes)});
@@ -137,12 +148,16 @@ Result<Checkpoint> read_generation(ReadTransaction& txn, std::string_view proces
 
 Status check_names(std::string_view processor, std::span<const CheckpointBlobView> blobs) {
   if (processor.empty() || processor.find('\0') != std::string_view::npos) {
-    return {ErrorCode::kBadValue, "a stream processor's name must not be empty or contain a zero byte"};
+    return {ErrorCode::kBadValue,
+            "a stream processor's name must not be empty or contain a zero byte"};
   }
   for (const auto& blob : blobs) {
     if (processor.size() + blob.name.size() > kMaxNameBytes) {
-      return {ErrorCode::kBadValue, fmt::format("the names of stream processor and operator are too long to store: {} and {} bytes",
-                                                processor.size(), blob.name.size())};
+      return {
+          ErrorCode::kBadValue,
+          fmt::format(
+              "the names of stream processor and operator are too long to store: {} and {} bytes",
+              processor.size(), blob.name.size())};
     }
   }
   return {};
@@ -157,11 +172,13 @@ Result<uint64_t> read_head(ReadTransaction& txn, std::string_view processor) {
 }  // namespace
 
 const CheckpointBlob* Checkpoint::find(std::string_view name) const {
-  auto found = std::find_if(blobs.begin(), blobs.end(), [&](const CheckpointBlob& blob) { return blob.name == name; });
+  auto found = std::find_if(blobs.begin(), blobs.end(),
+                            [&](const CheckpointBlob& blob) { return blob.name == name; });
   return found == blobs.end() ? nullptr : &*found;
 }
 
-Result<int64_t> put_checkpoint(WriteTransaction& txn, std::string_view processor, const CheckpointHeader& header,
+Result<int64_t> put_checkpoint(WriteTransaction& txn, std::string_view processor,
+                               const CheckpointHeader& header,
                                std::span<const CheckpointBlobView> blobs) {
   MR_RETURN_IF_ERROR(check_names(processor, blobs));
   MR_ASSIGN_OR_RETURN(auto sequences, generations(txn, processor));
@@ -170,13 +187,19 @@ Result<int64_t> put_checkpoint(WriteTransaction& txn, std::string_view processor
   uint64_t newest = std::max(head.ok() ? *head : 0, sequences.empty() ? 0 : sequences.back());
   uint64_t sequence = newest + 1;
   for (const auto& blob : blobs) {
-    MR_ASSIGN_OR_RETURN(bool added, txn.insert(Table::kCheckpoints, blob_key(processor, sequence, blob.name), blob.bytes));
-    if (!added) return Status(ErrorCode::kInternalError, fmt::format("a checkpoint has two blobs \"{}\"", blob.name));
+    MR_ASSIGN_OR_RETURN(
+        bool added,
+        txn.insert(Table::kCheckpoints, blob_key(processor, sequence, blob.name), blob.bytes));
+    if (!added)
+      return Status(ErrorCode::kInternalError,
+                    fmt::format("a checkpoint has two blobs \"{}\"", blob.name));
   }
-  MR_RETURN_IF_ERROR(txn.put(Table::kCheckpoints, commit_key(processor, sequence), encode_commit(header, sequence, blobs)));
+  MR_RETURN_IF_ERROR(txn.put(Table::kCheckpoints, commit_key(processor, sequence),
+                             encode_commit(header, sequence, blobs)));
   MR_RETURN_IF_ERROR(txn.put(Table::kCheckpointHeads, processor, encode_counter(sequence)));
   for (size_t i = 0; i + kCheckpointGenerations - 1 < sequences.size(); ++i) {
-    MR_RETURN_IF_ERROR(txn.erase_prefix(Table::kCheckpoints, generation_prefix(processor, sequences[i])).status());
+    MR_RETURN_IF_ERROR(
+        txn.erase_prefix(Table::kCheckpoints, generation_prefix(processor, sequences[i])).status());
   }
   return static_cast<int64_t>(sequence);
 }
@@ -208,7 +231,8 @@ Result<CheckpointRead> read_checkpoint(ReadTransaction& txn, std::string_view pr
   return Status(ErrorCode::kDataCorruptionDetected, text);
 }
 
-Result<std::vector<CheckpointHeader>> list_checkpoints(ReadTransaction& txn, std::string_view processor) {
+Result<std::vector<CheckpointHeader>> list_checkpoints(ReadTransaction& txn,
+                                                       std::string_view processor) {
   MR_ASSIGN_OR_RETURN(auto sequences, generations(txn, processor));
   std::vector<CheckpointHeader> headers;
   for (auto sequence = sequences.rbegin(); sequence != sequences.rend(); ++sequence) {
@@ -223,7 +247,8 @@ Result<std::vector<CheckpointHeader>> list_checkpoints(ReadTransaction& txn, std
 }
 
 Result<bool> erase_checkpoints(WriteTransaction& txn, std::string_view processor) {
-  MR_ASSIGN_OR_RETURN(int64_t erased, txn.erase_prefix(Table::kCheckpoints, processor_prefix(processor)));
+  MR_ASSIGN_OR_RETURN(int64_t erased,
+                      txn.erase_prefix(Table::kCheckpoints, processor_prefix(processor)));
   MR_ASSIGN_OR_RETURN(bool had_head, txn.erase(Table::kCheckpointHeads, processor));
   return erased > 0 || had_head;
 }

@@ -1,4 +1,5 @@
-// Checkpoints of stream processors: the last generations of each, a commit record and one blob per operator or source.
+// Checkpoints of stream processors: the last generations of each, a commit record and one blob per
+// operator or source.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,9 @@ namespace millrace::storage {
 
 inline constexpr int kCheckpointGenerations = 2;
 
-// The state of one operator. The name is unique in its checkpoint and readable ("source", "stage 2 $tumblingWindow"); name and
-// processor name together at most 480 bytes. `version` is the operator's own, of the layout of `bytes`.
+// The state of one operator. The name is unique in its checkpoint and readable ("source", "stage 2
+// $tumblingWindow"); name and processor name together at most 480 bytes. `version` is the
+// operator's own, of the layout of `bytes`.
 struct CheckpointBlobView {
   std::string_view name;
   int32_t version = 1;
@@ -30,11 +32,12 @@ struct CheckpointBlob {
 };
 
 struct CheckpointHeader {
-  std::string id;             // shown to users
-  int64_t sequence = 0;       // 1, 2, …: given by put_checkpoint, never reused while the processor exists
+  std::string id;  // shown to users
+  int64_t sequence =
+      0;  // 1, 2, …: given by put_checkpoint, never reused while the processor exists
   int64_t time_ms = 0;
-  engine::Document details;   // the runtime's: pipeline version, counters, …
-  uint64_t bytes = 0;         // of all blobs
+  engine::Document details;  // the runtime's: pipeline version, counters, …
+  uint64_t bytes = 0;        // of all blobs
 };
 
 struct Checkpoint {
@@ -45,20 +48,25 @@ struct Checkpoint {
 };
 
 struct CheckpointRead {
-  std::optional<Checkpoint> checkpoint;  // the newest whose every part is sound; none if there never was one
-  std::vector<std::string> damaged;      // newer ones that were passed over: a sentence each
+  std::optional<Checkpoint>
+      checkpoint;  // the newest whose every part is sound; none if there never was one
+  std::vector<std::string> damaged;  // newer ones that were passed over: a sentence each
 };
 
-// Writes one generation and deletes those beyond the newest kCheckpointGenerations. Call it inside Store::write: it is there whole or
-// not at all. Returns the sequence. `header.sequence` and `header.bytes` are ignored.
-Result<int64_t> put_checkpoint(WriteTransaction& txn, std::string_view processor, const CheckpointHeader& header,
+// Writes one generation and deletes those beyond the newest kCheckpointGenerations. Call it inside
+// Store::write: it is there whole or not at all. Returns the sequence. `header.sequence` and
+// `header.bytes` are ignored.
+Result<int64_t> put_checkpoint(WriteTransaction& txn, std::string_view processor,
+                               const CheckpointHeader& header,
                                std::span<const CheckpointBlobView> blobs);
 
-// Errors: 301 DataCorruptionDetected when there was a checkpoint and no generation of it is sound (never silently "none").
+// Errors: 301 DataCorruptionDetected when there was a checkpoint and no generation of it is sound
+// (never silently "none").
 Result<CheckpointRead> read_checkpoint(ReadTransaction& txn, std::string_view processor);
 
 // The sound commit records, newest first; blobs are not read.
-Result<std::vector<CheckpointHeader>> list_checkpoints(ReadTransaction& txn, std::string_view processor);
+Result<std::vector<CheckpointHeader>> list_checkpoints(ReadTransaction& txn,
+                                                       std::string_view processor);
 
 // On drop, and for clearCheckpoints. False when there was none.
 Result<bool> erase_checkpoints(WriteTransaction& txn, std::string_view processor);

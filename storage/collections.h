@@ -15,7 +15,8 @@ namespace millrace::storage {
 
 using CollectionId = uint64_t;
 using IndexId = uint64_t;
-using RecordId = uint64_t;  // 1, 2, … in the order of insertion, per collection; never reused while the collection exists
+using RecordId = uint64_t;  // 1, 2, … in the order of insertion, per collection; never reused while
+                            // the collection exists
 
 // ---- catalog: "db.collection" → a document of the caller (uuid, options, indexes, ids)
 
@@ -28,7 +29,8 @@ struct CatalogEntry {
 Result<uint64_t> next_catalog_id(WriteTransaction& txn);
 // Inserts or replaces.
 Status put_catalog_entry(WriteTransaction& txn, std::string_view ns, std::string_view bson);
-Result<std::optional<engine::Document>> get_catalog_entry(ReadTransaction& txn, std::string_view ns);
+Result<std::optional<engine::Document>> get_catalog_entry(ReadTransaction& txn,
+                                                          std::string_view ns);
 Result<bool> erase_catalog_entry(WriteTransaction& txn, std::string_view ns);
 // By name; `prefix` "db." lists one database. Fails on a damaged entry.
 Result<std::vector<CatalogEntry>> list_catalog(ReadTransaction& txn, std::string_view prefix = {});
@@ -44,11 +46,14 @@ struct CollectionStatistics {
 // As of the transaction's beginning, for a write transaction too.
 Result<CollectionStatistics> collection_statistics(ReadTransaction& txn, CollectionId collection);
 
-Result<RecordId> insert_record(WriteTransaction& txn, CollectionId collection, std::string_view bson);
+Result<RecordId> insert_record(WriteTransaction& txn, CollectionId collection,
+                               std::string_view bson);
 // The view lives as long as the transaction, in a write transaction until the next write.
-Result<std::optional<std::string_view>> get_record(ReadTransaction& txn, CollectionId collection, RecordId record);
+Result<std::optional<std::string_view>> get_record(ReadTransaction& txn, CollectionId collection,
+                                                   RecordId record);
 // False when there is no such record.
-Result<bool> replace_record(WriteTransaction& txn, CollectionId collection, RecordId record, std::string_view bson);
+Result<bool> replace_record(WriteTransaction& txn, CollectionId collection, RecordId record,
+                            std::string_view bson);
 Result<bool> erase_record(WriteTransaction& txn, CollectionId collection, RecordId record);
 // All documents of it, and its statistics. The number erased.
 Result<int64_t> erase_all_records(WriteTransaction& txn, CollectionId collection);
@@ -59,7 +64,7 @@ class RecordCursor {
   static Result<RecordCursor> open(ReadTransaction& txn, CollectionId collection);
   Status first() { return cursor_->first(); }
   Status last() { return cursor_->last(); }
-  Status seek(RecordId record);         // the first >= record: how a cursor goes on in a later transaction
+  Status seek(RecordId record);  // the first >= record: how a cursor goes on in a later transaction
   Status seek_before(RecordId record);  // the last < record
   Status next() { return cursor_->next(); }
   Status previous() { return cursor_->previous(); }

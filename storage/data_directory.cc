@@ -38,7 +38,9 @@ struct StateBytes {
 };
 static_assert(sizeof(StateBytes) == 72);
 
-uint64_t checksum_of(const StateBytes& bytes) { return XXH3_64bits(&bytes, offsetof(StateBytes, checksum)); }
+uint64_t checksum_of(const StateBytes& bytes) {
+  return XXH3_64bits(&bytes, offsetof(StateBytes, checksum));
+}
 
 std::string read_text(int fd) {
   char text[64];
@@ -48,7 +50,8 @@ std::string read_text(int fd) {
 
 Status in_use_error(const DataFiles& files, const std::string& pid) {
   return {ErrorCode::kDbPathInUse,
-          fmt::format("the data directory {} is in use by another Millrace{}: stop that one, or give this one another --data-dir",
+          fmt::format("the data directory {} is in use by another Millrace{}: stop that one, or "
+                      "give this one another --data-dir",
                       files.directory, pid.empty() ? "" : fmt::format(" (process {})", pid))};
 }
 
@@ -74,16 +77,20 @@ Result<std::optional<FileStamp>> stamp_file(const std::string& path) {
     if (errno == ENOENT) return std::optional<FileStamp>();
     return io_error(errno, "looking at " + path);
   }
-  if (!S_ISREG(info.st_mode)) return Status(ErrorCode::kUnsupportedFormat, path + " is not an ordinary file");
-  return std::optional(FileStamp{static_cast<uint64_t>(info.st_size),
-                                 info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec});
+  if (!S_ISREG(info.st_mode))
+    return Status(ErrorCode::kUnsupportedFormat, path + " is not an ordinary file");
+  return std::optional(
+      FileStamp{static_cast<uint64_t>(info.st_size),
+                info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec});
 }
 
 std::optional<ShutdownState> StateFile::read(const std::string& path) {
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   StateBytes bytes;
-  if (!fd.valid() || pread(fd.get(), &bytes, sizeof(bytes), 0) != sizeof(bytes)) return std::nullopt;
-  if (std::memcmp(bytes.magic, kStateMagic, 8) != 0 || bytes.version != kStateVersion || bytes.checksum != checksum_of(bytes)) {
+  if (!fd.valid() || pread(fd.get(), &bytes, sizeof(bytes), 0) != sizeof(bytes))
+    return std::nullopt;
+  if (std::memcmp(bytes.magic, kStateMagic, 8) != 0 || bytes.version != kStateVersion ||
+      bytes.checksum != checksum_of(bytes)) {
     return std::nullopt;
   }
   return ShutdownState{bytes.clean == 1,
@@ -108,10 +115,12 @@ Status StateFile::write(const ShutdownState& state, bool wait_for_disk) {
   bytes.last_transaction = last_transaction_;
   bytes.file_bytes = state.stamp.bytes;
   bytes.modified_ns = state.stamp.modified_ns;
-  std::memcpy(bytes.workspace_id, state.workspace_id.data(), std::min(state.workspace_id.size(), sizeof(bytes.workspace_id)));
+  std::memcpy(bytes.workspace_id, state.workspace_id.data(),
+              std::min(state.workspace_id.size(), sizeof(bytes.workspace_id)));
   bytes.checksum = checksum_of(bytes);
   ssize_t written = pwrite(fd_.get(), &bytes, sizeof(bytes), 0);
-  if (written != sizeof(bytes)) return io_error(written < 0 ? errno : ENOSPC, "writing millrace.state");
+  if (written != sizeof(bytes))
+    return io_error(written < 0 ? errno : ENOSPC, "writing millrace.state");
   if (wait_for_disk && fdatasync(fd_.get()) != 0) return io_error(errno, "writing millrace.state");
   return {};
 }
@@ -133,7 +142,8 @@ Result<FileDescriptor> lock_data_directory(const DataFiles& files) {
     return in_use_error(files, pid.substr(0, pid.find('\n')));
   }
   auto pid = fmt::format("{}\n", getpid());
-  if (ftruncate(fd.get(), 0) != 0 || pwrite(fd.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+  if (ftruncate(fd.get(), 0) != 0 ||
+      pwrite(fd.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
     return io_error(errno, "writing " + files.lock());
   }
   return fd;

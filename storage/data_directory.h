@@ -1,8 +1,9 @@
 // The files beside the database: who has the data directory open, and how the last one left it.
 //
 //   millrace.mdb        the database (LMDB)                 millrace.mdb-lock   LMDB's reader table
-//   millrace.lock       flock'ed while open; text: the pid  millrace.state      ShutdownState, below
-//   millrace.mdb.new    a database that is being made       millrace.mdb.damaged-<time>  kept after a salvage
+//   millrace.lock       flock'ed while open; text: the pid  millrace.state      ShutdownState,
+//   below millrace.mdb.new    a database that is being made       millrace.mdb.damaged-<time>  kept
+//   after a salvage
 #pragma once
 
 #include <cstdint>
@@ -49,9 +50,10 @@ struct FileStamp {
 // None if there is no such file. Errors: as io_error.
 engine::Result<std::optional<FileStamp>> stamp_file(const std::string& path);
 
-// 72 bytes: "MILLSTAT" version (4) clean (4) last transaction (8) file bytes (8) modified (8) workspace id (24) XXH3-64 (8).
-// Written at every commit without waiting for the disk (it survives kill -9), so that a database file which is older than the last
-// commit (an old copy put back, a damaged meta page) is noticed; and at a clean shutdown.
+// 72 bytes: "MILLSTAT" version (4) clean (4) last transaction (8) file bytes (8) modified (8)
+// workspace id (24) XXH3-64 (8). Written at every commit without waiting for the disk (it survives
+// kill -9), so that a database file which is older than the last commit (an old copy put back, a
+// damaged meta page) is noticed; and at a clean shutdown.
 struct ShutdownState {
   bool clean = false;
   uint64_t last_transaction = 0;
@@ -64,7 +66,8 @@ class StateFile {
   // None if there is none or it is not whole.
   static std::optional<ShutdownState> read(const std::string& path);
   static engine::Result<std::unique_ptr<StateFile>> open(const std::string& path);
-  // Any thread. The last transaction that is written is the highest that was given or remembered. `wait_for_disk` for the clean one.
+  // Any thread. The last transaction that is written is the highest that was given or remembered.
+  // `wait_for_disk` for the clean one.
   engine::Status write(const ShutdownState& state, bool wait_for_disk);
   void remember(uint64_t last_transaction);
 
@@ -75,8 +78,8 @@ class StateFile {
   uint64_t last_transaction_ = 0;
 };
 
-// Makes the directory if needed (mode 0700; its parent must exist) and takes the lock. It is held while the descriptor is open.
-// Errors: 98 DBPathInUse naming the pid, 13, 14031, 8.
+// Makes the directory if needed (mode 0700; its parent must exist) and takes the lock. It is held
+// while the descriptor is open. Errors: 98 DBPathInUse naming the pid, 13, 14031, 8.
 engine::Result<FileDescriptor> lock_data_directory(const DataFiles& files);
 
 // Makes a rename in `directory` survive the loss of power.

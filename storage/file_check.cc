@@ -43,7 +43,8 @@ bool key_less(const Tree& tree, std::string_view a, std::string_view b) {
 
 class FileChecker {
  public:
-  FileChecker(const std::string& path, const FileCheckOptions& options, const RecordVisitor& visitor)
+  FileChecker(const std::string& path, const FileCheckOptions& options,
+              const RecordVisitor& visitor)
       : path_(path), options_(options), visitor_(visitor) {}
 
   FileCheck run() {
@@ -57,13 +58,16 @@ class FileChecker {
   void open();
   void read_metas();
   std::string meta_problem(const LmdbMeta& meta, size_t slot) const;
-  void choose_meta(const std::array<LmdbMeta, 2>& metas, const std::array<std::string, 2>& problems);
+  void choose_meta(const std::array<LmdbMeta, 2>& metas,
+                   const std::array<std::string, 2>& problems);
   void walk_everything();
   void find_tables();
   void walk_tree(Tree& tree);
   void walk_page(Tree& tree, uint64_t number, int level, const Bound& lower, const Bound& upper);
-  void walk_branch(Tree& tree, const LmdbPage& page, int level, const Bound& lower, const Bound& upper);
-  void walk_leaf(Tree& tree, const LmdbPage& page, uint64_t number, const Bound& lower, const Bound& upper);
+  void walk_branch(Tree& tree, const LmdbPage& page, int level, const Bound& lower,
+                   const Bound& upper);
+  void walk_leaf(Tree& tree, const LmdbPage& page, uint64_t number, const Bound& lower,
+                 const Bound& upper);
   bool read_value(Tree& tree, const LmdbNode& node, std::string& buffer, std::string_view& value);
   void check_record(Tree& tree, std::string_view key, std::string_view stored);
   void read_free_pages(std::string_view key, std::string_view value);
@@ -75,7 +79,8 @@ class FileChecker {
   void report(std::string table, std::string record, std::string message);
   void report_page(Tree& tree, uint64_t number, const std::string& what) {
     tree.damaged = true;
-    report(tree.name, "", fmt::format("page {} of table {} is damaged: {}", number, tree.name, what));
+    report(tree.name, "",
+           fmt::format("page {} of table {} is damaged: {}", number, tree.name, what));
   }
 
   const std::string& path_;
@@ -114,19 +119,24 @@ bool FileChecker::read_at(uint64_t offset, char* out, size_t bytes) {
 }
 
 void FileChecker::report(std::string table, std::string record, std::string message) {
-  if (result_.damage.size() < kMaxDamage) result_.damage.push_back({std::move(table), std::move(record), std::move(message)});
+  if (result_.damage.size() < kMaxDamage)
+    result_.damage.push_back({std::move(table), std::move(record), std::move(message)});
 }
 
 std::string FileChecker::meta_problem(const LmdbMeta& meta, size_t slot) const {
   size_t page = meta.page_bytes();
   if (meta.magic != kLmdbMagic) return "its magic number is missing";
   if (meta.version != kLmdbDataVersion) return fmt::format("its version is {}", meta.version);
-  if (page < kMinPageBytes || page > kMaxPageBytes || (page & (page - 1)) != 0) return "its page size is impossible";
-  if (meta.trees[0].flags != kFreeTreeFlags || meta.trees[1].flags != 0 || meta.trees[1].pad != 0 || meta.address != 0) {
+  if (page < kMinPageBytes || page > kMaxPageBytes || (page & (page - 1)) != 0)
+    return "its page size is impossible";
+  if (meta.trees[0].flags != kFreeTreeFlags || meta.trees[1].flags != 0 || meta.trees[1].pad != 0 ||
+      meta.address != 0) {
     return "its flags are not as Millrace writes them";
   }
-  // An odd transaction is written to page 1, an even one to page 0; a new file starts with 0 in both.
-  if (meta.transaction % 2 != slot && meta.transaction != 0) return "its transaction number belongs to the other meta page";
+  // An odd transaction is written to page 1, an even one to page 0; a new file starts with 0 in
+  // both.
+  if (meta.transaction % 2 != slot && meta.transaction != 0)
+    return "its transaction number belongs to the other meta page";
   return {};
 }
 
@@ -148,8 +158,10 @@ void FileChecker::read_metas() {
       std::memcpy(&flags, page + 10, 2);
       std::memcpy(&metas[slot], page + kPageHeaderBytes, sizeof(LmdbMeta));
       problems[slot] = meta_problem(metas[slot], slot);
-      if (problems[slot].empty() && (number != slot || flags != kMetaPage)) problems[slot] = "its page header is wrong";
-      if (problems[slot].empty() && slot == 1 && metas[slot].page_bytes() != bytes) problems[slot] = "its page size is wrong";
+      if (problems[slot].empty() && (number != slot || flags != kMetaPage))
+        problems[slot] = "its page header is wrong";
+      if (problems[slot].empty() && slot == 1 && metas[slot].page_bytes() != bytes)
+        problems[slot] = "its page size is wrong";
       if (problems[slot].empty()) break;
     }
     if (slot == 0 && problems[0].empty()) sizes = {metas[0].page_bytes()};
@@ -157,17 +169,21 @@ void FileChecker::read_metas() {
   choose_meta(metas, problems);
 }
 
-void FileChecker::choose_meta(const std::array<LmdbMeta, 2>& metas, const std::array<std::string, 2>& problems) {
+void FileChecker::choose_meta(const std::array<LmdbMeta, 2>& metas,
+                              const std::array<std::string, 2>& problems) {
   if (!problems[0].empty() && !problems[1].empty()) {
-    result_.status = options_.known_as_ours
-                         ? Status(ErrorCode::kDataCorruptionDetected,
-                                  fmt::format("{} is damaged beyond repair: neither of its first two pages can be read ({}; {})",
-                                              path_, problems[0], problems[1]))
-                         : Status(ErrorCode::kUnsupportedFormat, path_ + " is not a database of Millrace");
+    result_.status =
+        options_.known_as_ours
+            ? Status(ErrorCode::kDataCorruptionDetected,
+                     fmt::format("{} is damaged beyond repair: neither of its first two pages can "
+                                 "be read ({}; {})",
+                                 path_, problems[0], problems[1]))
+            : Status(ErrorCode::kUnsupportedFormat, path_ + " is not a database of Millrace");
     return;
   }
   for (size_t slot = 0; slot < 2; ++slot) {
-    if (!problems[slot].empty()) report("", "", fmt::format("meta page {} is damaged: {}", slot, problems[slot]));
+    if (!problems[slot].empty())
+      report("", "", fmt::format("meta page {} is damaged: {}", slot, problems[slot]));
   }
   bool both = problems[0].empty() && problems[1].empty();
   uint64_t expected = options_.expected_transaction;
@@ -176,7 +192,9 @@ void FileChecker::choose_meta(const std::array<LmdbMeta, 2>& metas, const std::a
   bool fit = newer == older + 1 || newer == 0;
   if (both && !fit) {
     // One of the numbers is wrong. If the last commit's is among them, it is that one.
-    report("", "", fmt::format("the two meta pages do not fit each other: transactions {} and {}", older, newer));
+    report("", "",
+           fmt::format("the two meta pages do not fit each other: transactions {} and {}", older,
+                       newer));
     if (older == expected && older != 0) {
       second = !second;
     } else if (newer != expected) {
@@ -188,22 +206,29 @@ void FileChecker::choose_meta(const std::array<LmdbMeta, 2>& metas, const std::a
   result_.transaction = meta_.transaction;
   bool whole = both && fit;
   if (meta_.transaction + 1 < expected || (whole && meta_.transaction < expected)) {
-    result_.status = {ErrorCode::kDataCorruptionDetected,
-                      fmt::format("{} is older than it should be: it ends with transaction {}, and transaction {} was committed. Was an "
-                                  "old copy put back? To go on with it all the same, remove millrace.state beside it",
-                                  path_, meta_.transaction, expected)};
+    result_.status = {
+        ErrorCode::kDataCorruptionDetected,
+        fmt::format(
+            "{} is older than it should be: it ends with transaction {}, and transaction {} was "
+            "committed. Was an "
+            "old copy put back? To go on with it all the same, remove millrace.state beside it",
+            path_, meta_.transaction, expected)};
   } else if (!both && (expected == 0 || meta_.transaction < expected)) {
     report("", "", std::string(kLastTransactionLost));
   }
 }
 
-// Marks `count` pages as owned by `tree`. False, and reported, if they are not in the file or have an owner.
+// Marks `count` pages as owned by `tree`. False, and reported, if they are not in the file or have
+// an owner.
 bool FileChecker::claim(Tree& tree, uint64_t number, uint64_t count) {
   uint64_t pages = claimed_.size();
-  if (number < 2 || number >= pages || count > pages - number || number + count - 1 > meta_.last_page) {
+  if (number < 2 || number >= pages || count > pages - number ||
+      number + count - 1 > meta_.last_page) {
     tree.damaged = true;
-    report(tree.name, "", fmt::format("table {} refers to page {}, which is not in the file: it was cut, or the reference is damaged",
-                                      tree.name, number));
+    report(tree.name, "",
+           fmt::format("table {} refers to page {}, which is not in the file: it was cut, or the "
+                       "reference is damaged",
+                       tree.name, number));
     return false;
   }
   for (uint64_t i = number; i < number + count; ++i) {
@@ -234,7 +259,10 @@ void FileChecker::check_free_list() {
   for (uint64_t page : free_pages_) {
     bool in_file = page < pages_in_file;
     if (page < 2 || page > meta_.last_page || (in_file && claimed_[page])) {
-      return report("", "", fmt::format("the list of free pages is damaged: it contains page {}, which is not free", page));
+      return report(
+          "", "",
+          fmt::format("the list of free pages is damaged: it contains page {}, which is not free",
+                      page));
     }
     if (in_file) {
       claimed_[page] = true;
@@ -242,9 +270,12 @@ void FileChecker::check_free_list() {
       ++free_beyond;
     }
   }
-  // A page at the end that was freed before it was ever written may lie beyond the end of the file; no other.
+  // A page at the end that was freed before it was ever written may lie beyond the end of the file;
+  // no other.
   if (meta_.last_page + 1 > pages_in_file + free_beyond) {
-    report("", "", fmt::format("the file should have {} pages and has {}", meta_.last_page + 1, pages_in_file));
+    report("", "",
+           fmt::format("the file should have {} pages and has {}", meta_.last_page + 1,
+                       pages_in_file));
   }
 }
 
@@ -256,18 +287,21 @@ void FileChecker::find_tables() {
     return (a.table == Table::kMeta) > (b.table == Table::kMeta);
   });
   if (tables_.empty() && !main.damaged && meta_.transaction != 0 && !options_.known_as_ours) {
-    result_.status = {ErrorCode::kUnsupportedFormat, path_ + " is an LMDB file, but not one of Millrace"};
+    result_.status = {ErrorCode::kUnsupportedFormat,
+                      path_ + " is an LMDB file, but not one of Millrace"};
   }
   for (const auto& row : kTables) {
-    bool found = std::any_of(tables_.begin(), tables_.end(), [&](const Tree& tree) { return tree.table == row.table; });
-    if (!found && meta_.transaction != 0) report(row.name, "", fmt::format("table {} is missing", row.name));
+    bool found = std::any_of(tables_.begin(), tables_.end(),
+                             [&](const Tree& tree) { return tree.table == row.table; });
+    if (!found && meta_.transaction != 0)
+      report(row.name, "", fmt::format("table {} is missing", row.name));
   }
 }
 
 void FileChecker::walk_tree(Tree& tree) {
   const auto& facts = tree.facts;
-  if ((facts.root == kNoPage) != (facts.entries == 0) || (facts.depth == 0) != (facts.entries == 0) ||
-      facts.depth > kMaxTreeDepth) {
+  if ((facts.root == kNoPage) != (facts.entries == 0) ||
+      (facts.depth == 0) != (facts.entries == 0) || facts.depth > kMaxTreeDepth) {
     tree.damaged = true;
     report(tree.name, "", fmt::format("the description of table {} is damaged", tree.name));
   }
@@ -275,20 +309,26 @@ void FileChecker::walk_tree(Tree& tree) {
     walk_page(tree, facts.root, 1, std::nullopt, std::nullopt);
   }
   bool counts_fit = tree.entries == facts.entries && tree.branch_pages == facts.branch_pages &&
-                    tree.leaf_pages == facts.leaf_pages && tree.overflow_pages == facts.overflow_pages;
+                    tree.leaf_pages == facts.leaf_pages &&
+                    tree.overflow_pages == facts.overflow_pages;
   if (!counts_fit && !tree.damaged) {
-    report(tree.name, "", fmt::format("table {} has {} records and should have {}; or its pages are miscounted", tree.name,
-                                      tree.entries, facts.entries));
+    report(tree.name, "",
+           fmt::format("table {} has {} records and should have {}; or its pages are miscounted",
+                       tree.name, tree.entries, facts.entries));
     tree.damaged = true;
   } else if (tree.entries < facts.entries) {
-    report(tree.name, "", fmt::format("table {} lost {} of its {} records", tree.name, facts.entries - tree.entries, facts.entries));
+    report(tree.name, "",
+           fmt::format("table {} lost {} of its {} records", tree.name,
+                       facts.entries - tree.entries, facts.entries));
   }
 }
 
-void FileChecker::walk_page(Tree& tree, uint64_t number, int level, const Bound& lower, const Bound& upper) {
+void FileChecker::walk_page(Tree& tree, uint64_t number, int level, const Bound& lower,
+                            const Bound& upper) {
   if (!claim(tree, number, 1)) return;
   std::string bytes(page_bytes_, '\0');
-  if (!read_at(number * page_bytes_, bytes.data(), page_bytes_)) return report_page(tree, number, "the disk cannot read it");
+  if (!read_at(number * page_bytes_, bytes.data(), page_bytes_))
+    return report_page(tree, number, "the disk cannot read it");
   LmdbPage page(number, bytes);
   bool leaf = level == tree.facts.depth;
   if (auto problem = page.header_problem(leaf ? kLeafPage : kBranchPage); !problem.empty()) {
@@ -306,7 +346,8 @@ void FileChecker::walk_page(Tree& tree, uint64_t number, int level, const Bound&
   }
 }
 
-void FileChecker::walk_branch(Tree& tree, const LmdbPage& page, int level, const Bound& lower, const Bound& upper) {
+void FileChecker::walk_branch(Tree& tree, const LmdbPage& page, int level, const Bound& lower,
+                              const Bound& upper) {
   std::vector<std::pair<Bound, uint64_t>> children;
   for (size_t i = 0; i < page.node_count(); ++i) {
     if (auto node = page.node(i)) {
@@ -320,15 +361,18 @@ void FileChecker::walk_branch(Tree& tree, const LmdbPage& page, int level, const
   }
 }
 
-void FileChecker::walk_leaf(Tree& tree, const LmdbPage& page, uint64_t number, const Bound& lower, const Bound& upper) {
+void FileChecker::walk_leaf(Tree& tree, const LmdbPage& page, uint64_t number, const Bound& lower,
+                            const Bound& upper) {
   bool is_main = tree.name == "(list of tables)";
   std::optional<std::string_view> previous;
   std::string buffer;
   for (size_t i = 0; i < page.node_count() && result_.status.ok(); ++i) {
     auto node = page.node(i);
     if (!node) continue;  // reported with the layout
-    bool ordered = !node->key.empty() && node->key.size() <= kMaxKeyBytes && (!lower || !key_less(tree, node->key, *lower)) &&
-                   (!upper || key_less(tree, node->key, *upper)) && (!previous || key_less(tree, *previous, node->key));
+    bool ordered = !node->key.empty() && node->key.size() <= kMaxKeyBytes &&
+                   (!lower || !key_less(tree, node->key, *lower)) &&
+                   (!upper || key_less(tree, node->key, *upper)) &&
+                   (!previous || key_less(tree, *previous, node->key));
     previous = node->key;
     if (!ordered) report_page(tree, number, "its keys are not in order");
     if (node->flags & ~(is_main ? kSubDatabase : kBigValue)) {
@@ -347,7 +391,9 @@ void FileChecker::walk_leaf(Tree& tree, const LmdbPage& page, uint64_t number, c
       std::memcpy(&table.facts, value.data(), sizeof(LmdbTree));
       for (const auto& row : kTables)
         if (row.name == node->key) table.table = row.table;
-      if (!table.table) report("", "", fmt::format("there is a table that Millrace does not know: \"{}\"", table.name));
+      if (!table.table)
+        report("", "",
+               fmt::format("there is a table that Millrace does not know: \"{}\"", table.name));
       if (table.facts.flags != 0 || table.facts.pad != 0) {
         report(table.name, "", fmt::format("the description of table {} is damaged", table.name));
       }
@@ -360,7 +406,8 @@ void FileChecker::walk_leaf(Tree& tree, const LmdbPage& page, uint64_t number, c
   }
 }
 
-bool FileChecker::read_value(Tree& tree, const LmdbNode& node, std::string& buffer, std::string_view& value) {
+bool FileChecker::read_value(Tree& tree, const LmdbNode& node, std::string& buffer,
+                             std::string_view& value) {
   if (!(node.flags & kBigValue)) {
     value = node.value;
     return true;
@@ -373,7 +420,8 @@ bool FileChecker::read_value(Tree& tree, const LmdbNode& node, std::string& buff
   }
   LmdbPage page(node.page, std::string_view(header, sizeof(header)));
   auto problem = page.header_problem(kOverflowPage);
-  if (problem.empty() && page.overflow_count() < needed) problem = "the value is longer than its pages";
+  if (problem.empty() && page.overflow_count() < needed)
+    problem = "the value is longer than its pages";
   if (!problem.empty()) {
     report_page(tree, node.page, problem);
     return false;
@@ -392,15 +440,21 @@ bool FileChecker::read_value(Tree& tree, const LmdbNode& node, std::string& buff
 void FileChecker::check_record(Tree& tree, std::string_view key, std::string_view stored) {
   ++tree.sum.records;
   tree.sum.checksums += stored_checksum(stored);
-  auto record = tree.table ? open_record(*tree.table, key, stored) : open_record_of_any_table(key, stored);
+  auto record =
+      tree.table ? open_record(*tree.table, key, stored) : open_record_of_any_table(key, stored);
   if (record.soundness == Soundness::kDamaged) {
     tree.damaged = true;
     auto name = tree.table ? record_name(*tree.table, key) : std::string(key);
-    return report(tree.name, name, fmt::format("record \"{}\" in table {} is damaged: its checksum does not fit", name, tree.name));
+    return report(tree.name, name,
+                  fmt::format("record \"{}\" in table {} is damaged: its checksum does not fit",
+                              name, tree.name));
   }
   if (record.soundness == Soundness::kNewer) {
-    // Not damage: the reader of this one record gets its own error. A salvage cannot copy what it does not understand.
-    if (visitor_) report(tree.name, record_name(record.table, key), newer_record_error(record.table, key).message());
+    // Not damage: the reader of this one record gets its own error. A salvage cannot copy what it
+    // does not understand.
+    if (visitor_)
+      report(tree.name, record_name(record.table, key),
+             newer_record_error(record.table, key).message());
     return;
   }
   if (record.table == Table::kMeta && key == kIdentityKey) {
@@ -415,12 +469,14 @@ void FileChecker::check_record(Tree& tree, std::string_view key, std::string_vie
     for (const auto& row : kTables) {
       if (row.name == key) {
         summaries_[table_index(row.table)].emplace();
-        std::memcpy(&*summaries_[table_index(row.table)], record.payload.data(), sizeof(TableSummary));
+        std::memcpy(&*summaries_[table_index(row.table)], record.payload.data(),
+                    sizeof(TableSummary));
       }
     }
   }
   if (visitor_) {
-    if (auto status = visitor_(record.table, key, record.payload); !status.ok()) result_.status = status;
+    if (auto status = visitor_(record.table, key, record.payload); !status.ok())
+      result_.status = status;
   }
 }
 
@@ -437,7 +493,8 @@ void FileChecker::read_free_pages(std::string_view key, std::string_view value) 
   std::vector<uint64_t> pages(count);
   if (count > 0) std::memcpy(pages.data(), value.data() + 8, count * 8);
   for (size_t i = 1; i < count; ++i) {
-    if (pages[i] >= pages[i - 1]) return report("", "", "the list of free pages is damaged: it is not in order");
+    if (pages[i] >= pages[i - 1])
+      return report("", "", "the list of free pages is damaged: it is not in order");
   }
   free_pages_.insert(free_pages_.end(), pages.begin(), pages.end());
 }
@@ -447,15 +504,19 @@ void FileChecker::check_summaries() {
     if (!tree.table || tree.damaged || *tree.table == Table::kSummaries) continue;
     auto expected = summaries_[table_index(*tree.table)].value_or(TableSummary{});
     if (expected.records != tree.sum.records || expected.checksums != tree.sum.checksums) {
-      report(tree.name, "", fmt::format("table {} does not add up: {} of {} records; some are missing or of an earlier state",
-                                        tree.name, tree.sum.records, expected.records));
+      report(
+          tree.name, "",
+          fmt::format(
+              "table {} does not add up: {} of {} records; some are missing or of an earlier state",
+              tree.name, tree.sum.records, expected.records));
     }
   }
 }
 
 }  // namespace
 
-FileCheck check_file(const std::string& path, const FileCheckOptions& options, const RecordVisitor& visitor) {
+FileCheck check_file(const std::string& path, const FileCheckOptions& options,
+                     const RecordVisitor& visitor) {
   return FileChecker(path, options, visitor).run();
 }
 

@@ -31,20 +31,25 @@ Result<Identity> decode_identity(std::string_view payload) {
   auto document = Value::bson_object(payload.data()).as_object();
   auto product = document.get("product");
   auto version = document.get("formatVersion");
-  if (!product.is_string() || product.as_string() != "millrace" || !version.is(engine::Type::kInt32)) {
+  if (!product.is_string() || product.as_string() != "millrace" ||
+      !version.is(engine::Type::kInt32)) {
     return Status(ErrorCode::kUnsupportedFormat, "the database file was not made by Millrace");
   }
   if (version.as_int32() > kFormatVersion) {
     return Status(ErrorCode::kUnsupportedFormat,
-                  fmt::format("the data directory has format version {} and was made by a newer Millrace; this one knows versions "
+                  fmt::format("the data directory has format version {} and was made by a newer "
+                              "Millrace; this one knows versions "
                               "up to {}. Use the newer one, or another data directory",
                               version.as_int32(), kFormatVersion));
   }
-  auto workspace = document.get("workspaceId"), project = document.get("projectId"), created = document.get("createdAt");
+  auto workspace = document.get("workspaceId"), project = document.get("projectId"),
+       created = document.get("createdAt");
   if (!workspace.is_string() || !project.is_string() || !created.is(engine::Type::kDate)) {
-    return Status(ErrorCode::kUnsupportedFormat, "the identity of the data directory lacks a field");
+    return Status(ErrorCode::kUnsupportedFormat,
+                  "the identity of the data directory lacks a field");
   }
-  return Identity{std::string(workspace.as_string()), std::string(project.as_string()), created.as_date()};
+  return Identity{std::string(workspace.as_string()), std::string(project.as_string()),
+                  created.as_date()};
 }
 
 }  // namespace millrace::storage

@@ -1,4 +1,5 @@
-// The record "identity" in the table "meta": what tells a Millrace database from a foreign file, and one data directory from another.
+// The record "identity" in the table "meta": what tells a Millrace database from a foreign file,
+// and one data directory from another.
 #pragma once
 
 #include <cstdint>

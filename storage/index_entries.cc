@@ -1,6 +1,7 @@
-// Key of an entry: index id (8, most significant byte first), then the caller's key, or its first kCutKeyBytes and 16 bytes of hash
-// (XXH3-128 of the whole), then, unless the index is unique, the record id (8, most significant first). A cut key is longer than any
-// other, so the two cannot be mistaken for each other. Value: the record id (8, most significant first).
+// Key of an entry: index id (8, most significant byte first), then the caller's key, or its first
+// kCutKeyBytes and 16 bytes of hash (XXH3-128 of the whole), then, unless the index is unique, the
+// record id (8, most significant first). A cut key is longer than any other, so the two cannot be
+// mistaken for each other. Value: the record id (8, most significant first).
 #include "storage/index_entries.h"
 
 #include <xxhash.h>
@@ -47,8 +48,8 @@ Result<RecordId> decode_record(std::string_view value, std::string_view key) {
 
 }  // namespace
 
-Result<IndexInsert> insert_index_entry(WriteTransaction& txn, IndexId index, bool unique, std::string_view key,
-                                       RecordId record) {
+Result<IndexInsert> insert_index_entry(WriteTransaction& txn, IndexId index, bool unique,
+                                       std::string_view key, RecordId record) {
   auto entry = entry_key(index, unique, key, record);
   MR_ASSIGN_OR_RETURN(bool inserted, txn.insert(Table::kIndexes, entry, encode_record(record)));
   if (inserted) return IndexInsert{true, 0};
@@ -57,7 +58,8 @@ Result<IndexInsert> insert_index_entry(WriteTransaction& txn, IndexId index, boo
   return IndexInsert{existing == record, existing == record ? 0 : existing};
 }
 
-Result<bool> erase_index_entry(WriteTransaction& txn, IndexId index, bool unique, std::string_view key, RecordId record) {
+Result<bool> erase_index_entry(WriteTransaction& txn, IndexId index, bool unique,
+                               std::string_view key, RecordId record) {
   auto entry = entry_key(index, unique, key, record);
   if (unique) {
     MR_ASSIGN_OR_RETURN(auto found, find_unique(txn, index, key));
@@ -70,7 +72,8 @@ Result<int64_t> erase_all_index_entries(WriteTransaction& txn, IndexId index) {
   return txn.erase_prefix(Table::kIndexes, index_prefix(index));
 }
 
-Result<std::optional<RecordId>> find_unique(ReadTransaction& txn, IndexId index, std::string_view key) {
+Result<std::optional<RecordId>> find_unique(ReadTransaction& txn, IndexId index,
+                                            std::string_view key) {
   auto entry = entry_key(index, true, key, 0);
   MR_ASSIGN_OR_RETURN(auto value, txn.get(Table::kIndexes, entry));
   if (!value) return std::optional<RecordId>();
@@ -83,7 +86,8 @@ Result<IndexCursor> IndexCursor::open(ReadTransaction& txn, IndexId index, bool 
   return IndexCursor(std::move(cursor), index, unique);
 }
 
-// Beyond kCutKeyBytes an entry may show a hash where the bound shows key bytes: compare only what is before it.
+// Beyond kCutKeyBytes an entry may show a hash where the bound shows key bytes: compare only what
+// is before it.
 Status IndexCursor::seek(std::string_view key) {
   return cursor_->seek(index_prefix(index_) += key.substr(0, kCutKeyBytes));
 }

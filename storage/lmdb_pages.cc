@@ -8,8 +8,10 @@
 namespace millrace::storage {
 
 std::string LmdbPage::header_problem(uint16_t expected_flags) const {
-  if (number_at<uint64_t>(0) != number_) return fmt::format("it says that it is page {}", number_at<uint64_t>(0));
-  if (flags() != expected_flags) return fmt::format("its kind is {:#x} and should be {:#x}", flags(), expected_flags);
+  if (number_at<uint64_t>(0) != number_)
+    return fmt::format("it says that it is page {}", number_at<uint64_t>(0));
+  if (flags() != expected_flags)
+    return fmt::format("its kind is {:#x} and should be {:#x}", flags(), expected_flags);
   if (number_at<uint16_t>(8) != 0) return "its header is not as LMDB writes it";
   if (expected_flags & kOverflowPage) return {};
   size_t lower = number_at<uint16_t>(12), upper = number_at<uint16_t>(14);

@@ -1,12 +1,15 @@
-// The layout of an LMDB 0.9 file (data version 1, 64 bit, little-endian), as far as file_check.h needs it to read one without trusting it.
-// Source: lmdb.h and the comments on MDB_page, MDB_node, MDB_db and MDB_meta in LMDB's mdb.c.
+// The layout of an LMDB 0.9 file (data version 1, 64 bit, little-endian), as far as file_check.h
+// needs it to read one without trusting it. Source: lmdb.h and the comments on MDB_page, MDB_node,
+// MDB_db and MDB_meta in LMDB's mdb.c.
 //
-//   file  = page*                      page n starts at n * page size; pages 0 and 1 are metas, written in turn
-//   page  = number (8) pad (2) flags (2) lower (2) upper (2) body      overflow pages: count (4) instead of lower and upper
-//   leaf, branch body = node offset (2) *, up to lower; free space; nodes, from upper to the end of the page, without gaps
-//   node  = lo (2) hi (2) flags (2) key bytes (2) key value            even size
-//           leaf: value bytes = lo + hi·2^16; flag 1: the value is the number (8) of its first overflow page; flag 2: a database record
-//           branch: no value; child page = lo + hi·2^16 + flags·2^32
+//   file  = page*                      page n starts at n * page size; pages 0 and 1 are metas,
+//   written in turn page  = number (8) pad (2) flags (2) lower (2) upper (2) body      overflow
+//   pages: count (4) instead of lower and upper leaf, branch body = node offset (2) *, up to lower;
+//   free space; nodes, from upper to the end of the page, without gaps node  = lo (2) hi (2) flags
+//   (2) key bytes (2) key value            even size
+//           leaf: value bytes = lo + hi·2^16; flag 1: the value is the number (8) of its first
+//           overflow page; flag 2: a database record branch: no value; child page = lo + hi·2^16 +
+//           flags·2^32
 #pragma once
 
 #include <cstdint>
@@ -60,10 +63,10 @@ inline constexpr uint32_t kLmdbDataVersion = 1;
 
 struct LmdbNode {
   std::string_view key;
-  std::string_view value;   // leaf without kBigValue
-  uint64_t page = 0;        // branch: the child; kBigValue: the first overflow page
-  uint32_t value_bytes = 0; // leaf
-  uint16_t flags = 0;       // leaf
+  std::string_view value;    // leaf without kBigValue
+  uint64_t page = 0;         // branch: the child; kBigValue: the first overflow page
+  uint32_t value_bytes = 0;  // leaf
+  uint16_t flags = 0;        // leaf
 };
 
 // One page as read from the file; any bytes whatever.
@@ -88,7 +91,9 @@ class LmdbPage {
     std::memcpy(&number, bytes_.data() + offset, sizeof(T));
     return number;
   }
-  size_t node_offset(size_t index) const { return number_at<uint16_t>(kPageHeaderBytes + 2 * index); }
+  size_t node_offset(size_t index) const {
+    return number_at<uint16_t>(kPageHeaderBytes + 2 * index);
+  }
 
   uint64_t number_;
   std::string_view bytes_;

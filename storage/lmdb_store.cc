@@ -19,14 +19,18 @@ thread_local int transactions_of_this_thread = 0;
 
 unsigned sync_flags(Sync sync) {
   switch (sync) {
-    case Sync::kNoMetaSync: return MDB_NOMETASYNC;
-    case Sync::kNever: return MDB_NOSYNC;
-    default: return 0;
+    case Sync::kNoMetaSync:
+      return MDB_NOMETASYNC;
+    case Sync::kNever:
+      return MDB_NOSYNC;
+    default:
+      return 0;
   }
 }
 
-// LMDB reports a write that stopped half-way, as on a full disk, as EIO. This finds the cause: the errno of making the file longer, which
-// it undoes; 0 if that works. Requires: no environment has the file open.
+// LMDB reports a write that stopped half-way, as on a full disk, as EIO. This finds the cause: the
+// errno of making the file longer, which it undoes; 0 if that works. Requires: no environment has
+// the file open.
 int try_to_extend(const std::string& path) {
   FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   struct stat info;
@@ -34,7 +38,8 @@ int try_to_extend(const std::string& path) {
   std::string zeros(size_t{1} << 20, '\0');
   int cause = 0;
   for (size_t written = 0; written < zeros.size() && cause == 0;) {
-    ssize_t n = pwrite(fd.get(), zeros.data(), zeros.size() - written, info.st_size + static_cast<off_t>(written));
+    ssize_t n = pwrite(fd.get(), zeros.data(), zeros.size() - written,
+                       info.st_size + static_cast<off_t>(written));
     if (n > 0) written += static_cast<size_t>(n);
     if (n <= 0 && errno != EINTR) cause = n < 0 ? errno : ENOSPC;
   }
@@ -77,7 +82,8 @@ bool TransactionGate::this_thread_is_inside() { return transactions_of_this_thre
 
 // ---- environment
 
-Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::open(const std::string& path, const Options& options) {
+Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::open(const std::string& path,
+                                                               const Options& options) {
   std::unique_ptr<LmdbEnvironment> environment(new LmdbEnvironment(path));
   int rc = mdb_env_create(&environment->env_);
   if (rc != 0) return io_error(rc, "opening " + path);
@@ -85,9 +91,11 @@ Result<std::unique_ptr<LmdbEnvironment>> LmdbEnvironment::open(const std::string
   mdb_env_set_maxdbs(env, kTableCount);
   mdb_env_set_maxreaders(env, kMaxReaders);
   rc = mdb_env_set_mapsize(env, options.map_bytes);
-  // MDB_NOTLS: a thread may have several read transactions. MDB_NORDAHEAD: access is by key, and the file may be larger than memory.
+  // MDB_NOTLS: a thread may have several read transactions. MDB_NORDAHEAD: access is by key, and
+  // the file may be larger than memory.
   if (rc == 0) {
-    rc = mdb_env_open(env, path.c_str(), MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | sync_flags(options.sync), 0600);
+    rc = mdb_env_open(env, path.c_str(),
+                      MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | sync_flags(options.sync), 0600);
   }
   if (rc != 0) return io_error(rc, "opening " + path);
   MR_RETURN_IF_ERROR(environment->open_tables());
@@ -121,9 +129,11 @@ Status LmdbEnvironment::sync() {
 Status LmdbEnvironment::grow(size_t most) {
   size_t now = map_bytes();
   if (now >= most) {
-    return {ErrorCode::kOutOfDiskSpace, fmt::format("the store {} is full: it may grow to {} MB and has. Delete something, or allow "
-                                                    "it more",
-                                                    path_, most >> 20)};
+    return {ErrorCode::kOutOfDiskSpace,
+            fmt::format(
+                "the store {} is full: it may grow to {} MB and has. Delete something, or allow "
+                "it more",
+                path_, most >> 20)};
   }
   int rc = mdb_env_set_mapsize(env_, std::min(now * 2, most));
   return rc == 0 ? Status() : io_error(rc, "growing " + path_);
@@ -143,7 +153,8 @@ uint64_t LmdbEnvironment::last_transaction() const {
 
 // ---- store
 
-WriteOutcome write_once(const LmdbEnvironment& environment, const std::function<Status(WriteTransaction&)>& work) {
+WriteOutcome write_once(const LmdbEnvironment& environment,
+                        const std::function<Status(WriteTransaction&)>& work) {
   MDB_txn* txn = nullptr;
   int rc = mdb_txn_begin(environment.get(), nullptr, 0, &txn);
   if (rc != 0) return {io_error(rc, "writing " + environment.path()), rc, 0};
@@ -157,7 +168,8 @@ WriteOutcome write_once(const LmdbEnvironment& environment, const std::function<
 LmdbStore::~LmdbStore() {
   gate_.close();
   if (!parts_.environment) return;  // a restart failed: not a clean end
-  // With Sync::kNever the disk may be behind for a while: the next start of a large store had better look at it.
+  // With Sync::kNever the disk may be behind for a while: the next start of a large store had
+  // better look at it.
   bool synced = parts_.options.sync != Sync::kNever && parts_.environment->sync().ok();
   parts_.environment.reset();
   auto stamp = stamp_file(parts_.files.database());
@@ -169,12 +181,14 @@ LmdbStore::~LmdbStore() {
 Result<std::unique_ptr<ReadTransaction>> LmdbStore::read() {
   gate_.enter();
   MDB_txn* txn = nullptr;
-  int rc = parts_.environment ? mdb_txn_begin(parts_.environment->get(), nullptr, MDB_RDONLY, &txn) : MDB_PANIC;
+  int rc = parts_.environment ? mdb_txn_begin(parts_.environment->get(), nullptr, MDB_RDONLY, &txn)
+                              : MDB_PANIC;
   if (rc != 0) {
     gate_.leave();
     return io_error(rc, "reading " + parts_.files.database());
   }
-  return std::unique_ptr<ReadTransaction>(std::make_unique<LmdbReadTransaction>(*parts_.environment, txn, gate_));
+  return std::unique_ptr<ReadTransaction>(
+      std::make_unique<LmdbReadTransaction>(*parts_.environment, txn, gate_));
 }
 
 WriteOutcome LmdbStore::attempt(const std::function<Status(WriteTransaction&)>& work) {
@@ -184,13 +198,15 @@ WriteOutcome LmdbStore::attempt(const std::function<Status(WriteTransaction&)>& 
   };
   gate_.enter();
   Entered entered{gate_};
-  if (!parts_.environment) return {io_error(MDB_PANIC, "writing " + parts_.files.database()), MDB_PANIC, 0};
+  if (!parts_.environment)
+    return {io_error(MDB_PANIC, "writing " + parts_.files.database()), MDB_PANIC, 0};
   return write_once(*parts_.environment, work);
 }
 
 Status LmdbStore::write(const std::function<Status(WriteTransaction&)>& work) {
   if (TransactionGate::this_thread_is_inside()) {
-    return {ErrorCode::kInternalError, "a thread that has a transaction open must not begin to write"};
+    return {ErrorCode::kInternalError,
+            "a thread that has a transaction open must not begin to write"};
   }
   while (true) {
     size_t map_bytes_before = map_bytes();
@@ -202,7 +218,8 @@ Status LmdbStore::write(const std::function<Status(WriteTransaction&)>& work) {
     // After a failed write of a meta page LMDB refuses everything until it is opened anew.
     if (result.failure == MDB_PANIC || result.failure == EIO) {
       int cause = restart();
-      if (cause != 0 && !result.status.ok()) result.status = io_error(cause, "writing " + parts_.files.database());
+      if (cause != 0 && !result.status.ok())
+        result.status = io_error(cause, "writing " + parts_.files.database());
     }
     if (result.transaction != 0) note_commit(result.transaction);
     return std::move(result.status);
@@ -235,9 +252,10 @@ int LmdbStore::restart() {
   return cause;
 }
 
-// Without it, a database file of an earlier day put in the place of this one would be believed. Not waited for: after a loss of power
-// the note may be older than the file, never younger, because the commit has reached the disk before. With the weaker Sync options
-// that would not hold, so there it is written at the end only.
+// Without it, a database file of an earlier day put in the place of this one would be believed. Not
+// waited for: after a loss of power the note may be older than the file, never younger, because the
+// commit has reached the disk before. With the weaker Sync options that would not hold, so there it
+// is written at the end only.
 void LmdbStore::note_commit(uint64_t transaction) {
   if (parts_.options.sync != Sync::kEveryCommit) {
     parts_.state->remember(transaction);
@@ -266,7 +284,8 @@ StoreSize LmdbStore::size() const {
     size.used_bytes = (info.me_last_pgno + 1) * stat.ms_psize;
   }
   gate_.leave();
-  if (auto stamp = stamp_file(parts_.files.database()); stamp.ok() && stamp->has_value()) size.file_bytes = (*stamp)->bytes;
+  if (auto stamp = stamp_file(parts_.files.database()); stamp.ok() && stamp->has_value())
+    size.file_bytes = (*stamp)->bytes;
   return size;
 }
 

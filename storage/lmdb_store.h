@@ -1,4 +1,5 @@
-// The store on LMDB: one environment of one file, one LMDB database per Table. Opening, checking and salvaging: open_store.cc.
+// The store on LMDB: one environment of one file, one LMDB database per Table. Opening, checking
+// and salvaging: open_store.cc.
 #pragma once
 
 #include <lmdb.h>
@@ -16,9 +17,10 @@
 
 namespace millrace::storage {
 
-// LMDB may change its mapping (grow, reopen) only while this process has no transaction. Transactions enter and leave; whoever changes
-// the mapping waits until all have left and keeps new ones waiting meanwhile. (std::shared_mutex would let a steady stream of
-// readers starve it.) A thread that is inside already is let in again, or it would wait for itself.
+// LMDB may change its mapping (grow, reopen) only while this process has no transaction.
+// Transactions enter and leave; whoever changes the mapping waits until all have left and keeps new
+// ones waiting meanwhile. (std::shared_mutex would let a steady stream of readers starve it.) A
+// thread that is inside already is let in again, or it would wait for itself.
 class TransactionGate {
  public:
   void enter();
@@ -42,12 +44,14 @@ class LmdbEnvironment {
     Sync sync;
   };
   // Opens (creating if there is none) with all tables. Errors: as io_error.
-  static Result<std::unique_ptr<LmdbEnvironment>> open(const std::string& path, const Options& options);
+  static Result<std::unique_ptr<LmdbEnvironment>> open(const std::string& path,
+                                                       const Options& options);
   ~LmdbEnvironment();
 
   // Until everything is on the disk, whatever the Sync option.
   Status sync();
-  // Doubles the map, to `most` at most. Requires: no transaction is open. Errors: 14031 when it cannot.
+  // Doubles the map, to `most` at most. Requires: no transaction is open. Errors: 14031 when it
+  // cannot.
   Status grow(size_t most);
   size_t map_bytes() const;
   uint64_t last_transaction() const;
@@ -66,11 +70,13 @@ class LmdbEnvironment {
 
 struct WriteOutcome {
   Status status;
-  int failure = 0;           // what LMDB answered, if something it answered was not expected
-  uint64_t transaction = 0;  // the number of what was committed; 0 if nothing was, or nothing changed
+  int failure = 0;  // what LMDB answered, if something it answered was not expected
+  uint64_t transaction =
+      0;  // the number of what was committed; 0 if nothing was, or nothing changed
 };
 // Runs `work` in one write transaction.
-WriteOutcome write_once(const LmdbEnvironment& environment, const std::function<Status(WriteTransaction&)>& work);
+WriteOutcome write_once(const LmdbEnvironment& environment,
+                        const std::function<Status(WriteTransaction&)>& work);
 
 class LmdbStore final : public Store {
  public:

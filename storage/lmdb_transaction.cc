@@ -10,7 +10,9 @@ namespace millrace::storage {
 namespace {
 
 MDB_val to_val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
-std::string_view to_view(const MDB_val& val) { return {static_cast<const char*>(val.mv_data), val.mv_size}; }
+std::string_view to_view(const MDB_val& val) {
+  return {static_cast<const char*>(val.mv_data), val.mv_size};
+}
 
 // The first key after all that start with `prefix`; "" when there is none.
 std::string end_of_prefix(std::string_view prefix) {
@@ -40,7 +42,8 @@ Status LmdbCursor::move(MDB_cursor_op op) {
   auto record = open_record(table_, key_, to_view(value));
   if (record.soundness != Soundness::kSound) {
     place_ = Place::kDamaged;
-    return record.soundness == Soundness::kNewer ? newer_record_error(table_, key_) : damaged_record_error(table_, key_);
+    return record.soundness == Soundness::kNewer ? newer_record_error(table_, key_)
+                                                 : damaged_record_error(table_, key_);
   }
   value_ = record.payload;
   place_ = Place::kRecord;
@@ -65,7 +68,9 @@ Status LmdbCursor::before(std::string_view key) {
 
 Status LmdbCursor::first() { return at_or_after(prefix_); }
 Status LmdbCursor::last() { return before(prefix_end_); }
-Status LmdbCursor::seek(std::string_view key) { return at_or_after(std::max(key, std::string_view(prefix_))); }
+Status LmdbCursor::seek(std::string_view key) {
+  return at_or_after(std::max(key, std::string_view(prefix_)));
+}
 
 Status LmdbCursor::seek_before(std::string_view key) {
   if (key <= prefix_) {
@@ -94,7 +99,8 @@ Result<std::optional<std::string_view>> LmdbReader::get(Table table, std::string
 
 Result<std::unique_ptr<Cursor>> LmdbReader::cursor(Table table, std::string_view prefix) const {
   MDB_cursor* cursor = nullptr;
-  if (int rc = mdb_cursor_open(txn_, this->table(table), &cursor); rc != 0) return io_error(rc, doing("reading"));
+  if (int rc = mdb_cursor_open(txn_, this->table(table), &cursor); rc != 0)
+    return io_error(rc, doing("reading"));
   return std::unique_ptr<Cursor>(std::make_unique<LmdbCursor>(cursor, table, prefix));
 }
 
@@ -105,13 +111,17 @@ Status LmdbWriteTransaction::fail(int code, const char* verb) {
   return io_error(code, reader_.doing(verb));
 }
 
-Result<bool> LmdbWriteTransaction::store(Table table, std::string_view key, std::string_view value, bool replace) {
+Result<bool> LmdbWriteTransaction::store(Table table, std::string_view key, std::string_view value,
+                                         bool replace) {
   if (key.empty() || key.size() > kMaxKeyBytes) {
-    return Status(ErrorCode::kBadValue, fmt::format("a name or key of {} bytes cannot be stored: 1 to {} are possible", key.size(),
-                                                    kMaxKeyBytes));
+    return Status(ErrorCode::kBadValue,
+                  fmt::format("a name or key of {} bytes cannot be stored: 1 to {} are possible",
+                              key.size(), kMaxKeyBytes));
   }
   if (value.size() > kMaxValueBytes) {
-    return Status(ErrorCode::kBadValue, fmt::format("a record of {} bytes cannot be stored: {} is the most", value.size(), kMaxValueBytes));
+    return Status(ErrorCode::kBadValue,
+                  fmt::format("a record of {} bytes cannot be stored: {} is the most", value.size(),
+                              kMaxValueBytes));
   }
   MDB_val k = to_val(key), room{kEnvelopeBytes + value.size(), nullptr};
   int rc = mdb_put(reader_.txn(), reader_.table(table), &k, &room, MDB_NOOVERWRITE | MDB_RESERVE);
@@ -131,7 +141,8 @@ Status LmdbWriteTransaction::put(Table table, std::string_view key, std::string_
   return store(table, key, value, true).status();
 }
 
-Result<bool> LmdbWriteTransaction::insert(Table table, std::string_view key, std::string_view value) {
+Result<bool> LmdbWriteTransaction::insert(Table table, std::string_view key,
+                                          std::string_view value) {
   return store(table, key, value, false);
 }
 
@@ -150,7 +161,8 @@ Result<bool> LmdbWriteTransaction::erase(Table table, std::string_view key) {
 
 Result<int64_t> LmdbWriteTransaction::erase_prefix(Table table, std::string_view prefix) {
   MDB_cursor* cursor = nullptr;
-  if (int rc = mdb_cursor_open(reader_.txn(), reader_.table(table), &cursor); rc != 0) return fail(rc, "writing");
+  if (int rc = mdb_cursor_open(reader_.txn(), reader_.table(table), &cursor); rc != 0)
+    return fail(rc, "writing");
   std::unique_ptr<MDB_cursor, decltype(&mdb_cursor_close)> closer(cursor, mdb_cursor_close);
   MDB_val key = to_val(prefix), value{};
   int64_t erased = 0;
@@ -161,7 +173,8 @@ Result<int64_t> LmdbWriteTransaction::erase_prefix(Table table, std::string_view
     if (rc != 0) break;
     count(table, -1, uint64_t{0} - old);
     ++erased;
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);  // after a deletion: the record that moved up
+    rc = mdb_cursor_get(cursor, &key, &value,
+                        MDB_NEXT);  // after a deletion: the record that moved up
   }
   if (rc != 0 && rc != MDB_NOTFOUND) return fail(rc, "writing");
   return erased;
@@ -196,17 +209,20 @@ Status LmdbWriteTransaction::write_summaries() {
     if (row.table == Table::kSummaries || (delta.records == 0 && delta.checksums == 0)) continue;
     TableSummary summary;
     MR_ASSIGN_OR_RETURN(auto payload, get(Table::kSummaries, row.name));
-    if (payload && payload->size() == sizeof(summary)) std::memcpy(&summary, payload->data(), sizeof(summary));
+    if (payload && payload->size() == sizeof(summary))
+      std::memcpy(&summary, payload->data(), sizeof(summary));
     summary.records += delta.records;
     summary.checksums += delta.checksums;
     MR_RETURN_IF_ERROR(
-        put(Table::kSummaries, row.name, std::string_view(reinterpret_cast<const char*>(&summary), sizeof(summary))));
+        put(Table::kSummaries, row.name,
+            std::string_view(reinterpret_cast<const char*>(&summary), sizeof(summary))));
   }
   return {};
 }
 
 Status LmdbWriteTransaction::commit() {
-  if (failure_ != 0) return io_error(failure_, reader_.doing("writing"));  // the caller did not pass it on
+  if (failure_ != 0)
+    return io_error(failure_, reader_.doing("writing"));  // the caller did not pass it on
   MR_RETURN_IF_ERROR(write_deferred());
   MR_RETURN_IF_ERROR(write_summaries());
   number_ = mdb_txn_id(reader_.txn());

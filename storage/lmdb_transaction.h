@@ -49,12 +49,15 @@ class LmdbCursor final : public Cursor {
 // Reading, in either kind of transaction.
 class LmdbReader {
  public:
-  LmdbReader(const LmdbEnvironment& environment, MDB_txn* txn) : environment_(environment), txn_(txn) {}
+  LmdbReader(const LmdbEnvironment& environment, MDB_txn* txn)
+      : environment_(environment), txn_(txn) {}
   Result<std::optional<std::string_view>> get(Table table, std::string_view key) const;
   Result<std::unique_ptr<Cursor>> cursor(Table table, std::string_view prefix) const;
   MDB_txn* txn() const { return txn_; }
   MDB_dbi table(Table table) const { return environment_.table(table); }
-  std::string doing(const char* verb) const { return std::string(verb) + " " + environment_.path(); }
+  std::string doing(const char* verb) const {
+    return std::string(verb) + " " + environment_.path();
+  }
   void forget() { txn_ = nullptr; }
 
  private:
@@ -71,7 +74,9 @@ class LmdbReadTransaction final : public ReadTransaction {
     mdb_txn_abort(reader_.txn());
     gate_.leave();
   }
-  Result<std::optional<std::string_view>> get(Table table, std::string_view key) override { return reader_.get(table, key); }
+  Result<std::optional<std::string_view>> get(Table table, std::string_view key) override {
+    return reader_.get(table, key);
+  }
   Result<std::unique_ptr<Cursor>> cursor(Table table, std::string_view prefix) override {
     return reader_.cursor(table, prefix);
   }
@@ -90,7 +95,9 @@ class LmdbWriteTransaction final : public WriteTransaction {
     if (reader_.txn()) mdb_txn_abort(reader_.txn());
   }
 
-  Result<std::optional<std::string_view>> get(Table table, std::string_view key) override { return reader_.get(table, key); }
+  Result<std::optional<std::string_view>> get(Table table, std::string_view key) override {
+    return reader_.get(table, key);
+  }
   Result<std::unique_ptr<Cursor>> cursor(Table table, std::string_view prefix) override {
     return reader_.cursor(table, prefix);
   }

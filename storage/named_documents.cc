@@ -3,12 +3,14 @@
 namespace millrace::storage {
 
 template <Table kTable>
-Status NamedDocuments<kTable>::put(WriteTransaction& txn, std::string_view name, std::string_view bson) {
+Status NamedDocuments<kTable>::put(WriteTransaction& txn, std::string_view name,
+                                   std::string_view bson) {
   return txn.put(kTable, name, bson);
 }
 
 template <Table kTable>
-Result<std::optional<engine::Document>> NamedDocuments<kTable>::get(ReadTransaction& txn, std::string_view name) {
+Result<std::optional<engine::Document>> NamedDocuments<kTable>::get(ReadTransaction& txn,
+                                                                    std::string_view name) {
   MR_ASSIGN_OR_RETURN(auto payload, txn.get(kTable, name));
   return payload ? std::optional(engine::Document(*payload)) : std::nullopt;
 }
@@ -25,7 +27,8 @@ Result<NamedDocumentList> NamedDocuments<kTable>::list(ReadTransaction& txn) {
   for (auto status = cursor->first(); !status.ok() || cursor->valid(); status = cursor->next()) {
     if (status.ok()) {
       list.documents.push_back({std::string(cursor->key()), engine::Document(cursor->value())});
-    } else if (status.is(ErrorCode::kDataCorruptionDetected) || status.is(ErrorCode::kUnsupportedFormat)) {
+    } else if (status.is(ErrorCode::kDataCorruptionDetected) ||
+               status.is(ErrorCode::kUnsupportedFormat)) {
       list.damaged.push_back(status);
     } else {
       return status;

@@ -1,4 +1,5 @@
-// Definitions of stream processors, by name. The document is the runtime's: storage does not look inside.
+// Definitions of stream processors, by name. The document is the runtime's: storage does not look
+// inside.
 #pragma once
 
 #include "storage/named_documents.h"

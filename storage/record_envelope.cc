@@ -38,14 +38,16 @@ std::string readable(std::string_view bytes) {
 std::string checkpoint_name(std::string_view key) {
   auto end = key.find('\0');
   if (end == std::string_view::npos || key.size() < end + 10) return readable(key);
-  auto name = fmt::format("{}, checkpoint {}", readable(key.substr(0, end)), read_big_endian(key.data() + end + 1));
+  auto name = fmt::format("{}, checkpoint {}", readable(key.substr(0, end)),
+                          read_big_endian(key.data() + end + 1));
   return key[end + 9] == 0 ? name : fmt::format("{}, {}", name, readable(key.substr(end + 10)));
 }
 
 }  // namespace
 
 uint64_t seal_record(Table table, std::string_view key, std::string_view payload, char* out) {
-  Header header{static_cast<uint8_t>(table), table_row(table).version, 0, static_cast<uint32_t>(payload.size())};
+  Header header{static_cast<uint8_t>(table), table_row(table).version, 0,
+                static_cast<uint32_t>(payload.size())};
   uint64_t checksum = checksum_of(header, key, payload);
   std::memcpy(out, &header, 8);
   std::memcpy(out + 8, &checksum, 8);
@@ -59,7 +61,8 @@ OpenedRecord open_record_of_any_table(std::string_view key, std::string_view sto
   Header header;
   std::memcpy(&header, stored.data(), 8);
   auto payload = stored.substr(kEnvelopeBytes);
-  if (header.payload_bytes != payload.size() || header.kind == 0 || header.kind > kTableCount) return kDamaged;
+  if (header.payload_bytes != payload.size() || header.kind == 0 || header.kind > kTableCount)
+    return kDamaged;
   if (checksum_of(header, key, payload) != stored_checksum(stored)) return kDamaged;
   auto table = static_cast<Table>(header.kind);
   if (header.version > table_row(table).version) return {Soundness::kNewer, table, {}};
@@ -68,7 +71,8 @@ OpenedRecord open_record_of_any_table(std::string_view key, std::string_view sto
 
 OpenedRecord open_record(Table table, std::string_view key, std::string_view stored) {
   auto record = open_record_of_any_table(key, stored);
-  if (record.soundness != Soundness::kDamaged && record.table != table) record.soundness = Soundness::kDamaged;
+  if (record.soundness != Soundness::kDamaged && record.table != table)
+    record.soundness = Soundness::kDamaged;
   return record;
 }
 
@@ -76,12 +80,14 @@ std::string record_name(Table table, std::string_view key) {
   switch (table) {
     case Table::kRecords:
       if (key.size() != 16) return readable(key);
-      return fmt::format("collection {}, record {}", read_big_endian(key.data()), read_big_endian(key.data() + 8));
+      return fmt::format("collection {}, record {}", read_big_endian(key.data()),
+                         read_big_endian(key.data() + 8));
     case Table::kIndexes:
       if (key.size() < 8) return readable(key);
       return fmt::format("index {}, key {}", read_big_endian(key.data()), readable(key.substr(8)));
     case Table::kCollectionStatistics:
-      return key.size() == 8 ? fmt::format("collection {}", read_big_endian(key.data())) : readable(key);
+      return key.size() == 8 ? fmt::format("collection {}", read_big_endian(key.data()))
+                             : readable(key);
     case Table::kCheckpoints:
       return checkpoint_name(key);
     default:
@@ -90,15 +96,16 @@ std::string record_name(Table table, std::string_view key) {
 }
 
 Status damaged_record_error(Table table, std::string_view key) {
-  return {ErrorCode::kDataCorruptionDetected,
-          fmt::format("record \"{}\" in table {} is damaged: its checksum does not fit; it is not used", record_name(table, key),
-                      table_row(table).name)};
+  return {
+      ErrorCode::kDataCorruptionDetected,
+      fmt::format("record \"{}\" in table {} is damaged: its checksum does not fit; it is not used",
+                  record_name(table, key), table_row(table).name)};
 }
 
 Status newer_record_error(Table table, std::string_view key) {
   return {ErrorCode::kUnsupportedFormat,
-          fmt::format("record \"{}\" in table {} was written by a newer version of Millrace", record_name(table, key),
-                      table_row(table).name)};
+          fmt::format("record \"{}\" in table {} was written by a newer version of Millrace",
+                      record_name(table, key), table_row(table).name)};
 }
 
 }  // namespace millrace::storage

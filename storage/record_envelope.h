@@ -4,7 +4,8 @@
 //   header       = kind (1: Table) version (1: of this kind of record) zero (2) payload bytes (4)
 //   checksum     = XXH3-64 of the payload, seeded with XXH3-64 of the key, seeded with the header
 //
-// All numbers little-endian. Because key and kind take part, a value that turns up under another key or in another table is noticed.
+// All numbers little-endian. Because key and kind take part, a value that turns up under another
+// key or in another table is noticed.
 #pragma once
 
 #include <array>
@@ -50,7 +51,8 @@ static_assert([] {
   return true;
 }());
 
-// Writes the envelope and the payload to `out`, kEnvelopeBytes + payload.size() bytes of any alignment. Returns the checksum.
+// Writes the envelope and the payload to `out`, kEnvelopeBytes + payload.size() bytes of any
+// alignment. Returns the checksum.
 uint64_t seal_record(Table table, std::string_view key, std::string_view payload, char* out);
 
 enum class Soundness { kSound, kDamaged, kNewer };
@@ -73,7 +75,8 @@ inline uint64_t stored_checksum(std::string_view stored) {
   return checksum;
 }
 
-// What a person would call the record: "orders", "solarDemo, checkpoint 12, stage 2", "collection 3, record 17".
+// What a person would call the record: "orders", "solarDemo, checkpoint 12, stage 2", "collection
+// 3, record 17".
 std::string record_name(Table table, std::string_view key);
 Status damaged_record_error(Table table, std::string_view key);
 Status newer_record_error(Table table, std::string_view key);
@@ -88,7 +91,8 @@ inline uint64_t read_big_endian(const char* bytes) {
   return number;
 }
 
-// Payload of a record in the table "summaries": what the records of one table must add up to. Additions wrap around.
+// Payload of a record in the table "summaries": what the records of one table must add up to.
+// Additions wrap around.
 struct TableSummary {
   uint64_t records = 0;
   uint64_t checksums = 0;

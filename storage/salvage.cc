@@ -9,8 +9,8 @@
 #include <map>
 #include <string>
 
-#include "storage/collections.h"
 #include "storage/collection_records.h"
+#include "storage/collections.h"
 #include "storage/file_check.h"
 #include "storage/identity.h"
 #include "storage/io_error.h"
@@ -29,13 +29,15 @@ void remove_database(const std::string& path) {
 // Collects records and writes them in batches.
 class Rescue {
  public:
-  Rescue(LmdbEnvironment& environment, size_t map_bytes_max) : environment_(environment), map_bytes_max_(map_bytes_max) {}
+  Rescue(LmdbEnvironment& environment, size_t map_bytes_max)
+      : environment_(environment), map_bytes_max_(map_bytes_max) {}
 
   Status add(Table table, std::string_view key, std::string_view payload) {
     // Kept by the store itself, or counted anew below.
     if (table == Table::kSummaries) return {};
     if (table == Table::kCollectionStatistics) {
-      if (key.size() == 8) known(read_big_endian(key.data())).last_record = decode_statistics(payload).last_record;
+      if (key.size() == 8)
+        known(read_big_endian(key.data())).last_record = decode_statistics(payload).last_record;
       return {};
     }
     if (table == Table::kRecords && key.size() == 16) {
@@ -44,7 +46,8 @@ class Rescue {
       statistics.bytes += static_cast<int64_t>(payload.size());
       statistics.last_record = std::max(statistics.last_record, read_big_endian(key.data() + 8));
     }
-    if (table == Table::kIndexes && key.size() >= 8) highest_id_ = std::max(highest_id_, read_big_endian(key.data()));
+    if (table == Table::kIndexes && key.size() >= 8)
+      highest_id_ = std::max(highest_id_, read_big_endian(key.data()));
     if (table == Table::kMeta && key == kCatalogCounterKey) counter_found_ = true;
     return append(table, key, payload);
   }
@@ -58,7 +61,8 @@ class Rescue {
     }
     if (!counter_found_ && highest_id_ > 0) {
       // An id must never be given twice; empty collections may have had higher ones than are seen.
-      MR_RETURN_IF_ERROR(append(Table::kMeta, kCatalogCounterKey, encode_counter(highest_id_ + kCounterJump)));
+      MR_RETURN_IF_ERROR(
+          append(Table::kMeta, kCatalogCounterKey, encode_counter(highest_id_ + kCounterJump)));
     }
     return flush();
   }
@@ -86,7 +90,8 @@ class Rescue {
   Status flush() {
     while (true) {
       auto outcome = write_once(environment_, [&](WriteTransaction& txn) -> Status {
-        for (const auto& record : batch_) MR_RETURN_IF_ERROR(txn.put(record.table, record.key, record.payload));
+        for (const auto& record : batch_)
+          MR_RETURN_IF_ERROR(txn.put(record.table, record.key, record.payload));
         return {};
       });
       if (outcome.failure == MDB_MAP_FULL) {
@@ -110,17 +115,20 @@ class Rescue {
   bool counter_found_ = false;
 };
 
-// The damaged file keeps its place until the new one takes it, so that a crash in between loses neither.
+// The damaged file keeps its place until the new one takes it, so that a crash in between loses
+// neither.
 Status keep_damaged(const DataFiles& files, const std::string& kept) {
   if (link(files.database().c_str(), kept.c_str()) == 0) return {};
-  if (errno != EPERM && errno != EOPNOTSUPP && errno != EMLINK) return io_error(errno, "keeping the damaged file as " + kept);
+  if (errno != EPERM && errno != EOPNOTSUPP && errno != EMLINK)
+    return io_error(errno, "keeping the damaged file as " + kept);
   if (rename(files.database().c_str(), kept.c_str()) == 0) return {};
   return io_error(errno, "keeping the damaged file as " + kept);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<LmdbEnvironment>> make_new_environment(const DataFiles& files, const OpenOptions& options) {
+Result<std::unique_ptr<LmdbEnvironment>> make_new_environment(const DataFiles& files,
+                                                              const OpenOptions& options) {
   remove_database(files.new_database());
   return LmdbEnvironment::open(files.new_database(), {options.map_bytes, Sync::kNever});
 }
@@ -134,32 +142,38 @@ Status adopt_new_environment(const DataFiles& files, const OpenOptions& options)
   return options.sync == Sync::kNever ? Status() : sync_directory(files.directory);
 }
 
-Status salvage(const DataFiles& files, const OpenOptions& options, const Identity& identity, uint64_t expected_transaction,
-               std::vector<Damage>& damage) {
+Status salvage(const DataFiles& files, const OpenOptions& options, const Identity& identity,
+               uint64_t expected_transaction, std::vector<Damage>& damage) {
   int64_t saved = 0;
   {
     MR_ASSIGN_OR_RETURN(auto environment, make_new_environment(files, options));
     Rescue rescue(*environment, options.map_bytes_max);
-    auto checked = check_file(files.database(), {.expected_transaction = expected_transaction, .known_as_ours = true},
+    auto checked = check_file(files.database(),
+                              {.expected_transaction = expected_transaction, .known_as_ours = true},
                               [&](Table table, std::string_view key, std::string_view payload) {
                                 return rescue.add(table, key, payload);
                               });
     MR_RETURN_IF_ERROR(checked.status);
-    damage = std::move(checked.damage);  // this time with the records that only a newer Millrace could copy
+    damage = std::move(
+        checked.damage);  // this time with the records that only a newer Millrace could copy
     MR_RETURN_IF_ERROR(rescue.finish(identity));
     if (options.sync != Sync::kNever) MR_RETURN_IF_ERROR(environment->sync());
     saved = rescue.saved();
   }
   engine::SystemClock system;
-  auto kept = fmt::format("{}.damaged-{}", files.database(), (options.clock ? options.clock->now_ms() : system.now_ms()));
+  auto kept = fmt::format("{}.damaged-{}", files.database(),
+                          (options.clock ? options.clock->now_ms() : system.now_ms()));
   MR_RETURN_IF_ERROR(keep_damaged(files, kept));
   {
     // The new file counts its transactions from 1: forget the old count before it takes the place.
     MR_ASSIGN_OR_RETURN(auto state, StateFile::open(files.state()));
-    MR_RETURN_IF_ERROR(state->write({false, 0, {}, identity.workspace_id}, options.sync != Sync::kNever));
+    MR_RETURN_IF_ERROR(
+        state->write({false, 0, {}, identity.workspace_id}, options.sync != Sync::kNever));
   }
   MR_RETURN_IF_ERROR(adopt_new_environment(files, options));
-  damage.push_back({"", "", fmt::format("{} sound records were saved; the damaged file is kept as {}", saved, kept)});
+  damage.push_back(
+      {"", "",
+       fmt::format("{} sound records were saved; the damaged file is kept as {}", saved, kept)});
   return {};
 }
 

@@ -11,14 +11,16 @@
 namespace millrace::storage {
 
 // An empty environment under files.new_database(), anything of that name removed.
-Result<std::unique_ptr<LmdbEnvironment>> make_new_environment(const DataFiles& files, const OpenOptions& options);
+Result<std::unique_ptr<LmdbEnvironment>> make_new_environment(const DataFiles& files,
+                                                              const OpenOptions& options);
 // Gives it the name of the database, in place of what has it. Requires: it is synced and closed.
 Status adopt_new_environment(const DataFiles& files, const OpenOptions& options);
 
-// Keeps the damaged file as millrace.mdb.damaged-<milliseconds since 1970>. Fills `damage` with what was found and where that file is.
-// Statistics of collections are counted anew, so that they fit the documents that are left. Errors leave the damaged file in place.
-// `expected_transaction`: as FileCheckOptions.
-Status salvage(const DataFiles& files, const OpenOptions& options, const Identity& identity, uint64_t expected_transaction,
-               std::vector<Damage>& damage);
+// Keeps the damaged file as millrace.mdb.damaged-<milliseconds since 1970>. Fills `damage` with
+// what was found and where that file is. Statistics of collections are counted anew, so that they
+// fit the documents that are left. Errors leave the damaged file in place. `expected_transaction`:
+// as FileCheckOptions.
+Status salvage(const DataFiles& files, const OpenOptions& options, const Identity& identity,
+               uint64_t expected_transaction, std::vector<Damage>& damage);
 
 }  // namespace millrace::storage

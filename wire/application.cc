@@ -26,7 +26,8 @@ using boost::system::error_code;
 using engine::ErrorCode;
 using engine::Status;
 
-// Connections whose handlers have not ended by then are left behind; the other parts still stop in order.
+// Connections whose handlers have not ended by then are left behind; the other parts still stop in
+// order.
 constexpr std::chrono::seconds kDrainConnections{2};
 
 // A connection costs a descriptor, and so does what the engine opens: as many as the system allows.
@@ -40,9 +41,7 @@ void raise_descriptor_limit() {
 }  // namespace
 
 struct Application::State {
-  explicit State(commands::Settings settings) {
-    services.settings = std::move(settings);
-  }
+  explicit State(commands::Settings settings) { services.settings = std::move(settings); }
 
   Status check_bind();
   Status start_server();
@@ -60,7 +59,8 @@ struct Application::State {
   bool stopping = false;
 };
 
-Application::Application(commands::Settings settings) : state_(std::make_unique<State>(std::move(settings))) {}
+Application::Application(commands::Settings settings)
+    : state_(std::make_unique<State>(std::move(settings))) {}
 Application::~Application() = default;
 
 // There are no users yet, so whoever reaches the port may do everything.
@@ -70,11 +70,14 @@ Status Application::State::check_bind() {
   if (!local.ok()) return local.status();
   if (*local) return {};
   if (!settings.allow_remote) {
-    return Status(ErrorCode::kInvalidOptions, "--bind " + settings.bind +
-                                                  " can be reached from other machines, and Millrace has no login yet: add --allow-remote if "
-                                                  "that is meant");
+    return Status(ErrorCode::kInvalidOptions,
+                  "--bind " + settings.bind +
+                      " can be reached from other machines, and Millrace has no login yet: add "
+                      "--allow-remote if "
+                      "that is meant");
   }
-  std::string warning = "Access control is not enabled: everybody who reaches " + settings.bind + " can read and change everything";
+  std::string warning = "Access control is not enabled: everybody who reaches " + settings.bind +
+                        " can read and change everything";
   spdlog::warn("{}", warning);
   services.startup_warnings.push_back(warning_line(warning));
   return {};
@@ -98,11 +101,13 @@ Status Application::start() {
   services.recent_log = recent_log_lines;
   MR_RETURN_IF_ERROR(state.check_bind());
 
-  // A part that needs to be stopped appends its stop to `stops` once it runs; they are called last to first, after the last handler has
-  // ended.
+  // A part that needs to be stopped appends its stop to `stops` once it runs; they are called last
+  // to first, after the last handler has ended.
   MR_ASSIGN_OR_RETURN(auto workspace, commands::Workspace::open(services));
-  for (const std::string& warning : workspace->warnings()) services.startup_warnings.push_back(warning_line(warning));
-  state.stops.push_back([w = std::shared_ptr<commands::Workspace>(std::move(workspace))] { w->stop(); });
+  for (const std::string& warning : workspace->warnings())
+    services.startup_warnings.push_back(warning_line(warning));
+  state.stops.push_back(
+      [w = std::shared_ptr<commands::Workspace>(std::move(workspace))] { w->stop(); });
 
   auto status = state.start_server();
   if (!status.ok()) {
@@ -111,8 +116,8 @@ Status Application::start() {
   }
   state.wait_for_signals();
   const auto& settings = services.settings;
-  fmt::print("millrace {} listening on mongodb://{} (data in {})\n", settings.version, host_and_port(settings.bind, settings.port),
-             settings.data_dir);
+  fmt::print("millrace {} listening on mongodb://{} (data in {})\n", settings.version,
+             host_and_port(settings.bind, settings.port), settings.data_dir);
   std::fflush(stdout);
   return {};
 }

@@ -1,4 +1,5 @@
-// The server as a whole: puts the parts together, starts them in order, stops them in reverse order.
+// The server as a whole: puts the parts together, starts them in order, stops them in reverse
+// order.
 #pragma once
 
 #include <memory>
@@ -14,11 +15,13 @@ class Application {
   explicit Application(commands::Settings settings);
   ~Application();
 
-  // Starts every part; when it returns, clients are accepted (as soon as run() is called) and one line on stdout says so.
-  // Errors: the first part that did not start; those before it are stopped again.
+  // Starts every part; when it returns, clients are accepted (as soon as run() is called) and one
+  // line on stdout says so. Errors: the first part that did not start; those before it are stopped
+  // again.
   engine::Status start();
 
-  // Serves until SIGTERM or SIGINT, then stops every part (within 5 s). SIGHUP runs Services::on_reload. Gives the exit code.
+  // Serves until SIGTERM or SIGINT, then stops every part (within 5 s). SIGHUP runs
+  // Services::on_reload. Gives the exit code.
   int run();
 
  private:

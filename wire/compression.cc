@@ -13,21 +13,24 @@ using engine::ErrorCode;
 using engine::Result;
 using engine::Status;
 
-constexpr size_t kPrefixBytes = 9;      // original op code, size, compressor
-constexpr size_t kWorthPacking = 512;   // below this a reply goes out as it is
+constexpr size_t kPrefixBytes = 9;     // original op code, size, compressor
+constexpr size_t kWorthPacking = 512;  // below this a reply goes out as it is
 
-Status bad(std::string what) { return Status(ErrorCode::kInvalidBson, "OP_COMPRESSED: " + std::move(what)); }
+Status bad(std::string what) {
+  return Status(ErrorCode::kInvalidBson, "OP_COMPRESSED: " + std::move(what));
+}
 
 bool inflate_exactly(std::string_view compressed, Buffer& out) {
   uLongf size = out.size;
-  return uncompress(reinterpret_cast<Bytef*>(out.data.get()), &size, reinterpret_cast<const Bytef*>(compressed.data()),
-                    compressed.size()) == Z_OK &&
+  return uncompress(reinterpret_cast<Bytef*>(out.data.get()), &size,
+                    reinterpret_cast<const Bytef*>(compressed.data()), compressed.size()) == Z_OK &&
          size == out.size;
 }
 
 bool snappy_exactly(std::string_view compressed, Buffer& out) {
   size_t size = 0;
-  return snappy::GetUncompressedLength(compressed.data(), compressed.size(), &size) && size == out.size &&
+  return snappy::GetUncompressedLength(compressed.data(), compressed.size(), &size) &&
+         size == out.size &&
          snappy::RawUncompress(compressed.data(), compressed.size(), out.data.get());
 }
 
@@ -41,11 +44,18 @@ Result<Buffer> decompress(Compressor compressor, std::string_view compressed, si
       good = compressed.size() == size;
       if (good) std::memcpy(out.data.get(), compressed.data(), size);
       break;
-    case Compressor::kSnappy: good = snappy_exactly(compressed, out); break;
-    case Compressor::kZlib: good = inflate_exactly(compressed, out); break;
-    case Compressor::kZstd: good = ZSTD_decompress(out.data.get(), size, compressed.data(), compressed.size()) == size; break;
+    case Compressor::kSnappy:
+      good = snappy_exactly(compressed, out);
+      break;
+    case Compressor::kZlib:
+      good = inflate_exactly(compressed, out);
+      break;
+    case Compressor::kZstd:
+      good = ZSTD_decompress(out.data.get(), size, compressed.data(), compressed.size()) == size;
+      break;
   }
-  if (!good) return bad("the bytes do not decompress to the announced " + std::to_string(size) + " bytes");
+  if (!good)
+    return bad("the bytes do not decompress to the announced " + std::to_string(size) + " bytes");
   return out;
 }
 
@@ -54,12 +64,16 @@ Result<std::string> compress(Compressor compressor, std::string_view bytes) {
   size_t size = 0;
   bool good = true;
   switch (compressor) {
-    case Compressor::kNoop: return std::string(bytes);
-    case Compressor::kSnappy: snappy::Compress(bytes.data(), bytes.size(), &out); return out;
+    case Compressor::kNoop:
+      return std::string(bytes);
+    case Compressor::kSnappy:
+      snappy::Compress(bytes.data(), bytes.size(), &out);
+      return out;
     case Compressor::kZlib: {
       uLongf bound = compressBound(bytes.size());
       out.resize(bound);
-      good = compress2(reinterpret_cast<Bytef*>(out.data()), &bound, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size(),
+      good = compress2(reinterpret_cast<Bytef*>(out.data()), &bound,
+                       reinterpret_cast<const Bytef*>(bytes.data()), bytes.size(),
                        Z_DEFAULT_COMPRESSION) == Z_OK;
       size = bound;
       break;
@@ -84,8 +98,10 @@ Result<Unpacked> unpack(std::string_view message) {
   std::memcpy(&size, message.data() + kHeaderBytes + 4, 4);
   auto id = static_cast<uint8_t>(message[kHeaderBytes + 8]);
   if (original == kOpCompressed) return bad("a compressed message inside a compressed message");
-  if (id > static_cast<uint8_t>(Compressor::kZstd)) return bad("unknown compressor " + std::to_string(id));
-  if (size < 0 || size > kMaxMessageBytes - static_cast<int32_t>(kHeaderBytes)) return bad("size " + std::to_string(size) + " is not allowed");
+  if (id > static_cast<uint8_t>(Compressor::kZstd))
+    return bad("unknown compressor " + std::to_string(id));
+  if (size < 0 || size > kMaxMessageBytes - static_cast<int32_t>(kHeaderBytes))
+    return bad("size " + std::to_string(size) + " is not allowed");
   auto compressor = static_cast<Compressor>(id);
   auto compressed = message.substr(kHeaderBytes + kPrefixBytes);
   MR_ASSIGN_OR_RETURN(Buffer body, decompress(compressor, compressed, static_cast<size_t>(size)));

@@ -1,4 +1,5 @@
-// OP_COMPRESSED: taking apart and making. https://github.com/mongodb/specifications, "Wire Compression in Drivers".
+// OP_COMPRESSED: taking apart and making. https://github.com/mongodb/specifications, "Wire
+// Compression in Drivers".
 #pragma once
 
 #include <array>
@@ -17,15 +18,16 @@ enum class Compressor : uint8_t { kNoop = 0, kSnappy = 1, kZlib = 2, kZstd = 3 }
 // What hello may agree on; the client's order decides.
 inline constexpr std::array<std::string_view, 3> kCompressorNames = {"snappy", "zlib", "zstd"};
 
-// Requires: `compressed` holds no header. The result has exactly `size` bytes. Errors: 22 InvalidBSON with the reason; no exception.
+// Requires: `compressed` holds no header. The result has exactly `size` bytes. Errors: 22
+// InvalidBSON with the reason; no exception.
 engine::Result<Buffer> decompress(Compressor compressor, std::string_view compressed, size_t size);
 
 // Errors: none but a library's own failure (1 InternalError).
 engine::Result<std::string> compress(Compressor compressor, std::string_view bytes);
 
-// A whole OP_COMPRESSED message as the message it stands for (header included, original op code, same ids) and the compressor it used.
-// Checks before it allocates: known compressor, size up to kMaxMessageBytes, not another OP_COMPRESSED inside. Errors: the
-// connection must be closed.
+// A whole OP_COMPRESSED message as the message it stands for (header included, original op code,
+// same ids) and the compressor it used. Checks before it allocates: known compressor, size up to
+// kMaxMessageBytes, not another OP_COMPRESSED inside. Errors: the connection must be closed.
 struct Unpacked {
   Buffer message;
   Compressor compressor = Compressor::kNoop;

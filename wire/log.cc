@@ -16,7 +16,8 @@ using engine::ErrorCode;
 using engine::Status;
 
 constexpr size_t kRecentLines = 1024;  // as many as mongod keeps
-constexpr std::array<std::string_view, 7> kLevels = {"trace", "debug", "info", "warn", "error", "critical", "off"};
+constexpr std::array<std::string_view, 7> kLevels = {"trace", "debug",    "info", "warn",
+                                                     "error", "critical", "off"};
 
 std::string json_string(std::string_view text) {
   std::string out = "\"";
@@ -33,15 +34,17 @@ std::string json_string(std::string_view text) {
   return out + "\"";
 }
 
-std::string structured_line(std::chrono::system_clock::time_point when, char severity, std::string_view message) {
+std::string structured_line(std::chrono::system_clock::time_point when, char severity,
+                            std::string_view message) {
   auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(when.time_since_epoch()).count();
   std::time_t seconds = ms / 1000;
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   char date[32];
   std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-  return fmt::format(R"({{"t":{{"$date":"{}.{:03}+00:00"}},"s":"{}","c":"-","id":0,"ctx":"millrace","msg":{}}})", date, ms % 1000, severity,
-                     json_string(message));
+  return fmt::format(
+      R"({{"t":{{"$date":"{}.{:03}+00:00"}},"s":"{}","c":"-","id":0,"ctx":"millrace","msg":{}}})",
+      date, ms % 1000, severity, json_string(message));
 }
 
 class RecentLines : public spdlog::sinks::base_sink<std::mutex> {
@@ -57,7 +60,8 @@ class RecentLines : public spdlog::sinks::base_sink<std::mutex> {
     constexpr std::string_view kSeverity = "DDIWEF";
     auto level = static_cast<size_t>(message.level);
     char severity = level < kSeverity.size() ? kSeverity[level] : 'I';
-    lines_.push_back(structured_line(message.time, severity, {message.payload.data(), message.payload.size()}));
+    lines_.push_back(
+        structured_line(message.time, severity, {message.payload.data(), message.payload.size()}));
     if (lines_.size() > kRecentLines) lines_.pop_front();
     ++total_;
   }
@@ -77,10 +81,12 @@ std::shared_ptr<RecentLines>& recent() {
 Status start_logging(const std::string& level) {
   auto found = std::find(kLevels.begin(), kLevels.end(), level);
   if (found == kLevels.end()) {
-    return Status(ErrorCode::kBadValue, "unknown log level '" + level + "': trace, debug, info, warn, error, critical or off");
+    return Status(ErrorCode::kBadValue, "unknown log level '" + level +
+                                            "': trace, debug, info, warn, error, critical or off");
   }
   auto console = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  auto logger = std::make_shared<spdlog::logger>("millrace", spdlog::sinks_init_list{console, recent()});
+  auto logger =
+      std::make_shared<spdlog::logger>("millrace", spdlog::sinks_init_list{console, recent()});
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
   logger->set_level(static_cast<spdlog::level::level_enum>(found - kLevels.begin()));
   logger->flush_on(spdlog::level::trace);
@@ -90,6 +96,8 @@ Status start_logging(const std::string& level) {
 
 std::vector<std::string> recent_log_lines(int64_t* total) { return recent()->lines(total); }
 
-std::string warning_line(const std::string& message) { return structured_line(std::chrono::system_clock::now(), 'W', message); }
+std::string warning_line(const std::string& message) {
+  return structured_line(std::chrono::system_clock::now(), 'W', message);
+}
 
 }  // namespace millrace::wire

@@ -6,7 +6,8 @@
 
 int main(int argc, char** argv) {
   millrace::commands::Settings settings;
-  if (auto exit_code = millrace::wire::read_options(argc, argv, MILLRACE_VERSION, settings)) return *exit_code;
+  if (auto exit_code = millrace::wire::read_options(argc, argv, MILLRACE_VERSION, settings))
+    return *exit_code;
   millrace::wire::Application application(std::move(settings));
   if (auto status = application.start(); !status.ok()) {
     std::fprintf(stderr, "millrace: %s\n", status.message().c_str());

@@ -26,9 +26,12 @@ void store(std::string& to, T value) {
 Fault fault(int32_t code, std::string message) { return {Status(code, std::move(message))}; }
 Fault fault(ErrorCode code, std::string message) { return {Status(code, std::move(message))}; }
 // The sections' own lengths are wrong: what follows means nothing.
-Fault broken(std::string message) { return {Status(ErrorCode::kInvalidBson, std::move(message)), /*close=*/true}; }
+Fault broken(std::string message) {
+  return {Status(ErrorCode::kInvalidBson, std::move(message)), /*close=*/true};
+}
 
-// Takes the document at the start of `bytes` and checks it. Errors: its length is nonsense (close), 10334, 22, 15.
+// Takes the document at the start of `bytes` and checks it. Errors: its length is nonsense (close),
+// 10334, 22, 15.
 Fault take_document(std::string_view& bytes, const char** document) {
   if (bytes.size() < 5) return broken("a document in the message is cut off");
   auto size = load<int32_t>(bytes.data());
@@ -37,9 +40,10 @@ Fault take_document(std::string_view& bytes, const char** document) {
   }
   auto length = static_cast<size_t>(size);
   if (length > engine::kMaxInternalDocumentBytes) {
-    return fault(ErrorCode::kBsonObjectTooLarge, "BSONObj size: " + std::to_string(size) +
-                                                     " is invalid. Size must be between 0 and " +
-                                                     std::to_string(engine::kMaxInternalDocumentBytes));
+    return fault(ErrorCode::kBsonObjectTooLarge,
+                 "BSONObj size: " + std::to_string(size) +
+                     " is invalid. Size must be between 0 and " +
+                     std::to_string(engine::kMaxInternalDocumentBytes));
   }
   auto status = engine::validate_bson(bytes.substr(0, length));
   if (!status.ok()) return {std::move(status)};
@@ -111,7 +115,8 @@ Fault merge(const Sections& sections, Command& command) {
   auto body = Value::bson_object(sections.body);
   for (const auto& sequence : sections.sequences) {
     if (body.as_object().has(sequence.identifier)) {
-      return fault(40433, "Duplicate field between body and document sequence " + std::string(sequence.identifier));
+      return fault(40433, "Duplicate field between body and document sequence " +
+                              std::string(sequence.identifier));
     }
   }
   auto bytes = body.bson_bytes();
@@ -138,7 +143,8 @@ Fault find_name_and_database(Command& command) {
   auto database = fields.get("$db");
   if (database.is_missing()) return fault(40571, "OP_MSG requests require a $db argument");
   if (!database.is_string()) {
-    return fault(ErrorCode::kTypeMismatch, "BSON field '$db' is the wrong type '" + std::string(database.type_name()) +
+    return fault(ErrorCode::kTypeMismatch, "BSON field '$db' is the wrong type '" +
+                                               std::string(database.type_name()) +
                                                "', expected type 'string'");
   }
   command.database = database.as_string();
@@ -161,20 +167,26 @@ uint32_t crc32c(std::string_view bytes) {
 }
 
 Fault decode_op_msg(std::string_view message, Command& command) {
-  if (message.size() < kHeaderBytes + 4) return {Status(ErrorCode::kInvalidBson, "OP_MSG without flags"), true, true};
+  if (message.size() < kHeaderBytes + 4)
+    return {Status(ErrorCode::kInvalidBson, "OP_MSG without flags"), true, true};
   auto flags = load<uint32_t>(message.data() + kHeaderBytes);
   command.more_to_come = flags & kMoreToCome;
   command.exhaust_allowed = flags & kExhaustAllowed;
   uint32_t unknown = flags & kRequiredFlags & ~(kChecksumPresent | kMoreToCome);
   if (unknown) {
-    return {Status(ErrorCode::kIllegalOpMsgFlag, "OP_MSG has unknown required flags: " + std::to_string(unknown)), true};
+    return {Status(ErrorCode::kIllegalOpMsgFlag,
+                   "OP_MSG has unknown required flags: " + std::to_string(unknown)),
+            true};
   }
   auto sections_bytes = message.substr(kHeaderBytes + 4);
   if (flags & kChecksumPresent) {
-    if (sections_bytes.size() < 4) return {Status(ErrorCode::kInvalidBson, "OP_MSG without its checksum"), true, true};
+    if (sections_bytes.size() < 4)
+      return {Status(ErrorCode::kInvalidBson, "OP_MSG without its checksum"), true, true};
     sections_bytes.remove_suffix(4);
-    if (crc32c(message.substr(0, message.size() - 4)) != load<uint32_t>(message.data() + message.size() - 4)) {
-      return {Status(ErrorCode::kInvalidBson, "OP_MSG checksum does not match contents"), true, true};
+    if (crc32c(message.substr(0, message.size() - 4)) !=
+        load<uint32_t>(message.data() + message.size() - 4)) {
+      return {Status(ErrorCode::kInvalidBson, "OP_MSG checksum does not match contents"), true,
+              true};
     }
   }
   Sections sections;
@@ -187,7 +199,9 @@ Fault decode_op_msg(std::string_view message, Command& command) {
 }
 
 Fault decode_op_query(std::string_view body, Command& command) {
-  auto untrusted = [](const char* what) { return Fault{Status(ErrorCode::kInvalidBson, what), true, true}; };
+  auto untrusted = [](const char* what) {
+    return Fault{Status(ErrorCode::kInvalidBson, what), true, true};
+  };
   command.is_op_query = true;
   if (body.size() < 4 + 1 + 8) return untrusted("OP_QUERY is cut off");
   body.remove_prefix(4);  // flags: none of them changes the answer
@@ -198,7 +212,8 @@ Fault decode_op_query(std::string_view body, Command& command) {
   constexpr std::string_view kSuffix = ".$cmd";
   if (!ns.ends_with(kSuffix)) {
     command.on_collection = true;
-    return fault(5739101, "OP_QUERY is no longer supported. The client driver may require an upgrade.");
+    return fault(5739101,
+                 "OP_QUERY is no longer supported. The client driver may require an upgrade.");
   }
   command.database = ns.substr(0, ns.size() - kSuffix.size());
   const char* document = nullptr;
@@ -211,26 +226,32 @@ Fault decode_op_query(std::string_view body, Command& command) {
       command.body = fields.begin()->value;
     }
   }
-  if (command.body.as_object().empty()) return fault(ErrorCode::kCommandNotFound, "no such command: ''");
+  if (command.body.as_object().empty())
+    return fault(ErrorCode::kCommandNotFound, "no such command: ''");
   command.name = command.body.as_object().begin()->name();
   return {};
 }
 
-std::string op_msg_reply_prefix(int32_t request_id, int32_t response_to, uint32_t flags, size_t document_bytes) {
+std::string op_msg_reply_prefix(int32_t request_id, int32_t response_to, uint32_t flags,
+                                size_t document_bytes) {
   std::string out(kHeaderBytes, '\0');
   store(out, flags);
   out.push_back(0);  // section kind
-  write_header({static_cast<int32_t>(out.size() + document_bytes), request_id, response_to, kOpMsg}, out.data());
+  write_header({static_cast<int32_t>(out.size() + document_bytes), request_id, response_to, kOpMsg},
+               out.data());
   return out;
 }
 
-std::string op_reply_prefix(int32_t request_id, int32_t response_to, int32_t flags, size_t document_bytes) {
+std::string op_reply_prefix(int32_t request_id, int32_t response_to, int32_t flags,
+                            size_t document_bytes) {
   std::string out(kHeaderBytes, '\0');
   store(out, flags);
   store(out, int64_t{0});  // cursor
   store(out, int32_t{0});  // starting from
   store(out, int32_t{1});  // documents
-  write_header({static_cast<int32_t>(out.size() + document_bytes), request_id, response_to, kOpReply}, out.data());
+  write_header(
+      {static_cast<int32_t>(out.size() + document_bytes), request_id, response_to, kOpReply},
+      out.data());
   return out;
 }
 

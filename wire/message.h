@@ -1,13 +1,14 @@
-// Messages of the MongoDB wire protocol as bytes: reading what clients send, framing what they get. Knows no command.
-// https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/; what clients really send: clients-wire.md section 1.
+// Messages of the MongoDB wire protocol as bytes: reading what clients send, framing what they get.
+// Knows no command. https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/; what
+// clients really send: clients-wire.md section 1.
 //
 //   message  := header body                       all integers little-endian
-//   header   := length:int32 request_id:int32 response_to:int32 op_code:int32      length counts the header
-//   OP_MSG   := flags:uint32 section+ [crc32c:uint32]
-//   section  := 0 document | 1 size:int32 identifier:cstring document*             size counts itself
-//   OP_QUERY := flags:int32 collection:cstring skip:int32 return:int32 document [document]
-//   OP_REPLY := flags:int32 cursor:int64 from:int32 returned:int32 document*
-//   OP_COMPRESSED := original_op_code:int32 uncompressed_size:int32 compressor:uint8 bytes      (compression.h)
+//   header   := length:int32 request_id:int32 response_to:int32 op_code:int32      length counts
+//   the header OP_MSG   := flags:uint32 section+ [crc32c:uint32] section  := 0 document | 1
+//   size:int32 identifier:cstring document*             size counts itself OP_QUERY := flags:int32
+//   collection:cstring skip:int32 return:int32 document [document] OP_REPLY := flags:int32
+//   cursor:int64 from:int32 returned:int32 document* OP_COMPRESSED := original_op_code:int32
+//   uncompressed_size:int32 compressor:uint8 bytes      (compression.h)
 #pragma once
 
 #include <cstdint>
@@ -66,14 +67,16 @@ struct Command {
   bool is_op_query = false;
   bool more_to_come = false;     // the client wants no answer
   bool exhaust_allowed = false;  // OP_MSG bit 16
-  bool on_collection = false;    // OP_QUERY on a real collection: refused with a reply of its own form
-  engine::Value body;            // valid BSON, kind-1 sections merged in as arrays
-  std::string_view name;         // the first key; empty in an empty body
+  bool on_collection =
+      false;              // OP_QUERY on a real collection: refused with a reply of its own form
+  engine::Value body;     // valid BSON, kind-1 sections merged in as arrays
+  std::string_view name;  // the first key; empty in an empty body
   std::string_view database;
   std::unique_ptr<engine::BsonWriter> merged;
 };
 
-// Why a message is no command. Of `command` only more_to_come, is_op_query and on_collection mean something then.
+// Why a message is no command. Of `command` only more_to_come, is_op_query and on_collection mean
+// something then.
 struct Fault {
   engine::Status status;  // ok: there is no fault
   bool close = false;     // the bytes cannot be trusted: end the connection after the answer
@@ -81,7 +84,8 @@ struct Fault {
   bool ok() const { return status.ok(); }
 };
 
-// `message`: a whole OP_MSG with its header (the checksum covers it). Errors: clients-wire.md section 1.4.
+// `message`: a whole OP_MSG with its header (the checksum covers it). Errors: clients-wire.md
+// section 1.4.
 Fault decode_op_msg(std::string_view message, Command& command);
 
 // `body`: an OP_QUERY behind its header.
@@ -91,7 +95,9 @@ Fault decode_op_query(std::string_view body, Command& command);
 uint32_t crc32c(std::string_view bytes);
 
 // The bytes of a reply before its one document, the header included.
-std::string op_msg_reply_prefix(int32_t request_id, int32_t response_to, uint32_t flags, size_t document_bytes);
-std::string op_reply_prefix(int32_t request_id, int32_t response_to, int32_t flags, size_t document_bytes);
+std::string op_msg_reply_prefix(int32_t request_id, int32_t response_to, uint32_t flags,
+                                size_t document_bytes);
+std::string op_reply_prefix(int32_t request_id, int32_t response_to, int32_t flags,
+                            size_t document_bytes);
 
 }  // namespace millrace::wire

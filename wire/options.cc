@@ -18,14 +18,17 @@ class YamlConfig : public CLI::Config {
     try {
       root = YAML::Load(input);
     } catch (const YAML::Exception& error) {
-      throw CLI::ConfigError(std::string("the configuration file is no valid YAML: ") + error.what());
+      throw CLI::ConfigError(std::string("the configuration file is no valid YAML: ") +
+                             error.what());
     }
     std::vector<CLI::ConfigItem> items;
     if (root.IsNull()) return items;
     if (!root.IsMap()) throw CLI::ConfigError("the configuration file must hold a map of options");
     for (const auto& entry : root) {
       auto name = entry.first.as<std::string>("");
-      if (!entry.second.IsScalar()) throw CLI::ConfigError("option '" + name + "' in the configuration file must have one plain value");
+      if (!entry.second.IsScalar())
+        throw CLI::ConfigError("option '" + name +
+                               "' in the configuration file must have one plain value");
       CLI::ConfigItem item;
       item.name = name;
       item.inputs = {entry.second.Scalar()};
@@ -53,38 +56,66 @@ int bench_exit_code(const engine::BenchOptions& options) {
 
 }  // namespace
 
-std::optional<int> read_options(int argc, const char* const* argv, std::string_view version, commands::Settings& settings) {
-  CLI::App app("Millrace: MongoDB Atlas Stream Processing on your own machine. Connect with mongosh.", "millrace");
+std::optional<int> read_options(int argc, const char* const* argv, std::string_view version,
+                                commands::Settings& settings) {
+  CLI::App app(
+      "Millrace: MongoDB Atlas Stream Processing on your own machine. Connect with mongosh.",
+      "millrace");
   app.set_version_flag("--version", "millrace " + std::string(version));
   app.config_formatter(std::make_shared<YamlConfig>());
-  app.set_config("--config", "", "YAML file with these options, without the dashes; the command line wins")->type_name("FILE");
+  app.set_config("--config", "",
+                 "YAML file with these options, without the dashes; the command line wins")
+      ->type_name("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
-  app.option_defaults()->always_capture_default()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.option_defaults()->always_capture_default()->multi_option_policy(
+      CLI::MultiOptionPolicy::TakeLast);
   bool no_demo = false;
   app.add_option("--bind", settings.bind, "address to listen on")->type_name("ADDR");
-  app.add_option("--port", settings.port, "port to listen on; 0 lets the system choose")->type_name("N");
-  app.add_option("--data-dir", settings.data_dir, "directory of definitions, checkpoints and local collections")->type_name("DIR");
-  app.add_option("--connections", settings.connections_file, "JSON or YAML file of connections; read again on SIGHUP")->type_name("FILE");
-  app.add_option("--log-level", settings.log_level, "trace, debug, info, warn, error, critical or off")->type_name("L");
+  app.add_option("--port", settings.port, "port to listen on; 0 lets the system choose")
+      ->type_name("N");
+  app.add_option("--data-dir", settings.data_dir,
+                 "directory of definitions, checkpoints and local collections")
+      ->type_name("DIR");
+  app.add_option("--connections", settings.connections_file,
+                 "JSON or YAML file of connections; read again on SIGHUP")
+      ->type_name("FILE");
+  app.add_option("--log-level", settings.log_level,
+                 "trace, debug, info, warn, error, critical or off")
+      ->type_name("L");
   app.add_flag("--no-demo", no_demo, "without the ready-made processor solarDemo");
-  app.add_flag("--allow-remote", settings.allow_remote, "allow --bind on an address that other machines reach; there is no login yet");
-  app.add_option("--stream-metadata", settings.stream_metadata, "_ts and _stream_meta in documents: auto, always or never")
+  app.add_flag("--allow-remote", settings.allow_remote,
+               "allow --bind on an address that other machines reach; there is no login yet");
+  app.add_option("--stream-metadata", settings.stream_metadata,
+                 "_ts and _stream_meta in documents: auto, always or never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->type_name("MODE");
-  app.add_option("--checkpoint-interval-ms", settings.checkpoint_interval_ms, "how often running processors are checkpointed")
+  app.add_option("--checkpoint-interval-ms", settings.checkpoint_interval_ms,
+                 "how often running processors are checkpointed")
       ->check(CLI::Range(10, 600'000))
       ->type_name("MS");
-  app.add_option("--memory-limit-mb", settings.memory_limit_mb, "state that one processor may hold; beyond it fails with 418")
+  app.add_option("--memory-limit-mb", settings.memory_limit_mb,
+                 "state that one processor may hold; beyond it fails with 418")
       ->check(CLI::PositiveNumber)
       ->type_name("MB");
-  app.add_flag("--enforce-tier-limits", settings.enforce_tier_limits, "hold processors to the memory of their tier, as Atlas does");
+  app.add_flag("--enforce-tier-limits", settings.enforce_tier_limits,
+               "hold processors to the memory of their tier, as Atlas does");
   app.add_subcommand("serve", "serve MongoDB clients (the default)")->fallthrough();
   engine::BenchOptions bench;
-  CLI::App* bench_command = app.add_subcommand("bench", "run a pipeline over the lines of a file, in process, on one core, and print its speed");
-  auto* job = bench_command->add_option("--job", bench.job, "j1 (stateless), j2 (tumbling window) or j3 (hopping window)");
-  bench_command->add_option("--pipeline", bench.pipeline_file, "Extended JSON array of stages without source and sink")->excludes(job)->type_name("FILE");
-  bench_command->add_option("--input", bench.input_file, "one JSON document a line")->required()->type_name("FILE");
-  bench_command->add_option("--events", bench.events, "stop after so many; 0 reads all")->type_name("N");
+  CLI::App* bench_command = app.add_subcommand(
+      "bench",
+      "run a pipeline over the lines of a file, in process, on one core, and print its speed");
+  auto* job = bench_command->add_option(
+      "--job", bench.job, "j1 (stateless), j2 (tumbling window) or j3 (hopping window)");
+  bench_command
+      ->add_option("--pipeline", bench.pipeline_file,
+                   "Extended JSON array of stages without source and sink")
+      ->excludes(job)
+      ->type_name("FILE");
+  bench_command->add_option("--input", bench.input_file, "one JSON document a line")
+      ->required()
+      ->type_name("FILE");
+  bench_command->add_option("--events", bench.events, "stop after so many; 0 reads all")
+      ->type_name("N");
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);

@@ -32,8 +32,11 @@ Result<asio::ip::address> resolve(asio::io_context& io, const std::string& name)
   if (!error) return address;
   tcp::resolver resolver(io);
   auto found = resolver.resolve(name, "", tcp::resolver::passive, error);
-  if (error || found.empty()) return Status(ErrorCode::kHostUnreachable, "cannot resolve the address '" + name + "': " + error.message());
-  // "localhost" means 127.0.0.1 first: that is what the line on stdout and most connection strings say.
+  if (error || found.empty())
+    return Status(ErrorCode::kHostUnreachable,
+                  "cannot resolve the address '" + name + "': " + error.message());
+  // "localhost" means 127.0.0.1 first: that is what the line on stdout and most connection strings
+  // say.
   for (const auto& entry : found) {
     if (entry.endpoint().address().is_v4()) return entry.endpoint().address();
   }
@@ -43,7 +46,8 @@ Result<asio::ip::address> resolve(asio::io_context& io, const std::string& name)
 }  // namespace
 
 struct Server::State {
-  State(asio::io_context& io, commands::Services& services) : io(io), services(services), acceptor(io), pause(io), pool(kHandlerThreads) {}
+  State(asio::io_context& io, commands::Services& services)
+      : io(io), services(services), acceptor(io), pause(io), pool(kHandlerThreads) {}
 
   asio::awaitable<void> accept_loop();
   void add(tcp::socket socket);
@@ -87,7 +91,8 @@ void Server::State::add(tcp::socket socket) {
   session->start();
 }
 
-Server::Server(asio::io_context& io, commands::Services& services) : state_(std::make_unique<State>(io, services)) {}
+Server::Server(asio::io_context& io, commands::Services& services)
+    : state_(std::make_unique<State>(io, services)) {}
 Server::~Server() = default;
 
 Status Server::listen(const std::string& address, uint16_t port) {
@@ -101,8 +106,11 @@ Status Server::listen(const std::string& address, uint16_t port) {
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (!error) return {};
-  std::string hint = error == asio::error::address_in_use ? " (is another server running there? choose another with --port)" : "";
-  return Status(ErrorCode::kHostUnreachable, "cannot listen on " + host_and_port(address, port) + ": " + error.message() + hint);
+  std::string hint = error == asio::error::address_in_use
+                         ? " (is another server running there? choose another with --port)"
+                         : "";
+  return Status(ErrorCode::kHostUnreachable,
+                "cannot listen on " + host_and_port(address, port) + ": " + error.message() + hint);
 }
 
 uint16_t Server::port() const {
@@ -110,9 +118,7 @@ uint16_t Server::port() const {
   return state_->acceptor.local_endpoint(ignored).port();
 }
 
-void Server::start() {
-  asio::co_spawn(state_->io, state_->accept_loop(), asio::detached);
-}
+void Server::start() { asio::co_spawn(state_->io, state_->accept_loop(), asio::detached); }
 
 void Server::stop(std::function<void()> on_drained) {
   state_->on_drained = std::move(on_drained);

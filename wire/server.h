@@ -18,7 +18,8 @@ namespace millrace::wire {
 // Belongs to the thread that runs `io`; every function is called there (or before it runs).
 class Server {
  public:
-  // `services` must outlive the server. It keeps a small pool of threads for handlers that may block.
+  // `services` must outlive the server. It keeps a small pool of threads for handlers that may
+  // block.
   Server(boost::asio::io_context& io, commands::Services& services);
   ~Server();
 
@@ -28,7 +29,8 @@ class Server {
 
   // Starts accepting.
   void start();
-  // Stops accepting and ends every connection; `on_drained` is called when no handler runs for any of them any more.
+  // Stops accepting and ends every connection; `on_drained` is called when no handler runs for any
+  // of them any more.
   void stop(std::function<void()> on_drained);
   // Waits for the pool's threads.
   void wait();

@@ -17,7 +17,8 @@
 #include "commands/table.h"
 #include "wire/server.h"
 
-// GCC 12 sees Asio's allocation of a coroutine frame inlined and its release not, and warns of a mismatch that is none.
+// GCC 12 sees Asio's allocation of a coroutine frame inlined and its release not, and warns of a
+// mismatch that is none.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 #endif
@@ -49,8 +50,8 @@ constexpr milliseconds kLinger{1000};
 
 }  // namespace
 
-Session::Session(asio::ip::tcp::socket socket, commands::Services& services, asio::thread_pool& pool, int64_t connection_id,
-                 std::function<void()> ended)
+Session::Session(asio::ip::tcp::socket socket, commands::Services& services,
+                 asio::thread_pool& pool, int64_t connection_id, std::function<void()> ended)
     : socket_(std::move(socket)),
       services_(services),
       pool_(pool),
@@ -82,12 +83,15 @@ void Session::start() {
     self->close();
   };
   auto self = shared_from_this();
-  asio::co_spawn(socket_.get_executor(), [self] { return self->read_loop(); }, on_exception);
-  asio::co_spawn(socket_.get_executor(), [self] { return self->answer_loop(); }, [self, on_exception](std::exception_ptr failure) {
-    on_exception(failure);
-    self->services_.counters.connections_current.fetch_sub(1, std::memory_order_relaxed);
-    self->ended_();
-  });
+  asio::co_spawn(
+      socket_.get_executor(), [self] { return self->read_loop(); }, on_exception);
+  asio::co_spawn(
+      socket_.get_executor(), [self] { return self->answer_loop(); },
+      [self, on_exception](std::exception_ptr failure) {
+        on_exception(failure);
+        self->services_.counters.connections_current.fetch_sub(1, std::memory_order_relaxed);
+        self->ended_();
+      });
 }
 
 void Session::close() {
@@ -108,7 +112,8 @@ void Session::input_ended() {
 }
 
 void Session::log_end(const std::string& why) {
-  spdlog::warn("connection {} from {} closed: {}", client_.connection_id, client_.remote_address, why);
+  spdlog::warn("connection {} from {} closed: {}", client_.connection_id, client_.remote_address,
+               why);
 }
 
 // Reading
@@ -122,14 +127,16 @@ Session::Awaitable<> Session::read_loop() {
     frames_bytes_ += frame->size;
     frames_.push_back(std::move(*frame));
     frame_arrived_.cancel();
-    while (!closing_ && (frames_.size() >= kMaxFramesAhead || frames_bytes_ >= kMaxBytesAhead)) co_await wait_for_signal(frame_taken_);
+    while (!closing_ && (frames_.size() >= kMaxFramesAhead || frames_bytes_ >= kMaxBytesAhead))
+      co_await wait_for_signal(frame_taken_);
   }
   input_ended();
 }
 
 Session::Awaitable<bool> Session::read_exactly(char* to, size_t size) {
   error_code error;
-  size_t n = co_await asio::async_read(socket_, asio::buffer(to, size), asio::redirect_error(use_awaitable, error));
+  size_t n = co_await asio::async_read(socket_, asio::buffer(to, size),
+                                       asio::redirect_error(use_awaitable, error));
   services_.counters.bytes_in.fetch_add(static_cast<int64_t>(n), std::memory_order_relaxed);
   co_return !error;
 }
@@ -137,7 +144,8 @@ Session::Awaitable<bool> Session::read_exactly(char* to, size_t size) {
 Session::Awaitable<std::optional<Buffer>> Session::read_frame() {
   char bytes[kHeaderBytes];
   if (first_message_) {
-    // Byte by byte where it matters: a TLS client sends a legal-looking length and then waits for us (clients-wire.md rule 18).
+    // Byte by byte where it matters: a TLS client sends a legal-looking length and then waits for
+    // us (clients-wire.md rule 18).
     if (!co_await read_exactly(bytes, 4)) co_return std::nullopt;
     if (co_await is_foreign(bytes, 4)) co_return std::nullopt;
     if (!co_await read_exactly(bytes + 4, kHeaderBytes - 4)) co_return std::nullopt;
@@ -145,8 +153,10 @@ Session::Awaitable<std::optional<Buffer>> Session::read_frame() {
     co_return std::nullopt;
   }
   Header header = read_header(bytes);
-  if (header.message_length < static_cast<int32_t>(kHeaderBytes) || header.message_length > kMaxMessageBytes) {
-    log_end("message msgLen " + std::to_string(header.message_length) + " is invalid. Min: 16 Max: " + std::to_string(kMaxMessageBytes));
+  if (header.message_length < static_cast<int32_t>(kHeaderBytes) ||
+      header.message_length > kMaxMessageBytes) {
+    log_end("message msgLen " + std::to_string(header.message_length) +
+            " is invalid. Min: 16 Max: " + std::to_string(kMaxMessageBytes));
     co_return std::nullopt;
   }
   if (header.op_code != kOpMsg && header.op_code != kOpQuery && header.op_code != kOpCompressed) {
@@ -156,17 +166,20 @@ Session::Awaitable<std::optional<Buffer>> Session::read_frame() {
   auto size = static_cast<size_t>(header.message_length);
   Buffer first(std::min(size, kFirstReadBytes));
   std::memcpy(first.data.get(), bytes, kHeaderBytes);
-  if (!co_await read_exactly(first.data.get() + kHeaderBytes, first.size - kHeaderBytes)) co_return std::nullopt;
+  if (!co_await read_exactly(first.data.get() + kHeaderBytes, first.size - kHeaderBytes))
+    co_return std::nullopt;
   if (first.size == size) co_return std::move(first);
   Buffer whole(size);
   std::memcpy(whole.data.get(), first.data.get(), first.size);
-  if (!co_await read_exactly(whole.data.get() + first.size, size - first.size)) co_return std::nullopt;
+  if (!co_await read_exactly(whole.data.get() + first.size, size - first.size))
+    co_return std::nullopt;
   co_return std::move(whole);
 }
 
 Session::Awaitable<bool> Session::is_foreign(const char* bytes, size_t size) {
   std::string_view start(bytes, size);
-  // A TLS record: handshake, version 3.x. The third byte tells it from a message of 790 bytes, which starts 16 03 00 00.
+  // A TLS record: handshake, version 3.x. The third byte tells it from a message of 790 bytes,
+  // which starts 16 03 00 00.
   if (start[0] == 0x16 && start[1] == 0x03 && start[2] >= 1 && start[2] <= 4) {
     log_end("the client speaks TLS, but this port is plain: connect without tls=true");
     co_return true;
@@ -180,18 +193,23 @@ Session::Awaitable<bool> Session::is_foreign(const char* bytes, size_t size) {
 Session::Awaitable<> Session::answer_http() {
   // The sentence that MongoDB itself answers; health checks look for it.
   static constexpr std::string_view kAnswer =
-      "HTTP/1.0 200 OK\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 85\r\n\r\n"
+      "HTTP/1.0 200 OK\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: "
+      "85\r\n\r\n"
       "It looks like you are trying to access MongoDB over HTTP on the native driver port.\r\n";
   error_code error;
-  co_await asio::async_write(socket_, asio::buffer(kAnswer), asio::redirect_error(use_awaitable, error));
+  co_await asio::async_write(socket_, asio::buffer(kAnswer),
+                             asio::redirect_error(use_awaitable, error));
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
-  // What the client still sends is read and dropped: closing with unread bytes would reset the connection before it has read.
+  // What the client still sends is read and dropped: closing with unread bytes would reset the
+  // connection before it has read.
   linger_.expires_after(kLinger);
   linger_.async_wait([self = shared_from_this()](error_code cancelled) {
     if (!cancelled) self->close();
   });
   char dropped[1024];
-  for (error_code end; !end;) co_await socket_.async_read_some(asio::buffer(dropped), asio::redirect_error(use_awaitable, end));
+  for (error_code end; !end;)
+    co_await socket_.async_read_some(asio::buffer(dropped),
+                                     asio::redirect_error(use_awaitable, end));
   linger_.cancel();
 }
 
@@ -236,12 +254,19 @@ Session::Awaitable<bool> Session::answer_frame(Buffer& frame) {
       message = unpacked.message.view();
     }
     switch (read_header(message.data()).op_code) {
-      case kOpMsg: fault = decode_op_msg(message, command); break;
-      case kOpQuery: fault = decode_op_query(message.substr(kHeaderBytes), command); break;
-      default: fault = {Status(ErrorCode::kInvalidBson, "unknown opcode in a compressed message"), /*close=*/true, /*silent=*/true};
+      case kOpMsg:
+        fault = decode_op_msg(message, command);
+        break;
+      case kOpQuery:
+        fault = decode_op_query(message.substr(kHeaderBytes), command);
+        break;
+      default:
+        fault = {Status(ErrorCode::kInvalidBson, "unknown opcode in a compressed message"),
+                 /*close=*/true, /*silent=*/true};
     }
   };
-  bool inline_decode = frame.size <= kDecodeInlineBytes && read_header(frame.data.get()).op_code != kOpCompressed;
+  bool inline_decode =
+      frame.size <= kDecodeInlineBytes && read_header(frame.data.get()).op_code != kOpCompressed;
   if (inline_decode) {
     decode();
   } else {
@@ -252,13 +277,15 @@ Session::Awaitable<bool> Session::answer_frame(Buffer& frame) {
   co_return co_await answer_command(request_id, command);
 }
 
-Session::Awaitable<bool> Session::answer_fault(int32_t request_id, const Command& command, const Fault& fault) {
+Session::Awaitable<bool> Session::answer_fault(int32_t request_id, const Command& command,
+                                               const Fault& fault) {
   if (fault.close) log_end(fault.status.message());
   if (fault.silent) co_return false;
   if (command.more_to_come) co_return !fault.close;
   reply_.emplace();
   if (command.on_collection) {
-    // Drivers that send this look for $err and the failure flag, not for an ordinary reply (clients-wire.md section 1.2).
+    // Drivers that send this look for $err and the failure flag, not for an ordinary reply
+    // (clients-wire.md section 1.2).
     reply_->begin_document();
     reply_->append("$err", fault.status.message());
     reply_->append("code", fault.status.code());
@@ -276,13 +303,15 @@ Session::Awaitable<bool> Session::answer_fault(int32_t request_id, const Command
 Session::Awaitable<bool> Session::answer_command(int32_t request_id, const Command& command) {
   const auto* row = commands::find_command(command.name);
   if (command.is_op_query && (row == nullptr || !(row->flags & commands::kOpQuery))) {
-    Fault fault{Status(ErrorCode::kUnsupportedOpQueryCommand, "Unsupported OP_QUERY command: " + std::string(command.name) +
-                                                                  ". The client driver may require an upgrade.")};
+    Fault fault{Status(ErrorCode::kUnsupportedOpQueryCommand,
+                       "Unsupported OP_QUERY command: " + std::string(command.name) +
+                           ". The client driver may require an upgrade.")};
     co_return co_await answer_fault(request_id, command, fault);
   }
   if (!reply_) reply_.emplace();
   for (int round = 0;; ++round) {
-    commands::Request request{services_, client_, command.body, command.name, command.database, steady_clock::now()};
+    commands::Request request{services_,    client_,          command.body,
+                              command.name, command.database, steady_clock::now()};
     request.exhaust_allowed = command.exhaust_allowed;
     request.exhaust_round = round;
     auto outcome = co_await run(row, request);
@@ -296,7 +325,8 @@ Session::Awaitable<bool> Session::answer_command(int32_t request_id, const Comma
   }
 }
 
-Session::Awaitable<commands::Outcome> Session::run(const commands::CommandRow* row, commands::Request& request) {
+Session::Awaitable<commands::Outcome> Session::run(const commands::CommandRow* row,
+                                                   commands::Request& request) {
   bool on_io_thread = commands::runs_inline(row);
   commands::Outcome outcome;
   std::function<void()> attempt = [&] { outcome = commands::run_command(row, request, *reply_); };
@@ -319,20 +349,26 @@ Session::Awaitable<commands::Outcome> Session::run(const commands::CommandRow* r
 Session::Awaitable<bool> Session::send(int32_t response_to, bool is_op_query, bool more_to_come) {
   constexpr size_t kMaxPrefixBytes = 64;
   if (reply_->size() + kMaxPrefixBytes > static_cast<size_t>(kMaxMessageBytes)) {
-    Status too_large(ErrorCode::kBsonObjectTooLarge, "the reply of " + std::to_string(reply_->size()) + " bytes is larger than a message may be");
+    Status too_large(ErrorCode::kBsonObjectTooLarge, "the reply of " +
+                                                         std::to_string(reply_->size()) +
+                                                         " bytes is larger than a message may be");
     reply_.emplace();
     commands::write_error(too_large, *reply_);
   }
   int32_t id = ++last_reply_id_;
-  auto prefix = is_op_query ? op_reply_prefix(id, response_to, kAwaitCapable, reply_->size())
-                            : op_msg_reply_prefix(id, response_to, more_to_come ? uint32_t{kMoreToCome} : 0u, reply_->size());
+  auto prefix =
+      is_op_query ? op_reply_prefix(id, response_to, kAwaitCapable, reply_->size())
+                  : op_msg_reply_prefix(id, response_to, more_to_come ? uint32_t{kMoreToCome} : 0u,
+                                        reply_->size());
   co_return co_await send_reply(prefix);
 }
 
 Session::Awaitable<bool> Session::send_reply(const std::string& prefix) {
   std::optional<std::string> packed;
   if (compressor_) {
-    std::function<void()> work = [&] { packed = pack(*compressor_, prefix + std::string(reply_->bytes())); };
+    std::function<void()> work = [&] {
+      packed = pack(*compressor_, prefix + std::string(reply_->bytes()));
+    };
     if (reply_->size() > kDecodeInlineBytes) {
       co_await on_pool(work);
     } else {
@@ -343,14 +379,18 @@ Session::Awaitable<bool> Session::send_reply(const std::string& prefix) {
   const auto& head = packed ? *packed : prefix;
   std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(body)};
   error_code error;
-  size_t n = co_await asio::async_write(socket_, buffers, asio::redirect_error(use_awaitable, error));
+  size_t n =
+      co_await asio::async_write(socket_, buffers, asio::redirect_error(use_awaitable, error));
   services_.counters.bytes_out.fetch_add(static_cast<int64_t>(n), std::memory_order_relaxed);
   if (reply_->size() > kKeepReplyBytes) reply_.reset();
-  if (error) spdlog::debug("connection {} from {}: {}", client_.connection_id, client_.remote_address, error.message());
+  if (error)
+    spdlog::debug("connection {} from {}: {}", client_.connection_id, client_.remote_address,
+                  error.message());
   co_return !error;
 }
 
-// After the last answer: gives the client a moment to read it before the socket is closed under bytes it has still sent.
+// After the last answer: gives the client a moment to read it before the socket is closed under
+// bytes it has still sent.
 Session::Awaitable<> Session::linger() {
   error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);

@@ -1,5 +1,5 @@
-// One client connection: a coroutine that reads messages and one that answers them in order. Included by server.cc and session.cc alone
-// (it brings Asio with it).
+// One client connection: a coroutine that reads messages and one that answers them in order.
+// Included by server.cc and session.cc alone (it brings Asio with it).
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -19,12 +19,13 @@
 
 namespace millrace::wire {
 
-// Lives on the I/O thread; handlers that may block run on `pool`, and the session waits for them without blocking.
+// Lives on the I/O thread; handlers that may block run on `pool`, and the session waits for them
+// without blocking.
 class Session : public std::enable_shared_from_this<Session> {
  public:
   // `ended` is called once on the I/O thread, when no handler runs for the client any more.
-  Session(boost::asio::ip::tcp::socket socket, commands::Services& services, boost::asio::thread_pool& pool, int64_t connection_id,
-          std::function<void()> ended);
+  Session(boost::asio::ip::tcp::socket socket, commands::Services& services,
+          boost::asio::thread_pool& pool, int64_t connection_id, std::function<void()> ended);
 
   void start();
   // Ends the connection; a running handler finishes first. I/O thread.
@@ -37,7 +38,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Awaitable<> read_loop();
   Awaitable<std::optional<Buffer>> read_frame();
   Awaitable<bool> read_exactly(char* to, size_t size);
-  // True if the first bytes are no MongoDB message but TLS or HTTP; answers what can be answered and says so in the log.
+  // True if the first bytes are no MongoDB message but TLS or HTTP; answers what can be answered
+  // and says so in the log.
   Awaitable<bool> is_foreign(const char* bytes, size_t size);
   Awaitable<> answer_http();
 
@@ -69,8 +71,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // Timers that never expire by themselves: cancelling one wakes who waits for it.
   boost::asio::steady_timer frame_arrived_;
   boost::asio::steady_timer frame_taken_;
-  boost::asio::steady_timer retry_;   // a waiting handler's next attempt
-  boost::asio::steady_timer linger_;  // the end of politeness to a client that was told why it is thrown out
+  boost::asio::steady_timer retry_;  // a waiting handler's next attempt
+  boost::asio::steady_timer
+      linger_;  // the end of politeness to a client that was told why it is thrown out
   std::optional<Compressor> compressor_;  // of the request that is being answered
   std::optional<engine::BsonWriter> reply_;
   int32_t last_reply_id_ = 0;

@@ -20,12 +20,15 @@ constexpr size_t kBatchDocuments = 1000;
 
 // The server's words for a document that a stage could not process.
 Status executor_error(const Status& status) {
-  return Status(status.code(), "PlanExecutor error during aggregation :: caused by :: " + status.message());
+  return Status(status.code(),
+                "PlanExecutor error during aggregation :: caused by :: " + status.message());
 }
 
 }  // namespace
 
-Result<std::unique_ptr<AggregateStream>> AggregateStream::open(LocalDatabase& local, std::string_view database, std::string_view name,
+Result<std::unique_ptr<AggregateStream>> AggregateStream::open(LocalDatabase& local,
+                                                               std::string_view database,
+                                                               std::string_view name,
                                                                AggregateSpec spec) {
   std::unique_ptr<AggregateStream> stream(new AggregateStream(local, database, std::move(spec)));
   MR_RETURN_IF_ERROR(stream->evaluation_.bind(stream->spec_.let));
@@ -42,7 +45,8 @@ Result<std::unique_ptr<AggregateStream>> AggregateStream::open(LocalDatabase& lo
 Status AggregateStream::take_output(std::string_view name) {
   if (stages_.empty()) {
     if (!name.empty()) return {};
-    return Status(ErrorCode::kInvalidNamespace, "{aggregate: 1} is not valid for an empty pipeline.");
+    return Status(ErrorCode::kInvalidNamespace,
+                  "{aggregate: 1} is not valid for an empty pipeline.");
   }
   MR_ASSIGN_OR_RETURN(auto last, pipeline_stage(stages_.back()));
   const AggregateStageRow* row = find_aggregate_stage(last.name());
@@ -64,8 +68,9 @@ Status AggregateStream::prepare(storage::ReadTransaction& txn, std::string_view 
       MR_ASSIGN_OR_RETURN(auto first, pipeline_stage(stages_.front()));
       const AggregateStageRow* row = find_aggregate_stage(first.name());
       if (row != nullptr && row->role == AggregateRole::kSource) {
-        return Status(ErrorCode::kCommandNotSupportedOnView,
-                      "Namespace " + namespace_of(scope_.database, name) + " is a view, not a collection");
+        return Status(
+            ErrorCode::kCommandNotSupportedOnView,
+            "Namespace " + namespace_of(scope_.database, name) + " is a view, not a collection");
       }
     }
     std::vector<Value> all;
@@ -76,18 +81,22 @@ Status AggregateStream::prepare(storage::ReadTransaction& txn, std::string_view 
   return build_operators();
 }
 
-Status AggregateStream::open_source(storage::ReadTransaction& txn, std::string_view name, std::optional<Collection> collection) {
+Status AggregateStream::open_source(storage::ReadTransaction& txn, std::string_view name,
+                                    std::optional<Collection> collection) {
   if (!stages_.empty()) {
     MR_ASSIGN_OR_RETURN(auto first, pipeline_stage(stages_.front()));
     const AggregateStageRow* row = find_aggregate_stage(first.name());
     if (row != nullptr && row->role == AggregateRole::kSource) {
-      SourceContext context{scope_, txn, name, collection ? &*collection : nullptr, evaluation_, spec_.operations};
+      SourceContext context{
+          scope_, txn, name, collection ? &*collection : nullptr, evaluation_, spec_.operations};
       MR_ASSIGN_OR_RETURN(source_, make_source(first, context));
       stages_.erase(stages_.begin());
       return {};
     }
     if (name.empty()) {
-      return Status(ErrorCode::kInvalidNamespace, "{aggregate: 1} is not valid for '" + std::string(first.name()) + "'; a collection is required.");
+      return Status(ErrorCode::kInvalidNamespace, "{aggregate: 1} is not valid for '" +
+                                                      std::string(first.name()) +
+                                                      "'; a collection is required.");
     }
     if (first.has_name("$match") && first.value.is_object()) {
       filter_ = first.value;
@@ -99,10 +108,12 @@ Status AggregateStream::open_source(storage::ReadTransaction& txn, std::string_v
     collection->database = scope_.database;
     collection->name = std::string(name);
   }
-  MR_ASSIGN_OR_RETURN(scan_, DocumentScan::open(std::move(*collection), filter_, spec_.hint, evaluation_));
+  MR_ASSIGN_OR_RETURN(scan_,
+                      DocumentScan::open(std::move(*collection), filter_, spec_.hint, evaluation_));
   if (scan_->plan().index != nullptr) scope_.local.note_index_use(scan_->plan().index->id);
   if (!output_.is_missing()) {
-    MR_ASSIGN_OR_RETURN(auto statistics, storage::collection_statistics(txn, scan_->collection().id));
+    MR_ASSIGN_OR_RETURN(auto statistics,
+                        storage::collection_statistics(txn, scan_->collection().id));
     scan_->end_behind(statistics.last_record);
   }
   return {};
@@ -112,9 +123,11 @@ Status AggregateStream::build_operators() {
   std::vector<engine::OperatorPtr> operators;
   engine::StageContext context{evaluation_.parse(), builder_, engine::Place::kAggregate};
   for (const Value& stage : stages_) {
-    MR_ASSIGN_OR_RETURN(auto made, builder_.build(Value::array({&stage, 1}), engine::Place::kAggregate, context));
+    MR_ASSIGN_OR_RETURN(
+        auto made, builder_.build(Value::array({&stage, 1}), engine::Place::kAggregate, context));
     Value limit = stage.as_object().get("$limit");
-    if (limit.is_number()) limits_.push_back({made.back().get(), static_cast<int64_t>(limit.to_double())});
+    if (limit.is_number())
+      limits_.push_back({made.back().get(), static_cast<int64_t>(limit.to_double())});
     for (auto& op : made) operators.push_back(std::move(op));
   }
   chain_ = OperatorChain(std::move(operators));
@@ -128,13 +141,16 @@ Status AggregateStream::build_operators() {
 
 // Some $limit has let through what it may: nothing more need be read.
 bool AggregateStream::limit_reached() const {
-  return std::any_of(limits_.begin(), limits_.end(), [](const Limit& limit) { return limit.op->stats.output_count >= limit.count; });
+  return std::any_of(limits_.begin(), limits_.end(), [](const Limit& limit) {
+    return limit.op->stats.output_count >= limit.count;
+  });
 }
 
 // Fills the batch; false when that was the end.
 Result<bool> AggregateStream::read_source(storage::ReadTransaction& txn, size_t wanted) {
   if (scan_ == nullptr) {
-    for (; wanted > 0 && source_at_ < source_.size(); --wanted) batch_.documents.emplace_back().body = source_[source_at_++].value();
+    for (; wanted > 0 && source_at_ < source_.size(); --wanted)
+      batch_.documents.emplace_back().body = source_[source_at_++].value();
     return source_at_ < source_.size();
   }
   MR_RETURN_IF_ERROR(scan_->run(txn, [&](storage::RecordId, const Value& document) -> Result<bool> {
@@ -154,15 +170,18 @@ Status AggregateStream::emit(const engine::Batch& batch, std::deque<std::string>
     writer.clear();
     writer.append_document(document.body);
     if (writer.size() > engine::kMaxInternalDocumentBytes) {
-      return Status(ErrorCode::kBsonObjectTooLarge, "BSONObj size: " + std::to_string(writer.size()) + " is invalid. Size must be between 0 and " +
-                                                        std::to_string(engine::kMaxInternalDocumentBytes));
+      return Status(ErrorCode::kBsonObjectTooLarge,
+                    "BSONObj size: " + std::to_string(writer.size()) +
+                        " is invalid. Size must be between 0 and " +
+                        std::to_string(engine::kMaxInternalDocumentBytes));
     }
     out.emplace_back(writer.bytes());
   }
   return {};
 }
 
-Status AggregateStream::next_in(storage::ReadTransaction& txn, size_t wanted, std::deque<std::string>& out) {
+Status AggregateStream::next_in(storage::ReadTransaction& txn, size_t wanted,
+                                std::deque<std::string>& out) {
   scope_.txn = &txn;
   Status status;
   size_t target = out.size() + std::max<size_t>(wanted, 1);
@@ -170,7 +189,9 @@ Status AggregateStream::next_in(storage::ReadTransaction& txn, size_t wanted, st
     while (status.ok() && !ended_ && out.size() < target) {
       batch_.clear();
       bool only_copied = chain_.empty();
-      MR_ASSIGN_OR_RETURN(bool more, read_source(txn, only_copied ? std::min(target - out.size(), kBatchDocuments) : kBatchDocuments));
+      MR_ASSIGN_OR_RETURN(
+          bool more, read_source(txn, only_copied ? std::min(target - out.size(), kBatchDocuments)
+                                                  : kBatchDocuments));
       chain_.push(batch_, context_);
       status = emit(batch_, out);
       if (status.ok() && (!more || limit_reached())) {
@@ -195,10 +216,12 @@ Status AggregateStream::next(storage::Store& store, size_t wanted, std::deque<st
 }
 
 Status AggregateStream::run_output(LocalDatabase& local) {
-  MR_ASSIGN_OR_RETURN(auto output, AggregateOutput::parse(output_, local, scope_.database, spec_.let, spec_.bypass_validation));
+  MR_ASSIGN_OR_RETURN(auto output, AggregateOutput::parse(output_, local, scope_.database,
+                                                          spec_.let, spec_.bypass_validation));
   while (!ended_) {
     std::deque<std::string> documents;
-    MR_RETURN_IF_ERROR(next(local.store(), kBatchDocuments, documents));  // its transaction has ended before anything is written
+    MR_RETURN_IF_ERROR(next(local.store(), kBatchDocuments,
+                            documents));  // its transaction has ended before anything is written
     MR_RETURN_IF_ERROR(output->write(documents));
   }
   return output->finish();
@@ -207,7 +230,8 @@ Status AggregateStream::run_output(LocalDatabase& local) {
 Status read_view(AggregateScope& scope, std::string_view name, engine::Batch& batch) {
   AggregateSpec spec;
   storage::ReadTransaction* txn = scope.txn;
-  MR_ASSIGN_OR_RETURN(auto stream, AggregateStream::open_in(*txn, scope.local, scope.database, name, std::move(spec)));
+  MR_ASSIGN_OR_RETURN(auto stream, AggregateStream::open_in(*txn, scope.local, scope.database, name,
+                                                            std::move(spec)));
   std::deque<std::string> documents;
   while (!stream->ended()) {
     documents.clear();
@@ -219,8 +243,11 @@ Status read_view(AggregateScope& scope, std::string_view name, engine::Batch& ba
   return {};
 }
 
-Result<std::unique_ptr<AggregateStream>> AggregateStream::open_in(storage::ReadTransaction& txn, LocalDatabase& local, std::string_view database,
-                                                                  std::string_view name, AggregateSpec spec) {
+Result<std::unique_ptr<AggregateStream>> AggregateStream::open_in(storage::ReadTransaction& txn,
+                                                                  LocalDatabase& local,
+                                                                  std::string_view database,
+                                                                  std::string_view name,
+                                                                  AggregateSpec spec) {
   std::unique_ptr<AggregateStream> stream(new AggregateStream(local, database, std::move(spec)));
   stream->scope_.txn = &txn;
   MR_RETURN_IF_ERROR(stream->prepare(txn, name));

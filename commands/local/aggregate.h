@@ -16,8 +16,8 @@
 namespace millrace::commands {
 
 struct AggregateSpec {
-  engine::Document command;             // what the values below are part of: kept alive by the stream
-  std::vector<engine::Value> stages;    // the user's
+  engine::Document command;           // what the values below are part of: kept alive by the stream
+  std::vector<engine::Value> stages;  // the user's
   engine::Value let;
   engine::Value hint;
   std::vector<engine::Document> operations;  // what $currentOp shows
@@ -26,13 +26,19 @@ struct AggregateSpec {
 
 class AggregateStream final : public DocumentStream {
  public:
-  // `name` empty: {aggregate: 1}. Errors: those of the stages; 73 InvalidNamespace, 40601, 40602 for stages in a wrong place.
-  // With an output stage the whole pipeline runs here, and the stream is empty.
-  static engine::Result<std::unique_ptr<AggregateStream>> open(LocalDatabase& local, std::string_view database, std::string_view name,
+  // `name` empty: {aggregate: 1}. Errors: those of the stages; 73 InvalidNamespace, 40601, 40602
+  // for stages in a wrong place. With an output stage the whole pipeline runs here, and the stream
+  // is empty.
+  static engine::Result<std::unique_ptr<AggregateStream>> open(LocalDatabase& local,
+                                                               std::string_view database,
+                                                               std::string_view name,
                                                                AggregateSpec spec);
   // For a stage that reads a view within its own transaction.
-  static engine::Result<std::unique_ptr<AggregateStream>> open_in(storage::ReadTransaction& txn, LocalDatabase& local,
-                                                                  std::string_view database, std::string_view name, AggregateSpec spec);
+  static engine::Result<std::unique_ptr<AggregateStream>> open_in(storage::ReadTransaction& txn,
+                                                                  LocalDatabase& local,
+                                                                  std::string_view database,
+                                                                  std::string_view name,
+                                                                  AggregateSpec spec);
 
   engine::Status next(storage::Store& store, size_t wanted, std::deque<std::string>& out) override;
   bool ended() const override { return ended_; }
@@ -40,15 +46,20 @@ class AggregateStream final : public DocumentStream {
   const DocumentScan* scan() const { return scan_.get(); }
   const engine::Value* first_match() const { return filter_.is_missing() ? nullptr : &filter_; }
   // The next documents within the transaction of the caller.
-  engine::Status next_in(storage::ReadTransaction& txn, size_t wanted, std::deque<std::string>& out);
+  engine::Status next_in(storage::ReadTransaction& txn, size_t wanted,
+                         std::deque<std::string>& out);
 
  private:
   AggregateStream(LocalDatabase& local, std::string_view database, AggregateSpec spec)
-      : spec_(std::move(spec)), evaluation_(local.clock()), scope_{local, std::string(database)}, builder_(scope_) {}
+      : spec_(std::move(spec)),
+        evaluation_(local.clock()),
+        scope_{local, std::string(database)},
+        builder_(scope_) {}
 
   engine::Status prepare(storage::ReadTransaction& txn, std::string_view name);
   engine::Status take_output(std::string_view name);
-  engine::Status open_source(storage::ReadTransaction& txn, std::string_view name, std::optional<Collection> collection);
+  engine::Status open_source(storage::ReadTransaction& txn, std::string_view name,
+                             std::optional<Collection> collection);
   engine::Status build_operators();
   engine::Result<bool> read_source(storage::ReadTransaction& txn, size_t wanted);
   engine::Status emit(const engine::Batch& batch, std::deque<std::string>& out);
@@ -57,7 +68,8 @@ class AggregateStream final : public DocumentStream {
 
   AggregateSpec spec_;
   std::vector<engine::Document> view_stages_;
-  std::vector<engine::Value> stages_;  // of the views and the user's, without source, first $match and output
+  std::vector<engine::Value>
+      stages_;  // of the views and the user's, without source, first $match and output
   Evaluation evaluation_;
   AggregateScope scope_;
   AggregateBuilder builder_;

@@ -33,12 +33,16 @@ Result<Target> read_target(const Value& spec, std::string_view database, std::st
   } else if (spec.is_object()) {
     for (const auto& field : spec.as_object()) {
       if (!field.value.is_string() || !(field.has_name("db") || field.has_name("coll"))) {
-        return Status(40415, "BSON field '" + std::string(stage) + "." + std::string(field.name()) + "' is an unknown field.");
+        return Status(40415, "BSON field '" + std::string(stage) + "." + std::string(field.name()) +
+                                 "' is an unknown field.");
       }
-      (field.has_name("db") ? target.database : target.collection) = std::string(field.value.as_string());
+      (field.has_name("db") ? target.database : target.collection) =
+          std::string(field.value.as_string());
     }
   } else {
-    return Status(16990, std::string(stage) + " only supports a string or object argument, but found " + std::string(spec.type_name()));
+    return Status(16990, std::string(stage) +
+                             " only supports a string or object argument, but found " +
+                             std::string(spec.type_name()));
   }
   MR_RETURN_IF_ERROR(check_writable_name(target.database, target.collection));
   return target;
@@ -54,29 +58,39 @@ std::vector<Value> values_of(const std::deque<std::string>& documents) {
 Status first_failure(const WriteResult& result, std::string_view stage) {
   if (result.failed.empty()) return {};
   const Status& status = result.failed.front().failure.status;
-  return Status(status.code(), "PlanExecutor error during aggregation :: caused by :: " + std::string(stage) + " write error: " + status.message());
+  return Status(status.code(), "PlanExecutor error during aggregation :: caused by :: " +
+                                   std::string(stage) + " write error: " + status.message());
 }
 
-// Everything goes to a collection of another name, which takes the target's place, indexes and options at the end.
+// Everything goes to a collection of another name, which takes the target's place, indexes and
+// options at the end.
 class OutOutput final : public AggregateOutput {
  public:
-  OutOutput(LocalDatabase& local, Target target, bool bypass) : local_(local), target_(std::move(target)) { options_.bypass_validation = bypass; }
+  OutOutput(LocalDatabase& local, Target target, bool bypass)
+      : local_(local), target_(std::move(target)) {
+    options_.bypass_validation = bypass;
+  }
   ~OutOutput() override {
     if (!made_ || finished_) return;
     auto status = local_.store().write([&](storage::WriteTransaction& txn) -> Status {
       MR_ASSIGN_OR_RETURN(auto temporary, find_collection(txn, target_.database, temporary_));
       return temporary ? erase_collection(txn, *temporary) : Status();
     });
-    (void)status;  // what is left behind does no harm and is named so that everybody sees what it is
+    (void)
+        status;  // what is left behind does no harm and is named so that everybody sees what it is
   }
 
   Status make() {
     temporary_ = "tmp.agg_out." + engine::ObjectId::generate().to_hex();
     MR_RETURN_IF_ERROR(local_.store().write([&](storage::WriteTransaction& txn) -> Status {
-      MR_ASSIGN_OR_RETURN(auto existing, find_collection(txn, target_.database, target_.collection));
+      MR_ASSIGN_OR_RETURN(auto existing,
+                          find_collection(txn, target_.database, target_.collection));
       if (existing && existing->view) MR_RETURN_IF_ERROR(refuse_view(*existing));
-      if (existing && existing->capped()) return Status(17152, "namespace '" + existing->ns() + "' is capped so it can't be used for $out");
-      MR_ASSIGN_OR_RETURN(auto made, create_collection(txn, target_.database, temporary_, existing ? existing->options : Document()));
+      if (existing && existing->capped())
+        return Status(17152,
+                      "namespace '" + existing->ns() + "' is capped so it can't be used for $out");
+      MR_ASSIGN_OR_RETURN(auto made, create_collection(txn, target_.database, temporary_,
+                                                       existing ? existing->options : Document()));
       if (!existing) return {};
       for (const auto& index : existing->indexes) {
         if (index.is_id()) continue;
@@ -92,17 +106,21 @@ class OutOutput final : public AggregateOutput {
   Status write(const std::deque<std::string>& documents) override {
     if (documents.empty()) return {};
     auto values = values_of(documents);
-    MR_ASSIGN_OR_RETURN(auto result, insert_documents(local_, target_.database, temporary_, Value::array(values), options_));
+    MR_ASSIGN_OR_RETURN(auto result, insert_documents(local_, target_.database, temporary_,
+                                                      Value::array(values), options_));
     return first_failure(result, "$out");
   }
 
   Status finish() override {
     finished_ = true;
     return local_.store().write([&](storage::WriteTransaction& txn) -> Status {
-      MR_ASSIGN_OR_RETURN(auto existing, find_collection(txn, target_.database, target_.collection));
+      MR_ASSIGN_OR_RETURN(auto existing,
+                          find_collection(txn, target_.database, target_.collection));
       if (existing) MR_RETURN_IF_ERROR(erase_collection(txn, *existing));
       MR_ASSIGN_OR_RETURN(auto made, find_collection(txn, target_.database, temporary_));
-      if (!made) return Status(ErrorCode::kOperationFailed, "the result of $out was dropped before it was complete");
+      if (!made)
+        return Status(ErrorCode::kOperationFailed,
+                      "the result of $out was dropped before it was complete");
       MR_RETURN_IF_ERROR(storage::erase_catalog_entry(txn, made->ns()).status());
       made->name = target_.collection;
       return save_collection(txn, *made);
@@ -123,7 +141,10 @@ class MergeOutput final : public AggregateOutput {
   enum class Matched { kReplace, kMerge, kKeepExisting, kFail, kPipeline };
   enum class NotMatched { kInsert, kDiscard, kFail };
 
-  MergeOutput(LocalDatabase& local, Target target, bool bypass) : local_(local), target_(std::move(target)) { options_.bypass_validation = bypass; }
+  MergeOutput(LocalDatabase& local, Target target, bool bypass)
+      : local_(local), target_(std::move(target)) {
+    options_.bypass_validation = bypass;
+  }
 
   Status parse(const Value& spec, const Value& command_let) {
     Value on;
@@ -140,7 +161,8 @@ class MergeOutput final : public AggregateOutput {
       } else if (field.has_name("let")) {
         let_ = field.value;
       } else {
-        return Status(40415, "BSON field '$merge." + std::string(field.name()) + "' is an unknown field.");
+        return Status(40415,
+                      "BSON field '$merge." + std::string(field.name()) + "' is an unknown field.");
       }
     }
     command_let_ = command_let;
@@ -157,10 +179,14 @@ class MergeOutput final : public AggregateOutput {
       MR_ASSIGN_OR_RETURN(auto statement, make_statement(Value::bson_object(document.data())));
       statements.push_back(std::move(statement));
     }
-    MR_ASSIGN_OR_RETURN(auto result, update_documents(local_, target_.database, target_.collection, statements, options_));
+    MR_ASSIGN_OR_RETURN(auto result, update_documents(local_, target_.database, target_.collection,
+                                                      statements, options_));
     MR_RETURN_IF_ERROR(first_failure(result, "$merge"));
-    if (not_matched_ == NotMatched::kFail && result.matched < static_cast<int64_t>(statements.size())) {
-      return Status(13113, "$merge could not find a matching document in the target collection for at least one document in the source collection");
+    if (not_matched_ == NotMatched::kFail &&
+        result.matched < static_cast<int64_t>(statements.size())) {
+      return Status(13113,
+                    "$merge could not find a matching document in the target collection for at "
+                    "least one document in the source collection");
     }
     return {};
   }
@@ -172,25 +198,34 @@ class MergeOutput final : public AggregateOutput {
       matched_ = Matched::kPipeline;
       pipeline_ = matched;
     } else {
-      constexpr std::array<std::pair<std::string_view, Matched>, 4> kModes = {{
-          {"replace", Matched::kReplace}, {"merge", Matched::kMerge}, {"keepExisting", Matched::kKeepExisting}, {"fail", Matched::kFail}}};
+      constexpr std::array<std::pair<std::string_view, Matched>, 4> kModes = {
+          {{"replace", Matched::kReplace},
+           {"merge", Matched::kMerge},
+           {"keepExisting", Matched::kKeepExisting},
+           {"fail", Matched::kFail}}};
       bool found = false;
       for (const auto& [name, mode] : kModes) {
         if (!matched.is_string() || matched.as_string() != name) continue;
         matched_ = mode;
         found = true;
       }
-      if (!found) return Status(ErrorCode::kBadValue, "Enumeration value for field '$merge.whenMatched' is not a valid value.");
+      if (!found)
+        return Status(ErrorCode::kBadValue,
+                      "Enumeration value for field '$merge.whenMatched' is not a valid value.");
     }
     std::string_view mode = not_matched.is_string() ? not_matched.as_string() : std::string_view();
     if (mode != "insert" && mode != "discard" && mode != "fail") {
-      return Status(ErrorCode::kBadValue, "Enumeration value for field '$merge.whenNotMatched' is not a valid value.");
+      return Status(ErrorCode::kBadValue,
+                    "Enumeration value for field '$merge.whenNotMatched' is not a valid value.");
     }
-    not_matched_ = mode == "insert" ? NotMatched::kInsert : mode == "discard" ? NotMatched::kDiscard : NotMatched::kFail;
+    not_matched_ = mode == "insert"    ? NotMatched::kInsert
+                   : mode == "discard" ? NotMatched::kDiscard
+                                       : NotMatched::kFail;
     bool needs_insert = matched_ == Matched::kKeepExisting || matched_ == Matched::kFail;
     if (needs_insert && not_matched_ != NotMatched::kInsert) {
-      return Status(51189, "Combination of $merge modes 'whenMatched: " + std::string(matched.as_string()) + "' and 'whenNotMatched: " +
-                               std::string(mode) + "' is not supported");
+      return Status(
+          51189, "Combination of $merge modes 'whenMatched: " + std::string(matched.as_string()) +
+                     "' and 'whenNotMatched: " + std::string(mode) + "' is not supported");
     }
     return {};
   }
@@ -208,16 +243,21 @@ class MergeOutput final : public AggregateOutput {
         on_.emplace_back(field.as_string());
       }
     }
-    if (on_.empty()) return Status(51186, "$merge 'on' field must be a string or an array of strings");
+    if (on_.empty())
+      return Status(51186, "$merge 'on' field must be a string or an array of strings");
     MR_ASSIGN_OR_RETURN(auto collection, local_.find(target_.database, target_.collection));
     bool unique = on_.size() == 1 && on_.front() == "_id";
     for (const auto& index : collection ? collection->indexes : std::vector<IndexInfo>{}) {
-      if (!index.unique || index.fields.size() != on_.size() || !index.partial_filter().is_missing()) continue;
+      if (!index.unique || index.fields.size() != on_.size() ||
+          !index.partial_filter().is_missing())
+        continue;
       bool same = true;
-      for (const auto& field : index.fields) same = same && std::find(on_.begin(), on_.end(), field.path) != on_.end();
+      for (const auto& field : index.fields)
+        same = same && std::find(on_.begin(), on_.end(), field.path) != on_.end();
       unique = unique || same;
     }
-    if (!unique) return Status(51183, "Cannot find index to verify that join fields will be unique");
+    if (!unique)
+      return Status(51183, "Cannot find index to verify that join fields will be unique");
     return {};
   }
 
@@ -229,19 +269,31 @@ class MergeOutput final : public AggregateOutput {
       MR_ASSIGN_OR_RETURN(auto parts, engine::parse_field_path(path, memory.names));
       Value value = engine::get_path(document, parts.parts.data(), parts.parts.size(), arena_);
       if (value.is_nullish() && path != "_id") {
-        return Status(51132, "$merge write error: 'on' field '" + path + "' cannot be missing, null, undefined or an array");
+        return Status(51132, "$merge write error: 'on' field '" + path +
+                                 "' cannot be missing, null, undefined or an array");
       }
-      if (value.is_array()) return Status(51185, "$merge write error: 'on' field '" + path + "' cannot be an array");
-      query.add(path, value.is_missing() ? Value::object_id(arena_.make<engine::ObjectId>(engine::ObjectId::generate())) : value);
+      if (value.is_array())
+        return Status(51185, "$merge write error: 'on' field '" + path + "' cannot be an array");
+      query.add(path,
+                value.is_missing()
+                    ? Value::object_id(arena_.make<engine::ObjectId>(engine::ObjectId::generate()))
+                    : value);
     }
     statement.spec.query = query.finish();
     statement.upsert = not_matched_ == NotMatched::kInsert;
     statement.spec.let = command_let_;
     switch (matched_) {
-      case Matched::kReplace: statement.spec.update = document; return statement;
-      case Matched::kMerge: set_pipeline(statement, document, "$$ROOT", "$$new"); return statement;
-      case Matched::kKeepExisting: set_on_insert(statement, document); return statement;
-      default: break;
+      case Matched::kReplace:
+        statement.spec.update = document;
+        return statement;
+      case Matched::kMerge:
+        set_pipeline(statement, document, "$$ROOT", "$$new");
+        return statement;
+      case Matched::kKeepExisting:
+        set_on_insert(statement, document);
+        return statement;
+      default:
+        break;
     }
     statement.spec.update = pipeline_;
     MR_ASSIGN_OR_RETURN(statement.spec.constants, constants(document));
@@ -249,11 +301,13 @@ class MergeOutput final : public AggregateOutput {
   }
 
   // [{$replaceWith: {$mergeObjects: [first, second]}}] with the new document as $$new.
-  void set_pipeline(UpdateStatement& statement, const Value& document, std::string_view first, std::string_view second) {
+  void set_pipeline(UpdateStatement& statement, const Value& document, std::string_view first,
+                    std::string_view second) {
     if (merge_.is_missing()) {
       engine::BsonWriter writer;
       writer.begin_document();
-      writer.begin_array("pipeline"), writer.begin_object("0"), writer.begin_object("$replaceWith"), writer.begin_array("$mergeObjects");
+      writer.begin_array("pipeline"), writer.begin_object("0"), writer.begin_object("$replaceWith"),
+          writer.begin_array("$mergeObjects");
       writer.append_element(0, Value::string(first));
       writer.append_element(1, Value::string(second));
       writer.end(), writer.end(), writer.end(), writer.end();
@@ -286,10 +340,12 @@ class MergeOutput final : public AggregateOutput {
     evaluation.eval().root = document;
     bool has_new = false;
     for (const auto& field : let_.as_object()) {
-      MR_ASSIGN_OR_RETURN(auto expression, engine::parse_expression(field.value, evaluation.parse()));
+      MR_ASSIGN_OR_RETURN(auto expression,
+                          engine::parse_expression(field.value, evaluation.parse()));
       evaluation.ready();
       try {
-        variables.add(arena_.copy(field.name()), engine::deep_copy(expression->evaluate(evaluation.eval()), arena_));
+        variables.add(arena_.copy(field.name()),
+                      engine::deep_copy(expression->evaluate(evaluation.eval()), arena_));
       } catch (const engine::EvaluationError& error) {
         return error.status();
       }
@@ -301,7 +357,8 @@ class MergeOutput final : public AggregateOutput {
 
   Status insert(const std::deque<std::string>& documents) {
     auto values = values_of(documents);
-    MR_ASSIGN_OR_RETURN(auto result, insert_documents(local_, target_.database, target_.collection, Value::array(values), options_));
+    MR_ASSIGN_OR_RETURN(auto result, insert_documents(local_, target_.database, target_.collection,
+                                                      Value::array(values), options_));
     return first_failure(result, "$merge");
   }
 
@@ -321,8 +378,11 @@ class MergeOutput final : public AggregateOutput {
 
 }  // namespace
 
-Result<std::unique_ptr<AggregateOutput>> AggregateOutput::parse(const Value& stage, LocalDatabase& local, std::string_view database,
-                                                                const Value& let, bool bypass_validation) {
+Result<std::unique_ptr<AggregateOutput>> AggregateOutput::parse(const Value& stage,
+                                                                LocalDatabase& local,
+                                                                std::string_view database,
+                                                                const Value& let,
+                                                                bool bypass_validation) {
   auto field = *stage.as_object().begin();
   if (field.has_name("$out")) {
     MR_ASSIGN_OR_RETURN(auto target, read_target(field.value, database, "$out"));
@@ -331,7 +391,8 @@ Result<std::unique_ptr<AggregateOutput>> AggregateOutput::parse(const Value& sta
     return std::unique_ptr<AggregateOutput>(std::move(output));
   }
   Value into = field.value.is_object() ? field.value.as_object().get("into") : field.value;
-  if (into.is_missing()) return Status(40414, "BSON field '$merge.into' is missing but a required field");
+  if (into.is_missing())
+    return Status(40414, "BSON field '$merge.into' is missing but a required field");
   MR_ASSIGN_OR_RETURN(auto target, read_target(into, database, "$merge"));
   auto output = std::make_unique<MergeOutput>(local, std::move(target), bypass_validation);
   Document empty;

@@ -15,8 +15,11 @@ class AggregateOutput {
  public:
   virtual ~AggregateOutput() = default;
   // `stage` is {$out: …} or {$merge: …}.
-  static engine::Result<std::unique_ptr<AggregateOutput>> parse(const engine::Value& stage, LocalDatabase& local, std::string_view database,
-                                                                const engine::Value& let, bool bypass_validation);
+  static engine::Result<std::unique_ptr<AggregateOutput>> parse(const engine::Value& stage,
+                                                                LocalDatabase& local,
+                                                                std::string_view database,
+                                                                const engine::Value& let,
+                                                                bool bypass_validation);
   // Requires: the calling thread has no transaction open.
   virtual engine::Status write(const std::deque<std::string>& documents) = 0;
   virtual engine::Status finish() = 0;

@@ -18,10 +18,13 @@ namespace {
 
 using Documents = std::vector<Document>;
 
-std::string executor_text(std::string text) { return "PlanExecutor error during aggregation :: caused by :: " + std::move(text); }
+std::string executor_text(std::string text) {
+  return "PlanExecutor error during aggregation :: caused by :: " + std::move(text);
+}
 
 Result<Documents> make_documents(const Value& spec, const SourceContext& context) {
-  if (!context.name.empty()) return Status(ErrorCode::kInvalidNamespace, "'$documents' can only be run with {aggregate: 1}");
+  if (!context.name.empty())
+    return Status(ErrorCode::kInvalidNamespace, "'$documents' can only be run with {aggregate: 1}");
   Evaluation& evaluation = context.evaluation;
   MR_ASSIGN_OR_RETURN(auto expression, engine::parse_expression(spec, evaluation.parse()));
   evaluation.ready();
@@ -33,8 +36,10 @@ Result<Documents> make_documents(const Value& spec, const SourceContext& context
     if (!value.is_array()) return Status(5858203, executor_text("an array is expected"));
     for (const Value& element : value.as_array()) {
       if (!element.is_object()) {
-        return Status(40228, executor_text("elements within the array passed to $documents must evaluate to an object, but resulting value was: " +
-                                           shell_text(element) + ". Type of resulting value: '" + std::string(element.type_name()) + "'"));
+        return Status(40228, executor_text("elements within the array passed to $documents must "
+                                           "evaluate to an object, but resulting value was: " +
+                                           shell_text(element) + ". Type of resulting value: '" +
+                                           std::string(element.type_name()) + "'"));
       }
       documents.emplace_back(element);
     }
@@ -46,25 +51,36 @@ Result<Documents> make_documents(const Value& spec, const SourceContext& context
 
 Status needs_collection(std::string_view stage, const SourceContext& context) {
   if (!context.name.empty()) return {};
-  return Status(ErrorCode::kInvalidNamespace, "{aggregate: 1} is not valid for '" + std::string(stage) + "'; a collection is required.");
+  return Status(
+      ErrorCode::kInvalidNamespace,
+      "{aggregate: 1} is not valid for '" + std::string(stage) + "'; a collection is required.");
 }
 
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation/collStats/
 Result<Documents> make_coll_stats(const Value& spec, const SourceContext& context) {
   MR_RETURN_IF_ERROR(needs_collection("$collStats", context));
-  if (!spec.is_object()) return Status(5447000, "$collStats must take a nested object but found: $collStats: " + shell_text(spec));
+  if (!spec.is_object())
+    return Status(
+        5447000, "$collStats must take a nested object but found: $collStats: " + shell_text(spec));
   std::string ns = namespace_of(context.scope.database, context.name);
   auto fields = spec.as_object();
   for (const auto& field : fields) {
-    bool known = field.has_name("storageStats") || field.has_name("count") || field.has_name("latencyStats") || field.has_name("queryExecStats");
-    if (!known) return Status(40415, "BSON field '$collStats." + std::string(field.name()) + "' is an unknown field.");
+    bool known = field.has_name("storageStats") || field.has_name("count") ||
+                 field.has_name("latencyStats") || field.has_name("queryExecStats");
+    if (!known)
+      return Status(
+          40415, "BSON field '$collStats." + std::string(field.name()) + "' is an unknown field.");
     bool refused = field.has_name("latencyStats") || field.has_name("queryExecStats");
     if (refused) {
-      return Status(ErrorCode::kCommandNotSupported, "the option '" + std::string(field.name()) + "' of $collStats is not supported by Millrace");
+      return Status(ErrorCode::kCommandNotSupported,
+                    "the option '" + std::string(field.name()) +
+                        "' of $collStats is not supported by Millrace");
     }
     if (context.collection == nullptr) {
-      return Status(ErrorCode::kNamespaceNotFound, executor_text("Unable to retrieve " + std::string(field.name()) +
-                                                                 " in $collStats stage :: caused by :: Collection [" + ns + "] not found."));
+      return Status(
+          ErrorCode::kNamespaceNotFound,
+          executor_text("Unable to retrieve " + std::string(field.name()) +
+                        " in $collStats stage :: caused by :: Collection [" + ns + "] not found."));
     }
   }
   MR_ASSIGN_OR_RETURN(auto size, measure(context.txn, context.collection));
@@ -74,8 +90,11 @@ Result<Documents> make_coll_stats(const Value& spec, const SourceContext& contex
   writer.append("host", host_name());
   writer.append("localTime", Value::date(context.evaluation.eval().now_ms));
   if (fields.has("storageStats")) {
-    Value scale = fields.get("storageStats").is_object() ? fields.get("storageStats").as_object().get("scale") : Value::missing();
-    int64_t factor = scale.is_number() && scale.to_double() >= 1 ? static_cast<int64_t>(scale.to_double()) : 1;
+    Value scale = fields.get("storageStats").is_object()
+                      ? fields.get("storageStats").as_object().get("scale")
+                      : Value::missing();
+    int64_t factor =
+        scale.is_number() && scale.to_double() >= 1 ? static_cast<int64_t>(scale.to_double()) : 1;
     writer.begin_object("storageStats");
     append_storage_stats(context.collection, size, factor, writer);
     writer.end();
@@ -85,7 +104,8 @@ Result<Documents> make_coll_stats(const Value& spec, const SourceContext& contex
   return Documents{Document(writer.bytes())};
 }
 
-// https://www.mongodb.com/docs/manual/reference/operator/aggregation/indexStats/ ; uses by find, aggregate and count.
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/indexStats/ ; uses by find,
+// aggregate and count.
 Result<Documents> make_index_stats(const Value& spec, const SourceContext& context) {
   MR_RETURN_IF_ERROR(needs_collection("$indexStats", context));
   if (!spec.is_object() || !spec.as_object().empty()) {
@@ -113,9 +133,13 @@ Result<Documents> make_index_stats(const Value& spec, const SourceContext& conte
 
 Result<Documents> make_current_op(const Value& spec, const SourceContext& context) {
   if (!context.name.empty() || context.scope.database != "admin") {
-    return Status(ErrorCode::kInvalidNamespace, "$currentOp must be run against the 'admin' database with {aggregate: 1}");
+    return Status(ErrorCode::kInvalidNamespace,
+                  "$currentOp must be run against the 'admin' database with {aggregate: 1}");
   }
-  if (!spec.is_object()) return Status(ErrorCode::kFailedToParse, "$currentOp options must be specified in an object, but found: " + std::string(spec.type_name()));
+  if (!spec.is_object())
+    return Status(ErrorCode::kFailedToParse,
+                  "$currentOp options must be specified in an object, but found: " +
+                      std::string(spec.type_name()));
   return context.operations;
 }
 

@@ -1,4 +1,5 @@
-// The stages that stand first in an aggregate command and make documents: $documents, $collStats, $indexStats, $currentOp.
+// The stages that stand first in an aggregate command and make documents: $documents, $collStats,
+// $indexStats, $currentOp.
 #pragma once
 
 #include <string_view>
@@ -12,13 +13,15 @@ namespace millrace::commands {
 struct SourceContext {
   AggregateScope& scope;
   storage::ReadTransaction& txn;
-  std::string_view name;          // of the collection; empty: {aggregate: 1}
-  const Collection* collection;   // nullptr: it does not exist
+  std::string_view name;         // of the collection; empty: {aggregate: 1}
+  const Collection* collection;  // nullptr: it does not exist
   Evaluation& evaluation;
   const std::vector<engine::Document>& operations;
 };
 
-// Errors: 73 InvalidNamespace for a stage on the wrong kind of target, 26 NamespaceNotFound, the stage's own.
-engine::Result<std::vector<engine::Document>> make_source(const engine::Field& stage, const SourceContext& context);
+// Errors: 73 InvalidNamespace for a stage on the wrong kind of target, 26 NamespaceNotFound, the
+// stage's own.
+engine::Result<std::vector<engine::Document>> make_source(const engine::Field& stage,
+                                                          const SourceContext& context);
 
 }  // namespace millrace::commands

@@ -35,10 +35,12 @@ constexpr std::array kStages = {
     AggregateStageRow{"$unionWith",         AggregateRole::kOperator, parse_union_with,    "aggregation/unionWith"},
 };
 // clang-format on
-static_assert(std::is_sorted(kStages.begin(), kStages.end(), [](const auto& a, const auto& b) { return a.name < b.name; }));
+static_assert(std::is_sorted(kStages.begin(), kStages.end(),
+                             [](const auto& a, const auto& b) { return a.name < b.name; }));
 
 Status misplaced(const AggregateStageRow& row) {
-  if (row.role == AggregateRole::kOutput) return Status(40601, std::string(row.name) + " can only be the final stage in the pipeline");
+  if (row.role == AggregateRole::kOutput)
+    return Status(40601, std::string(row.name) + " can only be the final stage in the pipeline");
   return Status(40602, std::string(row.name) + " is only valid as the first stage in a pipeline");
 }
 
@@ -47,21 +49,27 @@ Status misplaced(const AggregateStageRow& row) {
 std::span<const AggregateStageRow> aggregate_stage_rows() { return kStages; }
 
 const AggregateStageRow* find_aggregate_stage(std::string_view name) {
-  auto row = std::lower_bound(kStages.begin(), kStages.end(), name, [](const auto& r, std::string_view n) { return r.name < n; });
+  auto row = std::lower_bound(kStages.begin(), kStages.end(), name,
+                              [](const auto& r, std::string_view n) { return r.name < n; });
   return row != kStages.end() && row->name == name ? &*row : nullptr;
 }
 
 Result<Field> pipeline_stage(const Value& element) {
-  if (!element.is_object()) return Status(ErrorCode::kTypeMismatch, "Each element of the 'pipeline' array must be an object");
+  if (!element.is_object())
+    return Status(ErrorCode::kTypeMismatch,
+                  "Each element of the 'pipeline' array must be an object");
   if (element.as_object().size() != 1) {
     return Status(40323, "A pipeline stage specification object must contain exactly one field.");
   }
   return *element.as_object().begin();
 }
 
-Result<std::vector<OperatorPtr>> AggregateBuilder::build(const Value& pipeline, Place place, StageContext& context) {
-  if (!pipeline.is_array()) return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
-  if (scope_.depth >= kMaxPipelineDepth) return Status(5048107, "Sub-pipelines are nested too deeply (limit 20)");
+Result<std::vector<OperatorPtr>> AggregateBuilder::build(const Value& pipeline, Place place,
+                                                         StageContext& context) {
+  if (!pipeline.is_array())
+    return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
+  if (scope_.depth >= kMaxPipelineDepth)
+    return Status(5048107, "Sub-pipelines are nested too deeply (limit 20)");
   ++scope_.depth;
   std::vector<OperatorPtr> operators;
   StageContext inner{context.parse, *this, place};
@@ -70,7 +78,8 @@ Result<std::vector<OperatorPtr>> AggregateBuilder::build(const Value& pipeline, 
     auto stage = pipeline_stage(element);
     status = stage.status();
     if (!status.ok()) break;
-    // Searching needs Atlas Search; clients turn their search features off when they see this text (clients-wire.md section 7.2).
+    // Searching needs Atlas Search; clients turn their search features off when they see this text
+    // (clients-wire.md section 7.2).
     if (stage->has_name("$listSearchIndexes")) {
       status = Status(40324, "Unrecognized pipeline stage name: '$listSearchIndexes'");
       break;

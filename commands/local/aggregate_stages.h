@@ -1,4 +1,5 @@
-// The stages that only the aggregate command has. They stand here and not in the engine because most of them need the database.
+// The stages that only the aggregate command has. They stand here and not in the engine because
+// most of them need the database.
 #pragma once
 
 #include <span>
@@ -20,8 +21,8 @@ struct AggregateScope {
 
 class AggregateBuilder;
 
-using AggregateStageFunction = engine::Result<engine::OperatorPtr> (*)(const engine::Value& spec, engine::StageContext& context,
-                                                                       AggregateBuilder& builder);
+using AggregateStageFunction = engine::Result<engine::OperatorPtr> (*)(
+    const engine::Value& spec, engine::StageContext& context, AggregateBuilder& builder);
 
 enum class AggregateRole : uint8_t {
   kOperator,  // takes documents and gives documents
@@ -33,7 +34,7 @@ struct AggregateStageRow {
   std::string_view name;
   AggregateRole role;
   AggregateStageFunction parse;  // operators only
-  std::string_view manual;       // page under https://www.mongodb.com/docs/manual/reference/operator/
+  std::string_view manual;  // page under https://www.mongodb.com/docs/manual/reference/operator/
 };
 std::span<const AggregateStageRow> aggregate_stage_rows();
 const AggregateStageRow* find_aggregate_stage(std::string_view name);
@@ -43,7 +44,9 @@ class AggregateBuilder final : public engine::PipelineBuilder {
  public:
   explicit AggregateBuilder(AggregateScope& scope) : scope_(scope) {}
   // Sources and outputs are refused: the caller takes the pipeline's own off before.
-  engine::Result<std::vector<engine::OperatorPtr>> build(const engine::Value& pipeline, engine::Place place, engine::StageContext& context) override;
+  engine::Result<std::vector<engine::OperatorPtr>> build(const engine::Value& pipeline,
+                                                         engine::Place place,
+                                                         engine::StageContext& context) override;
   AggregateScope& scope() { return scope_; }
 
  private:
@@ -54,12 +57,26 @@ class AggregateBuilder final : public engine::PipelineBuilder {
 engine::Result<engine::Field> pipeline_stage(const engine::Value& element);
 
 // One stage's parse function each.
-engine::Result<engine::OperatorPtr> parse_bucket(const engine::Value& spec, engine::StageContext& context, AggregateBuilder& builder);
-engine::Result<engine::OperatorPtr> parse_facet(const engine::Value& spec, engine::StageContext& context, AggregateBuilder& builder);
-engine::Result<engine::OperatorPtr> parse_lookup(const engine::Value& spec, engine::StageContext& context, AggregateBuilder& builder);
-engine::Result<engine::OperatorPtr> parse_sample(const engine::Value& spec, engine::StageContext& context, AggregateBuilder& builder);
-engine::Result<engine::OperatorPtr> parse_skip(const engine::Value& spec, engine::StageContext& context, AggregateBuilder& builder);
-engine::Result<engine::OperatorPtr> parse_sort_by_count(const engine::Value& spec, engine::StageContext& context, AggregateBuilder& builder);
-engine::Result<engine::OperatorPtr> parse_union_with(const engine::Value& spec, engine::StageContext& context, AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_bucket(const engine::Value& spec,
+                                                 engine::StageContext& context,
+                                                 AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_facet(const engine::Value& spec,
+                                                engine::StageContext& context,
+                                                AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_lookup(const engine::Value& spec,
+                                                 engine::StageContext& context,
+                                                 AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_sample(const engine::Value& spec,
+                                                 engine::StageContext& context,
+                                                 AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_skip(const engine::Value& spec,
+                                               engine::StageContext& context,
+                                               AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_sort_by_count(const engine::Value& spec,
+                                                        engine::StageContext& context,
+                                                        AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_union_with(const engine::Value& spec,
+                                                     engine::StageContext& context,
+                                                     AggregateBuilder& builder);
 
 }  // namespace millrace::commands

@@ -48,7 +48,8 @@ Collection read_entry(const storage::CatalogEntry& entry) {
   collection.options = Document(fields.get("options"));
   for (Value index : fields.get("indexes").as_array()) {
     auto parts = index.as_object();
-    collection.indexes.push_back(make_index(static_cast<storage::IndexId>(parts.get("id").as_int64()), Document(parts.get("spec"))));
+    collection.indexes.push_back(make_index(
+        static_cast<storage::IndexId>(parts.get("id").as_int64()), Document(parts.get("spec"))));
   }
   return collection;
 }
@@ -97,7 +98,8 @@ IndexInfo make_index(storage::IndexId id, const Document& spec) {
     part.path = std::string(field.name());
     part.parts = split_path(field.name());
     part.descending = field.value.is_number() && field.value.to_double() < 0;
-    if (!field.value.is_number() || part.path.find("$**") != part.path.npos) index.has_entries = false;
+    if (!field.value.is_number() || part.path.find("$**") != part.path.npos)
+      index.has_entries = false;
     index.fields.push_back(std::move(part));
   }
   index.unique = spec.get("unique").truthy() || index.is_id();
@@ -106,7 +108,9 @@ IndexInfo make_index(storage::IndexId id, const Document& spec) {
   return index;
 }
 
-Result<std::optional<Collection>> find_collection(storage::ReadTransaction& txn, std::string_view database, std::string_view name) {
+Result<std::optional<Collection>> find_collection(storage::ReadTransaction& txn,
+                                                  std::string_view database,
+                                                  std::string_view name) {
   std::string ns = namespace_of(database, name);
   MR_ASSIGN_OR_RETURN(auto document, storage::get_catalog_entry(txn, ns));
   if (!document) return std::optional<Collection>();
@@ -117,8 +121,8 @@ Status save_collection(storage::WriteTransaction& txn, const Collection& collect
   return storage::put_catalog_entry(txn, collection.ns(), collection.describe().bytes());
 }
 
-Result<Collection> create_collection(storage::WriteTransaction& txn, std::string_view database, std::string_view name,
-                                     const Document& options) {
+Result<Collection> create_collection(storage::WriteTransaction& txn, std::string_view database,
+                                     std::string_view name, const Document& options) {
   Collection collection;
   collection.database = std::string(database);
   collection.name = std::string(name);
@@ -143,13 +147,17 @@ Result<Collection> create_collection(storage::WriteTransaction& txn, std::string
 }
 
 Status erase_collection(storage::WriteTransaction& txn, const Collection& collection) {
-  for (const auto& index : collection.indexes) MR_RETURN_IF_ERROR(storage::erase_all_index_entries(txn, index.id).status());
+  for (const auto& index : collection.indexes)
+    MR_RETURN_IF_ERROR(storage::erase_all_index_entries(txn, index.id).status());
   if (!collection.view) MR_RETURN_IF_ERROR(storage::erase_all_records(txn, collection.id).status());
   return storage::erase_catalog_entry(txn, collection.ns()).status();
 }
 
-Result<std::vector<Collection>> list_collections(storage::ReadTransaction& txn, std::string_view database) {
-  MR_ASSIGN_OR_RETURN(auto entries, storage::list_catalog(txn, database.empty() ? std::string() : std::string(database) + "."));
+Result<std::vector<Collection>> list_collections(storage::ReadTransaction& txn,
+                                                 std::string_view database) {
+  MR_ASSIGN_OR_RETURN(
+      auto entries,
+      storage::list_catalog(txn, database.empty() ? std::string() : std::string(database) + "."));
   std::vector<Collection> collections;
   collections.reserve(entries.size());
   for (const auto& entry : entries) collections.push_back(read_entry(entry));
@@ -158,7 +166,8 @@ Result<std::vector<Collection>> list_collections(storage::ReadTransaction& txn, 
 
 Status refuse_view(const Collection& collection) {
   if (!collection.view) return {};
-  return Status(ErrorCode::kCommandNotSupportedOnView, "Namespace " + collection.ns() + " is a view, not a collection");
+  return Status(ErrorCode::kCommandNotSupportedOnView,
+                "Namespace " + collection.ns() + " is a view, not a collection");
 }
 
 }  // namespace millrace::commands

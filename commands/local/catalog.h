@@ -1,6 +1,8 @@
-// What the local database knows of its collections and views. Kept in the store's catalog, one document each:
+// What the local database knows of its collections and views. Kept in the store's catalog, one
+// document each:
 //
-//   {type: "collection" | "view", uuid: <binData 4>, id: <int64>, options: {…}, indexes: [{id: <int64>, spec: {v, key, name, …}}]}
+//   {type: "collection" | "view", uuid: <binData 4>, id: <int64>, options: {…}, indexes: [{id:
+//   <int64>, spec: {v, key, name, …}}]}
 #pragma once
 
 #include <memory>
@@ -28,11 +30,14 @@ struct IndexInfo {
   bool unique = false;
   bool sparse = false;
   bool hidden = false;
-  // Hashed, 2dsphere and wildcard indexes are kept and listed but have no entries: no query of Millrace needs them.
+  // Hashed, 2dsphere and wildcard indexes are kept and listed but have no entries: no query of
+  // Millrace needs them.
   bool has_entries = true;
 
   engine::Value key() const { return spec.get("key"); }
-  engine::Value partial_filter() const { return spec.get("partialFilterExpression"); }  // missing: all documents
+  engine::Value partial_filter() const {
+    return spec.get("partialFilterExpression");
+  }  // missing: all documents
   // -1: no TTL index.
   int64_t expire_after_seconds() const;
   bool is_id() const { return name == "_id_"; }
@@ -54,20 +59,26 @@ struct Collection {
   engine::Document describe() const;  // the catalog's document
 };
 
-// The index that `spec` describes, as it goes to the catalog; checks nothing. `id` 0 has no entries yet.
+// The index that `spec` describes, as it goes to the catalog; checks nothing. `id` 0 has no entries
+// yet.
 IndexInfo make_index(storage::IndexId id, const engine::Document& spec);
 
-engine::Result<std::optional<Collection>> find_collection(storage::ReadTransaction& txn, std::string_view database, std::string_view name);
+engine::Result<std::optional<Collection>> find_collection(storage::ReadTransaction& txn,
+                                                          std::string_view database,
+                                                          std::string_view name);
 engine::Status save_collection(storage::WriteTransaction& txn, const Collection& collection);
 // A new collection with its _id index. `options`: as listCollections shows them.
-engine::Result<Collection> create_collection(storage::WriteTransaction& txn, std::string_view database, std::string_view name,
+engine::Result<Collection> create_collection(storage::WriteTransaction& txn,
+                                             std::string_view database, std::string_view name,
                                              const engine::Document& options);
 // Its documents, indexes and catalog entry.
 engine::Status erase_collection(storage::WriteTransaction& txn, const Collection& collection);
 // In the order of their names; an empty database lists all.
-engine::Result<std::vector<Collection>> list_collections(storage::ReadTransaction& txn, std::string_view database = {});
+engine::Result<std::vector<Collection>> list_collections(storage::ReadTransaction& txn,
+                                                         std::string_view database = {});
 
-// 166 CommandNotSupportedOnView "Namespace db.v is a view, not a collection": for whoever needs a collection.
+// 166 CommandNotSupportedOnView "Namespace db.v is a view, not a collection": for whoever needs a
+// collection.
 engine::Status refuse_view(const Collection& collection);
 
 }  // namespace millrace::commands

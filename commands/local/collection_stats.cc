@@ -11,7 +11,8 @@ using engine::Value;
 namespace {
 
 constexpr int64_t kPageBytes = 4096;
-constexpr int64_t kBytesPerEntry = 48;  // key, record id and LMDB's node header of an ordinary entry
+constexpr int64_t kBytesPerEntry =
+    48;  // key, record id and LMDB's node header of an ordinary entry
 
 int64_t whole_pages(int64_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes; }
 
@@ -31,12 +32,15 @@ Result<CollectionSize> measure(storage::ReadTransaction& txn, const Collection* 
   size.bytes = statistics.bytes;
   size.storage_bytes = whole_pages(std::max<int64_t>(statistics.bytes, 1));
   for (const auto& index : collection->indexes) {
-    size.index_bytes.emplace_back(index.name, whole_pages(std::max<int64_t>(index.has_entries ? statistics.records * kBytesPerEntry : 0, 1)));
+    size.index_bytes.emplace_back(
+        index.name, whole_pages(std::max<int64_t>(
+                        index.has_entries ? statistics.records * kBytesPerEntry : 0, 1)));
   }
   return size;
 }
 
-void append_storage_stats(const Collection* collection, const CollectionSize& size, int64_t scale, BsonWriter& to) {
+void append_storage_stats(const Collection* collection, const CollectionSize& size, int64_t scale,
+                          BsonWriter& to) {
   auto scaled = [scale](int64_t bytes) { return Value::integer(bytes / scale); };
   to.append("size", scaled(size.bytes));
   to.append("count", Value::integer(size.records));
@@ -47,7 +51,9 @@ void append_storage_stats(const Collection* collection, const CollectionSize& si
   if (collection != nullptr) {
     to.append("capped", collection->capped());
     if (collection->capped()) {
-      to.append("max", collection->options.get("max").is_missing() ? Value::int32(0) : collection->options.get("max"));
+      to.append("max", collection->options.get("max").is_missing()
+                           ? Value::int32(0)
+                           : collection->options.get("max"));
       to.append("maxSize", collection->options.get("size"));
     }
   }

@@ -19,7 +19,8 @@ struct CollectionSize {
 engine::Result<CollectionSize> measure(storage::ReadTransaction& txn, const Collection* collection);
 
 // size, count, avgObjSize, storageSize, … into the open document.
-void append_storage_stats(const Collection* collection, const CollectionSize& size, int64_t scale, engine::BsonWriter& to);
+void append_storage_stats(const Collection* collection, const CollectionSize& size, int64_t scale,
+                          engine::BsonWriter& to);
 
 // The name of this machine, and with the port, as MongoDB shows it.
 std::string host_name();

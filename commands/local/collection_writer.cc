@@ -16,8 +16,10 @@ using engine::Result;
 using engine::Status;
 using engine::Value;
 
-Result<std::unique_ptr<CollectionWriter>> CollectionWriter::open(storage::WriteTransaction& txn, Collection collection,
-                                                                 const engine::Clock& clock, bool bypass_validation) {
+Result<std::unique_ptr<CollectionWriter>> CollectionWriter::open(storage::WriteTransaction& txn,
+                                                                 Collection collection,
+                                                                 const engine::Clock& clock,
+                                                                 bool bypass_validation) {
   MR_RETURN_IF_ERROR(refuse_view(collection));
   std::unique_ptr<CollectionWriter> writer(new CollectionWriter(txn, std::move(collection), clock));
   const Collection& target = writer->collection_;
@@ -45,8 +47,10 @@ Result<std::unique_ptr<CollectionWriter>> CollectionWriter::open(storage::WriteT
 
 Status CollectionWriter::check_document(const Value& document, const Value* old_document) {
   if (document.bson_bytes().size() > engine::kMaxDocumentBytes) {
-    return Status(ErrorCode::kBsonObjectTooLarge, "BSONObj size: " + std::to_string(document.bson_bytes().size()) +
-                                                      " is invalid. Size must be between 0 and " + std::to_string(engine::kMaxDocumentBytes));
+    return Status(ErrorCode::kBsonObjectTooLarge,
+                  "BSONObj size: " + std::to_string(document.bson_bytes().size()) +
+                      " is invalid. Size must be between 0 and " +
+                      std::to_string(engine::kMaxDocumentBytes));
   }
   if (validator_ == nullptr) return {};
   MR_ASSIGN_OR_RETURN(bool valid, evaluation_.matches(*validator_, document));
@@ -58,8 +62,8 @@ Status CollectionWriter::check_document(const Value& document, const Value* old_
   if (valid) return {};
   Value action = collection_.options.get("validationAction");
   if (action.is_string() && action.as_string() == "warn") {
-    spdlog::warn("a document that does not pass the validator of {} was stored, _id {}", collection_.ns(),
-                 shell_text(document.as_object().get("_id")));
+    spdlog::warn("a document that does not pass the validator of {} was stored, _id {}",
+                 collection_.ns(), shell_text(document.as_object().get("_id")));
     return {};
   }
   BsonWriter info;
@@ -82,7 +86,8 @@ Result<bool> CollectionWriter::covers(size_t index, const Value& document) {
   return evaluation_.matches(*partial_[index], document);
 }
 
-Result<std::vector<CollectionWriter::Entry>> CollectionWriter::entries(const Value& document, bool with_id) {
+Result<std::vector<CollectionWriter::Entry>> CollectionWriter::entries(const Value& document,
+                                                                       bool with_id) {
   std::vector<Entry> all;
   for (size_t i = 0; i < collection_.indexes.size(); ++i) {
     const IndexInfo& index = collection_.indexes[i];
@@ -117,10 +122,14 @@ Status CollectionWriter::fail_duplicate(const Entry& entry) {
 Status CollectionWriter::add_entries(const std::vector<Entry>& added, storage::RecordId record) {
   for (size_t i = 0; i < added.size(); ++i) {
     const auto& [index, key] = added[i];
-    MR_ASSIGN_OR_RETURN(auto outcome, storage::insert_index_entry(txn_, index->id, index->unique, key.bytes, record));
+    MR_ASSIGN_OR_RETURN(auto outcome, storage::insert_index_entry(txn_, index->id, index->unique,
+                                                                  key.bytes, record));
     if (outcome.inserted || !index->unique || outcome.existing == record) continue;
     for (size_t k = 0; k < i; ++k) {
-      MR_RETURN_IF_ERROR(storage::erase_index_entry(txn_, added[k].index->id, added[k].index->unique, added[k].key.bytes, record).status());
+      MR_RETURN_IF_ERROR(storage::erase_index_entry(txn_, added[k].index->id,
+                                                    added[k].index->unique, added[k].key.bytes,
+                                                    record)
+                             .status());
     }
     return fail_duplicate(added[i]);
   }
@@ -134,7 +143,8 @@ Status CollectionWriter::insert(std::string_view bson) {
   MR_ASSIGN_OR_RETURN(auto record, storage::insert_record(txn_, collection_.id, bson));
   auto status = add_entries(added, record);
   if (!status.ok()) {
-    if (status.is(ErrorCode::kDuplicateKey)) MR_RETURN_IF_ERROR(storage::erase_record(txn_, collection_.id, record).status());
+    if (status.is(ErrorCode::kDuplicateKey))
+      MR_RETURN_IF_ERROR(storage::erase_record(txn_, collection_.id, record).status());
     return status;
   }
   if (!capped_) return {};
@@ -143,7 +153,8 @@ Status CollectionWriter::insert(std::string_view bson) {
   return shrink_capped();
 }
 
-Status CollectionWriter::replace(storage::RecordId record, std::string_view old_bson, std::string_view new_bson) {
+Status CollectionWriter::replace(storage::RecordId record, std::string_view old_bson,
+                                 std::string_view new_bson) {
   Value old_document = Value::bson_object(old_bson.data());
   Value document = Value::bson_object(new_bson.data());
   MR_RETURN_IF_ERROR(check_document(document, &old_document));
@@ -153,7 +164,8 @@ Status CollectionWriter::replace(storage::RecordId record, std::string_view old_
     auto same = [](const Entry& a, const Entry& b) { return a.index == b.index && a.key == b.key; };
     std::vector<Entry> removed;
     for (auto& entry : before) {
-      auto kept = std::find_if(after.begin(), after.end(), [&](const Entry& other) { return same(entry, other); });
+      auto kept = std::find_if(after.begin(), after.end(),
+                               [&](const Entry& other) { return same(entry, other); });
       if (kept == after.end()) {
         removed.push_back(std::move(entry));
       } else {
@@ -162,7 +174,8 @@ Status CollectionWriter::replace(storage::RecordId record, std::string_view old_
     }
     MR_RETURN_IF_ERROR(add_entries(after, record));
     for (const auto& [index, key] : removed) {
-      MR_RETURN_IF_ERROR(storage::erase_index_entry(txn_, index->id, index->unique, key.bytes, record).status());
+      MR_RETURN_IF_ERROR(
+          storage::erase_index_entry(txn_, index->id, index->unique, key.bytes, record).status());
     }
   }
   MR_RETURN_IF_ERROR(storage::replace_record(txn_, collection_.id, record, new_bson).status());
@@ -174,7 +187,8 @@ Status CollectionWriter::replace(storage::RecordId record, std::string_view old_
 Status CollectionWriter::erase(storage::RecordId record, std::string_view old_bson) {
   MR_ASSIGN_OR_RETURN(auto removed, entries(Value::bson_object(old_bson.data()), true));
   for (const auto& [index, key] : removed) {
-    MR_RETURN_IF_ERROR(storage::erase_index_entry(txn_, index->id, index->unique, key.bytes, record).status());
+    MR_RETURN_IF_ERROR(
+        storage::erase_index_entry(txn_, index->id, index->unique, key.bytes, record).status());
   }
   --records_;
   bytes_ -= static_cast<int64_t>(old_bson.size());
@@ -187,7 +201,8 @@ Status CollectionWriter::shrink_capped() {
   Value size = collection_.options.get("size");
   Value max = collection_.options.get("max");
   auto size_limit = size.is_number() ? static_cast<int64_t>(size.to_double()) : INT64_MAX;
-  auto record_limit = max.is_number() && max.to_double() > 0 ? static_cast<int64_t>(max.to_double()) : INT64_MAX;
+  auto record_limit =
+      max.is_number() && max.to_double() > 0 ? static_cast<int64_t>(max.to_double()) : INT64_MAX;
   while (records_ > 1 && (bytes_ > size_limit || records_ > record_limit)) {
     storage::RecordId oldest = 0;
     std::string bson;

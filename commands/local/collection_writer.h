@@ -1,5 +1,5 @@
-// Changes the documents of one collection within one write transaction: keeps the indexes in step, enforces unique ones, the validator,
-// the size limits of documents and of capped collections.
+// Changes the documents of one collection within one write transaction: keeps the indexes in step,
+// enforces unique ones, the validator, the size limits of documents and of capped collections.
 #pragma once
 
 #include <memory>
@@ -17,20 +17,24 @@ namespace millrace::commands {
 // What went wrong with one statement, with the fields that stand beside its code and text.
 struct WriteFailure {
   engine::Status status;
-  engine::Document details;  // {keyPattern, keyValue} of a duplicate key, {errInfo} of a validator, else {}
+  engine::Document
+      details;  // {keyPattern, keyValue} of a duplicate key, {errInfo} of a validator, else {}
 };
 
 class CollectionWriter {
  public:
   // Errors: 166/20 for a view, those of the validator's predicate.
-  static engine::Result<std::unique_ptr<CollectionWriter>> open(storage::WriteTransaction& txn, Collection collection,
-                                                                const engine::Clock& clock, bool bypass_validation);
+  static engine::Result<std::unique_ptr<CollectionWriter>> open(storage::WriteTransaction& txn,
+                                                                Collection collection,
+                                                                const engine::Clock& clock,
+                                                                bool bypass_validation);
 
-  // Each either happens whole or, with an error, not at all; other errors than a document's own fault (11000, 121, 10334, 171) must
-  // end the transaction. `details()` then says more.
+  // Each either happens whole or, with an error, not at all; other errors than a document's own
+  // fault (11000, 121, 10334, 171) must end the transaction. `details()` then says more.
   engine::Status insert(std::string_view bson);
   // `old_bson` must stay valid across writes: a copy.
-  engine::Status replace(storage::RecordId record, std::string_view old_bson, std::string_view new_bson);
+  engine::Status replace(storage::RecordId record, std::string_view old_bson,
+                         std::string_view new_bson);
   engine::Status erase(storage::RecordId record, std::string_view old_bson);
 
   const engine::Document& details() const { return details_; }
@@ -38,7 +42,8 @@ class CollectionWriter {
   storage::WriteTransaction& transaction() { return txn_; }
 
  private:
-  CollectionWriter(storage::WriteTransaction& txn, Collection collection, const engine::Clock& clock)
+  CollectionWriter(storage::WriteTransaction& txn, Collection collection,
+                   const engine::Clock& clock)
       : txn_(txn), collection_(std::move(collection)), evaluation_(clock) {}
 
   struct Entry {
@@ -56,8 +61,8 @@ class CollectionWriter {
   Collection collection_;
   Evaluation evaluation_;
   engine::PredicatePtr validator_;
-  bool moderate_ = false;                          // validationLevel
-  std::vector<engine::PredicatePtr> partial_;      // by index; null: all documents
+  bool moderate_ = false;                      // validationLevel
+  std::vector<engine::PredicatePtr> partial_;  // by index; null: all documents
   bool capped_ = false;
   int64_t records_ = 0;  // of a capped collection, as they are now
   int64_t bytes_ = 0;

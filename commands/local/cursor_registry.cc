@@ -23,7 +23,9 @@ int64_t random_id() {
   return id;
 }
 
-Status not_found(int64_t id) { return Status(ErrorCode::kCursorNotFound, "cursor id " + std::to_string(id) + " not found"); }
+Status not_found(int64_t id) {
+  return Status(ErrorCode::kCursorNotFound, "cursor id " + std::to_string(id) + " not found");
+}
 
 }  // namespace
 
@@ -39,18 +41,23 @@ int64_t CursorRegistry::add(std::unique_ptr<LocalCursor> cursor, int64_t now_ns)
   return id;
 }
 
-Result<std::unique_ptr<LocalCursor>> CursorRegistry::take(int64_t id, std::string_view ns, std::string_view session) {
+Result<std::unique_ptr<LocalCursor>> CursorRegistry::take(int64_t id, std::string_view ns,
+                                                          std::string_view session) {
   std::lock_guard lock(mutex_);
   auto at = slots_.find(id);
   if (at == slots_.end() || at->second.killed) return not_found(id);
   Slot& slot = at->second;
   if (slot.ns != ns) {
-    return Status(ErrorCode::kUnauthorized, "Requested getMore on namespace '" + std::string(ns) + "', but cursor belongs to a different namespace " + slot.ns);
+    return Status(ErrorCode::kUnauthorized, "Requested getMore on namespace '" + std::string(ns) +
+                                                "', but cursor belongs to a different namespace " +
+                                                slot.ns);
   }
   if (slot.session != session) {
-    return Status(ErrorCode::kUnauthorized, "Cannot run getMore on cursor " + std::to_string(id) + ", which was created in another session");
+    return Status(ErrorCode::kUnauthorized, "Cannot run getMore on cursor " + std::to_string(id) +
+                                                ", which was created in another session");
   }
-  if (slot.cursor == nullptr) return Status(kCursorInUse, "cursor id " + std::to_string(id) + " is already in use");
+  if (slot.cursor == nullptr)
+    return Status(kCursorInUse, "cursor id " + std::to_string(id) + " is already in use");
   return std::move(slot.cursor);
 }
 
@@ -87,7 +94,8 @@ bool CursorRegistry::kill(int64_t id, std::string_view ns) {
 void CursorRegistry::kill_sessions(const std::vector<std::string>& sessions) {
   std::lock_guard lock(mutex_);
   for (auto at = slots_.begin(); at != slots_.end();) {
-    bool ended = !at->second.session.empty() && std::find(sessions.begin(), sessions.end(), at->second.session) != sessions.end();
+    bool ended = !at->second.session.empty() &&
+                 std::find(sessions.begin(), sessions.end(), at->second.session) != sessions.end();
     if (ended && at->second.cursor == nullptr) at->second.killed = true;
     at = ended && at->second.cursor != nullptr ? slots_.erase(at) : std::next(at);
   }
@@ -97,7 +105,8 @@ void CursorRegistry::kill_idle(int64_t now_ns) {
   std::lock_guard lock(mutex_);
   for (auto at = slots_.begin(); at != slots_.end();) {
     const auto& cursor = at->second.cursor;
-    bool idle = cursor != nullptr && !cursor->no_timeout && now_ns - cursor->last_used_ns > idle_timeout_.count();
+    bool idle = cursor != nullptr && !cursor->no_timeout &&
+                now_ns - cursor->last_used_ns > idle_timeout_.count();
     at = idle ? slots_.erase(at) : std::next(at);
   }
 }

@@ -1,4 +1,5 @@
-// Open cursors of the local database. A cursor keeps a position or a result, never a transaction of the store.
+// Open cursors of the local database. A cursor keeps a position or a result, never a transaction of
+// the store.
 #pragma once
 
 #include <atomic>
@@ -21,9 +22,10 @@ namespace millrace::commands {
 class DocumentStream {
  public:
   virtual ~DocumentStream() = default;
-  // Appends further documents (BSON) to `out`, about as many as `wanted`; none at all only when it has ended, or, tailable, when there
-  // are none now.
-  virtual engine::Status next(storage::Store& store, size_t wanted, std::deque<std::string>& out) = 0;
+  // Appends further documents (BSON) to `out`, about as many as `wanted`; none at all only when it
+  // has ended, or, tailable, when there are none now.
+  virtual engine::Status next(storage::Store& store, size_t wanted,
+                              std::deque<std::string>& out) = 0;
   virtual bool ended() const = 0;
 };
 
@@ -42,13 +44,15 @@ struct LocalCursor {
 
 class CursorRegistry {
  public:
-  explicit CursorRegistry(std::chrono::nanoseconds idle_timeout = std::chrono::minutes(10)) : idle_timeout_(idle_timeout) {}
+  explicit CursorRegistry(std::chrono::nanoseconds idle_timeout = std::chrono::minutes(10))
+      : idle_timeout_(idle_timeout) {}
 
   // Gives it an id.
   int64_t add(std::unique_ptr<LocalCursor> cursor, int64_t now_ns);
-  // Takes it out to be used; give_back() or let it die. Errors: 43 CursorNotFound; 13 Unauthorized when it belongs to another
-  // namespace or session; 12051 CursorInUse.
-  engine::Result<std::unique_ptr<LocalCursor>> take(int64_t id, std::string_view ns, std::string_view session);
+  // Takes it out to be used; give_back() or let it die. Errors: 43 CursorNotFound; 13 Unauthorized
+  // when it belongs to another namespace or session; 12051 CursorInUse.
+  engine::Result<std::unique_ptr<LocalCursor>> take(int64_t id, std::string_view ns,
+                                                    std::string_view session);
   // False when it was killed meanwhile.
   bool give_back(std::unique_ptr<LocalCursor> cursor, int64_t now_ns);
   // A taken cursor that ended.

@@ -11,7 +11,8 @@ using engine::Status;
 using engine::Value;
 using storage::RecordId;
 
-Result<std::unique_ptr<DocumentScan>> DocumentScan::open(Collection collection, const Value& filter, const Value& hint,
+Result<std::unique_ptr<DocumentScan>> DocumentScan::open(Collection collection, const Value& filter,
+                                                         const Value& hint,
                                                          Evaluation& evaluation) {
   std::unique_ptr<DocumentScan> scan(new DocumentScan(std::move(collection), evaluation));
   MR_ASSIGN_OR_RETURN(scan->plan_, plan_query(scan->collection_, filter, hint));
@@ -35,7 +36,8 @@ Result<bool> DocumentScan::offer(RecordId record, std::string_view bson, const V
 
 Status DocumentScan::run(storage::ReadTransaction& txn, const Visit& visit) {
   if (ended_) return {};
-  return plan_.kind == QueryPlan::Kind::kIndexPoints ? run_points(txn, visit) : run_collection(txn, visit);
+  return plan_.kind == QueryPlan::Kind::kIndexPoints ? run_points(txn, visit)
+                                                     : run_collection(txn, visit);
 }
 
 Status DocumentScan::run_collection(storage::ReadTransaction& txn, const Visit& visit) {
@@ -56,7 +58,8 @@ Status DocumentScan::run_collection(storage::ReadTransaction& txn, const Visit& 
   return {};
 }
 
-// The records of all points, each once: what an index finds is little enough to be remembered, eight bytes each.
+// The records of all points, each once: what an index finds is little enough to be remembered,
+// eight bytes each.
 Status DocumentScan::find_points(storage::ReadTransaction& txn) {
   const IndexInfo& index = *plan_.index;
   std::unordered_set<RecordId> seen;

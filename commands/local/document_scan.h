@@ -1,5 +1,6 @@
-// Goes through the documents of one collection that match a filter. It keeps a position, never a transaction: each run takes one, so a
-// cursor may rest between two runs as long as its client likes.
+// Goes through the documents of one collection that match a filter. It keeps a position, never a
+// transaction: each run takes one, so a cursor may rest between two runs as long as its client
+// likes.
 #pragma once
 
 #include <functional>
@@ -17,13 +18,18 @@ namespace millrace::commands {
 // Single-threaded. Sees documents that are inserted while it rests, as MongoDB's cursors may.
 class DocumentScan {
  public:
-  // `filter` must outlive the scan. Compiles it; `evaluation` too must outlive the scan. Errors: those of the filter and of the hint.
-  static engine::Result<std::unique_ptr<DocumentScan>> open(Collection collection, const engine::Value& filter, const engine::Value& hint,
+  // `filter` must outlive the scan. Compiles it; `evaluation` too must outlive the scan. Errors:
+  // those of the filter and of the hint.
+  static engine::Result<std::unique_ptr<DocumentScan>> open(Collection collection,
+                                                            const engine::Value& filter,
+                                                            const engine::Value& hint,
                                                             Evaluation& evaluation);
 
-  // Calls `visit` with each match until it answers false (the position is then behind that document) or all have been seen. The
-  // document is a view into the transaction. Errors: those of `visit`, $expr and the storage.
-  using Visit = std::function<engine::Result<bool>(storage::RecordId record, const engine::Value& document)>;
+  // Calls `visit` with each match until it answers false (the position is then behind that
+  // document) or all have been seen. The document is a view into the transaction. Errors: those of
+  // `visit`, $expr and the storage.
+  using Visit =
+      std::function<engine::Result<bool>(storage::RecordId record, const engine::Value& document)>;
   engine::Status run(storage::ReadTransaction& txn, const Visit& visit);
 
   bool ended() const { return ended_; }
@@ -38,7 +44,8 @@ class DocumentScan {
   int64_t keys_examined() const { return keys_examined_; }
 
  private:
-  DocumentScan(Collection collection, Evaluation& evaluation) : collection_(std::move(collection)), evaluation_(evaluation) {}
+  DocumentScan(Collection collection, Evaluation& evaluation)
+      : collection_(std::move(collection)), evaluation_(evaluation) {}
   engine::Status find_points(storage::ReadTransaction& txn);
   engine::Status run_points(storage::ReadTransaction& txn, const Visit& visit);
   engine::Status run_collection(storage::ReadTransaction& txn, const Visit& visit);

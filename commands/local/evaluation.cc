@@ -15,7 +15,9 @@ Evaluation::Evaluation(const engine::Clock& clock) : clock_(clock) {
 
 Status Evaluation::bind(const Value& variables, bool literal) {
   if (variables.is_nullish()) return {};
-  if (!variables.is_object()) return Status(ErrorCode::kTypeMismatch, "variables must be an object, not a " + std::string(variables.type_name()));
+  if (!variables.is_object())
+    return Status(ErrorCode::kTypeMismatch,
+                  "variables must be an object, not a " + std::string(variables.type_name()));
   for (const auto& field : variables.as_object()) {
     Value value = field.value;
     if (!literal) {
@@ -29,7 +31,9 @@ Status Evaluation::bind(const Value& variables, bool literal) {
     }
     char first = field.name().empty() ? '\0' : field.name()[0];
     if (!(first >= 'a' && first <= 'z') && static_cast<unsigned char>(first) < 0x80) {
-      return Status(ErrorCode::kFailedToParse, "'" + std::string(field.name()) + "' starts with an invalid character for a user variable name");
+      return Status(ErrorCode::kFailedToParse,
+                    "'" + std::string(field.name()) +
+                        "' starts with an invalid character for a user variable name");
     }
     size_t slot = parse_.define_variable(field.name());
     ready();
@@ -44,7 +48,8 @@ bool Evaluation::rebind(const Value& variables) {
     if (parse_.find_variable(field.name()) < 0) return false;
   }
   for (const auto& field : variables.as_object()) {
-    eval_.variables[static_cast<size_t>(parse_.find_variable(field.name()))] = field.value;  // as long as the command is in memory
+    eval_.variables[static_cast<size_t>(parse_.find_variable(field.name()))] =
+        field.value;  // as long as the command is in memory
   }
   return true;
 }

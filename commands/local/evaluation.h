@@ -1,4 +1,5 @@
-// One command's compiled expressions and predicates, with what they need to be evaluated: variables of `let`, the time, memory.
+// One command's compiled expressions and predicates, with what they need to be evaluated: variables
+// of `let`, the time, memory.
 #pragma once
 
 #include <memory>
@@ -16,10 +17,12 @@ class Evaluation {
   Evaluation(const Evaluation&) = delete;
   Evaluation& operator=(const Evaluation&) = delete;
 
-  // Binds the fields of a command's `let`, or of an update statement's `c`, as variables. Their values are constant expressions, or,
-  // with `literal`, plain values. Errors: 14 when it is no object, 9 for a bad name, those of the expressions.
+  // Binds the fields of a command's `let`, or of an update statement's `c`, as variables. Their
+  // values are constant expressions, or, with `literal`, plain values. Errors: 14 when it is no
+  // object, 9 for a bad name, those of the expressions.
   engine::Status bind(const engine::Value& variables, bool literal = false);
-  // Replaces the values of variables bound before from a document of the same field names; false when the names differ.
+  // Replaces the values of variables bound before from a document of the same field names; false
+  // when the names differ.
   bool rebind(const engine::Value& variables);
 
   engine::Result<engine::PredicatePtr> parse_predicate(const engine::Value& query);

@@ -18,15 +18,18 @@ bool is_natural(const Value& sort) { return sort.is_object() && sort.as_object()
 
 }  // namespace
 
-Result<std::unique_ptr<FindStream>> FindStream::open(LocalDatabase& local, Collection collection, FindSpec spec) {
+Result<std::unique_ptr<FindStream>> FindStream::open(LocalDatabase& local, Collection collection,
+                                                     FindSpec spec) {
   if (spec.tailable && !collection.capped()) {
-    return Status(ErrorCode::kBadValue, "error processing query: ns=" + collection.ns() + ": tailable cursor requested on non capped collection");
+    return Status(ErrorCode::kBadValue, "error processing query: ns=" + collection.ns() +
+                                            ": tailable cursor requested on non capped collection");
   }
   std::unique_ptr<FindStream> stream(new FindStream(local, std::move(spec)));
   FindSpec& find = stream->spec_;
   MR_RETURN_IF_ERROR(stream->evaluation_.bind(find.let));
   Value hint = is_natural(find.sort) ? find.sort : find.hint;
-  MR_ASSIGN_OR_RETURN(stream->scan_, DocumentScan::open(std::move(collection), find.filter, hint, stream->evaluation_));
+  MR_ASSIGN_OR_RETURN(stream->scan_, DocumentScan::open(std::move(collection), find.filter, hint,
+                                                        stream->evaluation_));
   if (stream->scan_->plan().index != nullptr) local.note_index_use(stream->scan_->plan().index->id);
   bool sorted = find.sort.is_object() && !find.sort.as_object().empty() && !is_natural(find.sort);
   if (sorted) {
@@ -34,11 +37,13 @@ Result<std::unique_ptr<FindStream>> FindStream::open(LocalDatabase& local, Colle
     MR_ASSIGN_OR_RETURN(stream->sort_, ResultSort::parse(find.sort, most, stream->evaluation_));
     if (find.allow_disk_use) stream->sort_->allow_memory(kLargeSortMemoryBytes);
   }
-  MR_ASSIGN_OR_RETURN(stream->projection_, Projection::parse(find.projection, find.filter, local.stages(), stream->evaluation_));
+  MR_ASSIGN_OR_RETURN(stream->projection_, Projection::parse(find.projection, find.filter,
+                                                             local.stages(), stream->evaluation_));
   return stream;
 }
 
-Status FindStream::emit(storage::RecordId record, const Value& document, std::deque<std::string>& out) {
+Status FindStream::emit(storage::RecordId record, const Value& document,
+                        std::deque<std::string>& out) {
   if (skipped_ < spec_.skip) {
     ++skipped_;
     return {};
@@ -62,10 +67,11 @@ Status FindStream::emit(storage::RecordId record, const Value& document, std::de
 }
 
 Status FindStream::read_sorted(storage::ReadTransaction& txn) {
-  MR_RETURN_IF_ERROR(scan_->run(txn, [&](storage::RecordId record, const Value& document) -> Result<bool> {
-    MR_RETURN_IF_ERROR(sort_->add(record, document));
-    return true;
-  }));
+  MR_RETURN_IF_ERROR(
+      scan_->run(txn, [&](storage::RecordId record, const Value& document) -> Result<bool> {
+        MR_RETURN_IF_ERROR(sort_->add(record, document));
+        return true;
+      }));
   for (auto& entry : sort_->finish()) sorted_.push_back(std::move(entry));
   is_sorted_ = true;
   return {};
@@ -79,7 +85,8 @@ Status FindStream::next(storage::Store& store, size_t wanted, std::deque<std::st
   if (sort_ != nullptr) {
     if (!is_sorted_) MR_RETURN_IF_ERROR(read_sorted(*txn));
     while (!sorted_.empty() && out.size() < target && !limit_reached()) {
-      MR_RETURN_IF_ERROR(emit(sorted_.front().record, Value::bson_object(sorted_.front().bson.data()), out));
+      MR_RETURN_IF_ERROR(
+          emit(sorted_.front().record, Value::bson_object(sorted_.front().bson.data()), out));
       sorted_.pop_front();
     }
     ended_ = sorted_.empty() || limit_reached();
@@ -87,11 +94,12 @@ Status FindStream::next(storage::Store& store, size_t wanted, std::deque<std::st
   }
   if (spec_.tailable) scan_->go_on();
   size_t bytes = 0;
-  MR_RETURN_IF_ERROR(scan_->run(*txn, [&](storage::RecordId record, const Value& document) -> Result<bool> {
-    MR_RETURN_IF_ERROR(emit(record, document, out));
-    if (!out.empty()) bytes += document.bson_bytes().size();
-    return out.size() < target && !limit_reached() && bytes < kScanBytesPerRun;
-  }));
+  MR_RETURN_IF_ERROR(
+      scan_->run(*txn, [&](storage::RecordId record, const Value& document) -> Result<bool> {
+        MR_RETURN_IF_ERROR(emit(record, document, out));
+        if (!out.empty()) bytes += document.bson_bytes().size();
+        return out.size() < target && !limit_reached() && bytes < kScanBytesPerRun;
+      }));
   ended_ = limit_reached() || (scan_->ended() && !spec_.tailable);
   return {};
 }

@@ -1,5 +1,5 @@
-// The find command's work: filter, sort, skip, limit, projection, as a stream of documents that rests between two batches.
-// Source: https://www.mongodb.com/docs/manual/reference/command/find/
+// The find command's work: filter, sort, skip, limit, projection, as a stream of documents that
+// rests between two batches. Source: https://www.mongodb.com/docs/manual/reference/command/find/
 #pragma once
 
 #include <memory>
@@ -28,17 +28,21 @@ struct FindSpec {
 
 class FindStream final : public DocumentStream {
  public:
-  // Errors: the filter's, the projection's, the sort's, the hint's; 2 BadValue for a tailable cursor on a collection that is not capped.
-  static engine::Result<std::unique_ptr<FindStream>> open(LocalDatabase& local, Collection collection, FindSpec spec);
+  // Errors: the filter's, the projection's, the sort's, the hint's; 2 BadValue for a tailable
+  // cursor on a collection that is not capped.
+  static engine::Result<std::unique_ptr<FindStream>> open(LocalDatabase& local,
+                                                          Collection collection, FindSpec spec);
 
   engine::Status next(storage::Store& store, size_t wanted, std::deque<std::string>& out) override;
   bool ended() const override { return ended_; }
   const DocumentScan& scan() const { return *scan_; }
 
  private:
-  FindStream(LocalDatabase& local, FindSpec spec) : spec_(std::move(spec)), evaluation_(local.clock()) {}
+  FindStream(LocalDatabase& local, FindSpec spec)
+      : spec_(std::move(spec)), evaluation_(local.clock()) {}
   engine::Status read_sorted(storage::ReadTransaction& txn);
-  engine::Status emit(storage::RecordId record, const engine::Value& document, std::deque<std::string>& out);
+  engine::Status emit(storage::RecordId record, const engine::Value& document,
+                      std::deque<std::string>& out);
 
   FindSpec spec_;
   Evaluation evaluation_;

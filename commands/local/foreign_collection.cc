@@ -15,7 +15,8 @@ constexpr int kViewDepthLimitExceeded = 165;
 
 }  // namespace
 
-Result<ResolvedName> resolve_name(storage::ReadTransaction& txn, std::string_view database, std::string_view name) {
+Result<ResolvedName> resolve_name(storage::ReadTransaction& txn, std::string_view database,
+                                  std::string_view name) {
   ResolvedName resolved;
   std::string at(name);
   for (size_t depth = 0; depth < kMaxViewDepth; ++depth) {
@@ -33,7 +34,8 @@ Result<ResolvedName> resolve_name(storage::ReadTransaction& txn, std::string_vie
   return Status(kViewDepthLimitExceeded, "View depth limit exceeded; maximum depth is 20");
 }
 
-Result<std::unique_ptr<ForeignCollection>> ForeignCollection::open(std::string_view name, AggregateBuilder& builder) {
+Result<std::unique_ptr<ForeignCollection>> ForeignCollection::open(std::string_view name,
+                                                                   AggregateBuilder& builder) {
   return std::unique_ptr<ForeignCollection>(new ForeignCollection(name, builder));
 }
 
@@ -42,7 +44,8 @@ Status ForeignCollection::read_all(engine::Batch& batch) {
   MR_ASSIGN_OR_RETURN(auto resolved, resolve_name(*scope.txn, scope.database, name_));
   if (resolved.view) return read_view(scope, name_, batch);
   if (!resolved.collection) return {};
-  MR_ASSIGN_OR_RETURN(auto cursor, storage::RecordCursor::open(*scope.txn, resolved.collection->id));
+  MR_ASSIGN_OR_RETURN(auto cursor,
+                      storage::RecordCursor::open(*scope.txn, resolved.collection->id));
   MR_RETURN_IF_ERROR(cursor.first());
   while (cursor.valid()) {
     batch.documents.emplace_back().body = Value::bson_object(cursor.bson().data());

@@ -30,35 +30,51 @@ constexpr std::array<std::string_view, 14> kKnownOptions = {
 static_assert(std::is_sorted(kKnownOptions.begin(), kKnownOptions.end()));
 
 Status in_spec(ErrorCode code, const Value& spec, std::string_view what) {
-  return Status(code, "Error in specification " + shell_text(spec) + " :: caused by :: " + std::string(what));
+  return Status(
+      code, "Error in specification " + shell_text(spec) + " :: caused by :: " + std::string(what));
 }
 
 Status check_key(const Value& spec, const Value& key) {
-  if (!key.is_object()) return in_spec(ErrorCode::kTypeMismatch, spec, "The field 'key' must be an object, but got " + std::string(key.type_name()));
-  if (key.as_object().empty()) return in_spec(ErrorCode::kCannotCreateIndex, spec, "Index keys cannot be empty.");
+  if (!key.is_object())
+    return in_spec(ErrorCode::kTypeMismatch, spec,
+                   "The field 'key' must be an object, but got " + std::string(key.type_name()));
+  if (key.as_object().empty())
+    return in_spec(ErrorCode::kCannotCreateIndex, spec, "Index keys cannot be empty.");
   for (const auto& field : key.as_object()) {
     std::string_view path = field.name();
-    bool empty_part = path.empty() || path.front() == '.' || path.back() == '.' || path.find("..") != path.npos;
-    if (empty_part) return in_spec(ErrorCode::kCannotCreateIndex, spec, "Index keys cannot contain an empty field.");
+    bool empty_part =
+        path.empty() || path.front() == '.' || path.back() == '.' || path.find("..") != path.npos;
+    if (empty_part)
+      return in_spec(ErrorCode::kCannotCreateIndex, spec,
+                     "Index keys cannot contain an empty field.");
     bool wildcard = path == "$**" || path.ends_with(".$**");
     if (!wildcard && (path.front() == '$' || path.find(".$") != path.npos)) {
-      return in_spec(ErrorCode::kCannotCreateIndex, spec, "Index key contains an illegal field name: field name starts with '$'.");
+      return in_spec(ErrorCode::kCannotCreateIndex, spec,
+                     "Index key contains an illegal field name: field name starts with '$'.");
     }
     if (field.value.is_number()) {
-      if (field.value.to_double() == 0) return in_spec(ErrorCode::kCannotCreateIndex, spec, "Values in the index key pattern cannot be 0.");
-      if (std::isnan(field.value.to_double())) return in_spec(ErrorCode::kCannotCreateIndex, spec, "Values in the index key pattern cannot be NaN.");
+      if (field.value.to_double() == 0)
+        return in_spec(ErrorCode::kCannotCreateIndex, spec,
+                       "Values in the index key pattern cannot be 0.");
+      if (std::isnan(field.value.to_double()))
+        return in_spec(ErrorCode::kCannotCreateIndex, spec,
+                       "Values in the index key pattern cannot be NaN.");
       continue;
     }
     if (!field.value.is_string()) {
-      return in_spec(ErrorCode::kCannotCreateIndex, spec, "Values in v:2 index key pattern cannot be of type " + std::string(field.value.type_name()) +
-                                                            ". Only numbers > 0, numbers < 0, and strings are allowed.");
+      return in_spec(ErrorCode::kCannotCreateIndex, spec,
+                     "Values in v:2 index key pattern cannot be of type " +
+                         std::string(field.value.type_name()) +
+                         ". Only numbers > 0, numbers < 0, and strings are allowed.");
     }
     std::string_view plugin = field.value.as_string();
     if (plugin == "text" || plugin == "2d" || plugin == "geoHaystack") {
-      return Status(ErrorCode::kNotImplemented, "indexes of type '" + std::string(plugin) + "' are not supported by Millrace");
+      return Status(ErrorCode::kNotImplemented,
+                    "indexes of type '" + std::string(plugin) + "' are not supported by Millrace");
     }
     if (plugin != "hashed" && plugin != "2dsphere") {
-      return in_spec(ErrorCode::kCannotCreateIndex, spec, "Unknown index plugin '" + std::string(plugin) + "'");
+      return in_spec(ErrorCode::kCannotCreateIndex, spec,
+                     "Unknown index plugin '" + std::string(plugin) + "'");
     }
   }
   return {};
@@ -68,24 +84,33 @@ Status check_options(const Value& spec) {
   for (const auto& field : spec.as_object()) {
     std::string_view name = field.name();
     if (!std::binary_search(kKnownOptions.begin(), kKnownOptions.end(), name)) {
-      return in_spec(ErrorCode::kInvalidIndexSpecificationOption, spec,
-                     "The field '" + std::string(name) + "' is not valid for an index specification. Specification: " + shell_text(spec));
+      return in_spec(
+          ErrorCode::kInvalidIndexSpecificationOption, spec,
+          "The field '" + std::string(name) +
+              "' is not valid for an index specification. Specification: " + shell_text(spec));
     }
-    bool flag = name == "unique" || name == "sparse" || name == "hidden" || name == "background" || name == "clustered";
+    bool flag = name == "unique" || name == "sparse" || name == "hidden" || name == "background" ||
+                name == "clustered";
     if (flag && !field.value.is_number() && !field.value.is(engine::Type::kBool)) {
-      return in_spec(ErrorCode::kTypeMismatch, spec, "The field '" + std::string(name) + "' has value " + shell_text(field.value) + ", which is not convertible to bool");
+      return in_spec(ErrorCode::kTypeMismatch, spec,
+                     "The field '" + std::string(name) + "' has value " + shell_text(field.value) +
+                         ", which is not convertible to bool");
     }
     if (name == "expireAfterSeconds" && !field.value.is_number()) {
-      return Status(ErrorCode::kCannotCreateIndex, "TTL index 'expireAfterSeconds' option must be numeric, but received a type of '" +
-                                                       std::string(field.value.type_name()) + "'. Index spec: " + shell_text(spec));
+      return Status(
+          ErrorCode::kCannotCreateIndex,
+          "TTL index 'expireAfterSeconds' option must be numeric, but received a type of '" +
+              std::string(field.value.type_name()) + "'. Index spec: " + shell_text(spec));
     }
     if (name == "partialFilterExpression" && !field.value.is_object()) {
-      return in_spec(ErrorCode::kTypeMismatch, spec, "The field 'partialFilterExpression' must be an object");
+      return in_spec(ErrorCode::kTypeMismatch, spec,
+                     "The field 'partialFilterExpression' must be an object");
     }
     if (name == "collation" && field.value.is_object() && !field.value.as_object().empty()) {
       Value locale = field.value.as_object().get("locale");
       if (!locale.is_string() || locale.as_string() != "simple") {
-        return Status(ErrorCode::kNotImplemented, "collations other than {locale: \"simple\"} are not supported by Millrace");
+        return Status(ErrorCode::kNotImplemented,
+                      "collations other than {locale: \"simple\"} are not supported by Millrace");
       }
     }
   }
@@ -94,32 +119,38 @@ Status check_options(const Value& spec) {
 
 // Without what is implied: two indexes with the same are the same.
 bool same_options(const IndexInfo& a, const IndexInfo& b) {
-  return a.unique == b.unique && a.sparse == b.sparse && a.expire_after_seconds() == b.expire_after_seconds() &&
+  return a.unique == b.unique && a.sparse == b.sparse &&
+         a.expire_after_seconds() == b.expire_after_seconds() &&
          engine::equal(a.partial_filter(), b.partial_filter());
 }
 
 // True when it is there already, exactly so.
 Result<bool> check_existing(const Collection& collection, const IndexInfo& wanted) {
   for (const auto& index : collection.indexes) {
-    bool same_key = engine::identical(index.key(), wanted.key()) || (engine::equal(index.key(), wanted.key()) && index.is_id());
+    bool same_key = engine::identical(index.key(), wanted.key()) ||
+                    (engine::equal(index.key(), wanted.key()) && index.is_id());
     bool same_name = index.name == wanted.name;
     if (same_key && same_name && same_options(index, wanted)) return true;
     if (same_key && index.is_id() && wanted.name == "_id_") return true;
     if (same_name) {
       return Status(ErrorCode::kIndexKeySpecsConflict,
-                    "An existing index has the same name as the requested index. When index names are not specified, they are auto generated and "
-                    "can cause conflicts. Please refer to our documentation. Requested index: " + shell_text(wanted.spec.value()) +
+                    "An existing index has the same name as the requested index. When index names "
+                    "are not specified, they are auto generated and "
+                    "can cause conflicts. Please refer to our documentation. Requested index: " +
+                        shell_text(wanted.spec.value()) +
                         ", existing index: " + shell_text(index.spec.value()));
     }
     if (same_key && engine::equal(index.partial_filter(), wanted.partial_filter())) {
-      return Status(ErrorCode::kIndexOptionsConflict, "Index already exists with a different name: " + index.name);
+      return Status(ErrorCode::kIndexOptionsConflict,
+                    "Index already exists with a different name: " + index.name);
     }
   }
   return false;
 }
 
 // Entries for the documents that are there.
-Status fill_index(storage::WriteTransaction& txn, const Collection& collection, const IndexInfo& index, const engine::Clock& clock, Document* details) {
+Status fill_index(storage::WriteTransaction& txn, const Collection& collection,
+                  const IndexInfo& index, const engine::Clock& clock, Document* details) {
   Evaluation evaluation(clock);
   engine::PredicatePtr filter;
   if (!index.partial_filter().is_missing()) {
@@ -148,7 +179,8 @@ Status fill_index(storage::WriteTransaction& txn, const Collection& collection, 
     auto keys = index_keys(index, document);
     if (!keys.ok()) return Status(keys.status().code(), prefix + keys.status().message());
     for (const auto& key : *keys) {
-      MR_ASSIGN_OR_RETURN(auto outcome, storage::insert_index_entry(txn, index.id, index.unique, key.bytes, record));
+      MR_ASSIGN_OR_RETURN(auto outcome, storage::insert_index_entry(txn, index.id, index.unique,
+                                                                    key.bytes, record));
       if (outcome.inserted || !index.unique || outcome.existing == record) continue;
       BsonWriter writer;
       writer.begin_document();
@@ -168,16 +200,26 @@ Result<Document> normal_index_spec(const Value& spec) {
   auto fields = spec.as_object();
   Value key = fields.get("key");
   Value name = fields.get("name");
-  if (key.is_missing()) return in_spec(ErrorCode::kFailedToParse, spec, "The 'key' field is a required property of an index specification");
+  if (key.is_missing())
+    return in_spec(ErrorCode::kFailedToParse, spec,
+                   "The 'key' field is a required property of an index specification");
   MR_RETURN_IF_ERROR(check_options(spec));
   MR_RETURN_IF_ERROR(check_key(spec, key));
-  if (name.is_missing()) return in_spec(ErrorCode::kFailedToParse, spec, "The 'name' field is a required property of an index specification");
-  if (!name.is_string()) return in_spec(ErrorCode::kTypeMismatch, spec, "The field 'name' must be a string, but got " + std::string(name.type_name()));
-  if (name.as_string() == "*") return Status(ErrorCode::kBadValue, "The index name '*' is not valid.");
-  if (name.as_string().empty()) return in_spec(ErrorCode::kCannotCreateIndex, spec, "index name cannot be empty");
+  if (name.is_missing())
+    return in_spec(ErrorCode::kFailedToParse, spec,
+                   "The 'name' field is a required property of an index specification");
+  if (!name.is_string())
+    return in_spec(ErrorCode::kTypeMismatch, spec,
+                   "The field 'name' must be a string, but got " + std::string(name.type_name()));
+  if (name.as_string() == "*")
+    return Status(ErrorCode::kBadValue, "The index name '*' is not valid.");
+  if (name.as_string().empty())
+    return in_spec(ErrorCode::kCannotCreateIndex, spec, "index name cannot be empty");
   bool of_id = key.as_object().size() == 1 && key.as_object().begin()->has_name("_id");
-  if (name.as_string() == "_id_" && !(of_id && key.as_object().begin()->value.is_number() && key.as_object().begin()->value.to_double() == 1)) {
-    return Status(ErrorCode::kBadValue, "The field 'key' for an _id index must be {_id: 1}, but got " + shell_text(key));
+  if (name.as_string() == "_id_" && !(of_id && key.as_object().begin()->value.is_number() &&
+                                      key.as_object().begin()->value.to_double() == 1)) {
+    return Status(ErrorCode::kBadValue,
+                  "The field 'key' for an _id index must be {_id: 1}, but got " + shell_text(key));
   }
   BsonWriter writer;
   writer.begin_document();
@@ -185,7 +227,8 @@ Result<Document> normal_index_spec(const Value& spec) {
   writer.append("key", key);
   writer.append("name", name);
   for (const auto& field : fields) {
-    bool done = field.has_name("v") || field.has_name("key") || field.has_name("name") || field.has_name("ns") || field.has_name("background");
+    bool done = field.has_name("v") || field.has_name("key") || field.has_name("name") ||
+                field.has_name("ns") || field.has_name("background");
     bool flag = field.has_name("unique") || field.has_name("sparse") || field.has_name("hidden");
     if (done || (flag && !field.value.truthy())) continue;
     writer.append(field.name(), flag ? Value::boolean(true) : field.value);
@@ -194,7 +237,8 @@ Result<Document> normal_index_spec(const Value& spec) {
   return Document(writer.bytes());
 }
 
-Result<IndexBuildResult> create_indexes(LocalDatabase& local, std::string_view database, std::string_view name, const std::vector<Document>& specs,
+Result<IndexBuildResult> create_indexes(LocalDatabase& local, std::string_view database,
+                                        std::string_view name, const std::vector<Document>& specs,
                                         Document* details) {
   IndexBuildResult result;
   MR_RETURN_IF_ERROR(local.store().write([&](storage::WriteTransaction& txn) -> Status {
@@ -233,7 +277,8 @@ Result<std::vector<size_t>> chosen_indexes(const Collection& collection, const V
       chosen.push_back(i);
       return {};
     }
-    return Status(ErrorCode::kIndexNotFound, "index not found with name [" + std::string(name) + "]");
+    return Status(ErrorCode::kIndexNotFound,
+                  "index not found with name [" + std::string(name) + "]");
   };
   if (which.is_string() && which.as_string() == "*") {
     for (size_t i = 1; i < collection.indexes.size(); ++i) chosen.push_back(i);
@@ -243,33 +288,40 @@ Result<std::vector<size_t>> chosen_indexes(const Collection& collection, const V
     MR_RETURN_IF_ERROR(choose_name(which.as_string()));
   } else if (which.is_array()) {
     for (Value name : which.as_array()) {
-      if (!name.is_string()) return Status(ErrorCode::kTypeMismatch, "dropIndexes " + collection.ns() + " requires a list of index names");
+      if (!name.is_string())
+        return Status(ErrorCode::kTypeMismatch,
+                      "dropIndexes " + collection.ns() + " requires a list of index names");
       MR_RETURN_IF_ERROR(choose_name(name.as_string()));
     }
   } else {
     for (size_t i = 0; i < collection.indexes.size(); ++i) {
       if (engine::equal(collection.indexes[i].key(), which)) chosen.push_back(i);
     }
-    if (chosen.empty()) return Status(ErrorCode::kIndexNotFound, "can't find index with key: " + shell_text(which));
+    if (chosen.empty())
+      return Status(ErrorCode::kIndexNotFound, "can't find index with key: " + shell_text(which));
   }
-  if (std::find(chosen.begin(), chosen.end(), size_t{0}) != chosen.end()) return Status(ErrorCode::kInvalidOptions, "cannot drop _id index");
+  if (std::find(chosen.begin(), chosen.end(), size_t{0}) != chosen.end())
+    return Status(ErrorCode::kInvalidOptions, "cannot drop _id index");
   return chosen;
 }
 
 }  // namespace
 
-Result<size_t> drop_indexes(LocalDatabase& local, std::string_view database, std::string_view name, const Value& which) {
+Result<size_t> drop_indexes(LocalDatabase& local, std::string_view database, std::string_view name,
+                            const Value& which) {
   size_t before = 0;
   MR_RETURN_IF_ERROR(local.store().write([&](storage::WriteTransaction& txn) -> Status {
     MR_ASSIGN_OR_RETURN(auto collection, find_collection(txn, database, name));
-    if (!collection) return Status(ErrorCode::kNamespaceNotFound, "ns not found " + namespace_of(database, name));
+    if (!collection)
+      return Status(ErrorCode::kNamespaceNotFound, "ns not found " + namespace_of(database, name));
     MR_RETURN_IF_ERROR(refuse_view(*collection));
     before = collection->indexes.size();
     MR_ASSIGN_OR_RETURN(auto chosen, chosen_indexes(*collection, which));
     std::sort(chosen.begin(), chosen.end());
     chosen.erase(std::unique(chosen.begin(), chosen.end()), chosen.end());
     for (auto at = chosen.rbegin(); at != chosen.rend(); ++at) {
-      MR_RETURN_IF_ERROR(storage::erase_all_index_entries(txn, collection->indexes[*at].id).status());
+      MR_RETURN_IF_ERROR(
+          storage::erase_all_index_entries(txn, collection->indexes[*at].id).status());
       collection->indexes.erase(collection->indexes.begin() + static_cast<ptrdiff_t>(*at));
     }
     return save_collection(txn, *collection);

@@ -1,4 +1,5 @@
-// Creating and dropping indexes. Source: https://www.mongodb.com/docs/manual/reference/command/createIndexes/ ; texts seen on 6.0.5.
+// Creating and dropping indexes. Source:
+// https://www.mongodb.com/docs/manual/reference/command/createIndexes/ ; texts seen on 6.0.5.
 #pragma once
 
 #include <vector>
@@ -9,7 +10,8 @@
 namespace millrace::commands {
 
 // A client's index specification, checked, as it is kept: {v: 2, key, name, <options>}.
-// Errors: 9, 67 CannotCreateIndex, 197 InvalidIndexSpecificationOption, 238 for what Millrace does not have.
+// Errors: 9, 67 CannotCreateIndex, 197 InvalidIndexSpecificationOption, 238 for what Millrace does
+// not have.
 engine::Result<engine::Document> normal_index_spec(const engine::Value& spec);
 
 struct IndexBuildResult {
@@ -18,10 +20,13 @@ struct IndexBuildResult {
   bool created_collection = false;
 };
 // All of them or none. Errors: 85, 86, 11000 (with `details`), 171, 166.
-engine::Result<IndexBuildResult> create_indexes(LocalDatabase& local, std::string_view database, std::string_view name,
-                                                const std::vector<engine::Document>& specs, engine::Document* details);
+engine::Result<IndexBuildResult> create_indexes(LocalDatabase& local, std::string_view database,
+                                                std::string_view name,
+                                                const std::vector<engine::Document>& specs,
+                                                engine::Document* details);
 
 // `which`: a name, "*", a key, or an array of names. Returns how many there were.
-engine::Result<size_t> drop_indexes(LocalDatabase& local, std::string_view database, std::string_view name, const engine::Value& which);
+engine::Result<size_t> drop_indexes(LocalDatabase& local, std::string_view database,
+                                    std::string_view name, const engine::Value& which);
 
 }  // namespace millrace::commands

@@ -20,10 +20,13 @@ namespace {
 constexpr int kCannotIndexParallelArrays = 171;
 
 bool is_position(std::string_view part) {
-  return !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; }) && part.size() < 10;
+  return !part.empty() &&
+         std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
+         part.size() < 10;
 }
 
-// Walks all fields of an index at once, so that fields below one array are paired element by element.
+// Walks all fields of an index at once, so that fields below one array are paired element by
+// element.
 class KeyExpansion {
  public:
   KeyExpansion(const IndexInfo& index, std::vector<IndexKey>& keys) : index_(index), keys_(keys) {}
@@ -44,7 +47,8 @@ class KeyExpansion {
         array = fields[i].value.address();
         first_array = i;
       } else if (fields[i].value.address() != array) {
-        return Status(kCannotIndexParallelArrays, "cannot index parallel arrays [" + last_part(i) + "] [" + last_part(first_array) + "]");
+        return Status(kCannotIndexParallelArrays, "cannot index parallel arrays [" + last_part(i) +
+                                                      "] [" + last_part(first_array) + "]");
       }
     }
     if (array == nullptr) {
@@ -83,12 +87,14 @@ class KeyExpansion {
     return any ? Status() : expand(with_element(fields, Value::missing()));
   }
 
-  // An element that is an array itself is a value, not looked into. Nothing: the array is empty, which an index holds as undefined.
+  // An element that is an array itself is a value, not looked into. Nothing: the array is empty,
+  // which an index holds as undefined.
   std::vector<At> with_element(std::vector<At> fields, const Value& element) const {
     for (size_t i = 0; i < fields.size(); ++i) {
       if (fields[i].resolved) continue;
       bool leaf = fields[i].part == index_.fields[i].parts.size();
-      fields[i].value = leaf ? (element.is_missing() ? Value::undefined() : element) : (element.is_object() ? element : Value::missing());
+      fields[i].value = leaf ? (element.is_missing() ? Value::undefined() : element)
+                             : (element.is_object() ? element : Value::missing());
       fields[i].resolved = leaf || !element.is_object();
     }
     return fields;
@@ -141,32 +147,70 @@ void append_container(std::string& out, const Value& value) {
 
 void append_text(std::string& out, const Value& value) {
   switch (value.type()) {
-    case Type::kInt32: out += std::to_string(value.as_int32()); return;
-    case Type::kInt64: out += std::to_string(value.as_int64()); return;
-    case Type::kDouble: out += double_text(value.as_double()); return;
-    case Type::kDecimal: out += engine::decimal::to_string(value.as_decimal()); return;
+    case Type::kInt32:
+      out += std::to_string(value.as_int32());
+      return;
+    case Type::kInt64:
+      out += std::to_string(value.as_int64());
+      return;
+    case Type::kDouble:
+      out += double_text(value.as_double());
+      return;
+    case Type::kDecimal:
+      out += engine::decimal::to_string(value.as_decimal());
+      return;
     case Type::kString:
-    case Type::kSymbol: out.append("\"").append(value.as_string()).append("\""); return;
-    case Type::kCode: out.append(value.as_string()); return;
+    case Type::kSymbol:
+      out.append("\"").append(value.as_string()).append("\"");
+      return;
+    case Type::kCode:
+      out.append(value.as_string());
+      return;
     case Type::kObject:
-    case Type::kArray: append_container(out, value); return;
+    case Type::kArray:
+      append_container(out, value);
+      return;
     case Type::kBinData:
       out += fmt::format("BinData({}, ", int{value.binary_subtype()});
       for (unsigned char byte : value.as_string()) out += fmt::format("{:02X}", byte);
       out += ")";
       return;
-    case Type::kObjectId: out += "ObjectId('" + value.as_object_id().to_hex() + "')"; return;
-    case Type::kBool: out += value.as_bool() ? "true" : "false"; return;
-    case Type::kDate: out += fmt::format("new Date({})", value.as_date()); return;
-    case Type::kTimestamp: out += fmt::format("Timestamp({}, {})", value.timestamp_seconds(), value.timestamp_increment()); return;
-    case Type::kRegex: out += fmt::format("/{}/{}", value.as_regex().pattern, value.as_regex().options); return;
-    case Type::kDBPointer: out += fmt::format("DBRef('{}',{})", value.as_db_pointer().ns, value.as_db_pointer().id->to_hex()); return;
-    case Type::kCodeWScope: out.append(value.as_code_w_scope().code); return;
-    case Type::kMinKey: out += "MinKey"; return;
-    case Type::kMaxKey: out += "MaxKey"; return;
-    case Type::kUndefined: out += "undefined"; return;
+    case Type::kObjectId:
+      out += "ObjectId('" + value.as_object_id().to_hex() + "')";
+      return;
+    case Type::kBool:
+      out += value.as_bool() ? "true" : "false";
+      return;
+    case Type::kDate:
+      out += fmt::format("new Date({})", value.as_date());
+      return;
+    case Type::kTimestamp:
+      out +=
+          fmt::format("Timestamp({}, {})", value.timestamp_seconds(), value.timestamp_increment());
+      return;
+    case Type::kRegex:
+      out += fmt::format("/{}/{}", value.as_regex().pattern, value.as_regex().options);
+      return;
+    case Type::kDBPointer:
+      out += fmt::format("DBRef('{}',{})", value.as_db_pointer().ns,
+                         value.as_db_pointer().id->to_hex());
+      return;
+    case Type::kCodeWScope:
+      out.append(value.as_code_w_scope().code);
+      return;
+    case Type::kMinKey:
+      out += "MinKey";
+      return;
+    case Type::kMaxKey:
+      out += "MaxKey";
+      return;
+    case Type::kUndefined:
+      out += "undefined";
+      return;
     case Type::kMissing:
-    case Type::kNull: out += "null"; return;
+    case Type::kNull:
+      out += "null";
+      return;
   }
 }
 
@@ -198,9 +242,11 @@ std::string shell_text(const Value& value) {
   return text;
 }
 
-Status duplicate_key_error(const Collection& collection, const IndexInfo& index, const std::vector<Value>& values) {
-  return Status(engine::ErrorCode::kDuplicateKey, "E11000 duplicate key error collection: " + collection.ns() + " index: " + index.name +
-                                                      " dup key: " + shell_text(key_document(index, values).value()));
+Status duplicate_key_error(const Collection& collection, const IndexInfo& index,
+                           const std::vector<Value>& values) {
+  return Status(engine::ErrorCode::kDuplicateKey,
+                "E11000 duplicate key error collection: " + collection.ns() + " index: " +
+                    index.name + " dup key: " + shell_text(key_document(index, values).value()));
 }
 
 }  // namespace millrace::commands

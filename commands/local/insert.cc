@@ -15,12 +15,15 @@ namespace {
 
 Status check_id(const Value& id) {
   if (id.is_array() || id.is(Type::kRegex) || id.is(Type::kUndefined)) {
-    return Status(ErrorCode::kInvalidIdField, "The '_id' value cannot be of type " + std::string(id.type_name()));
+    return Status(ErrorCode::kInvalidIdField,
+                  "The '_id' value cannot be of type " + std::string(id.type_name()));
   }
   if (!id.is_object()) return {};
   for (const auto& field : id.as_object()) {
     if (!field.name().starts_with('$')) continue;
-    return Status(ErrorCode::kDollarPrefixedFieldName, "_id fields may not contain '$'-prefixed fields: " + std::string(field.name()) + " is not valid for storage.");
+    return Status(ErrorCode::kDollarPrefixedFieldName,
+                  "_id fields may not contain '$'-prefixed fields: " + std::string(field.name()) +
+                      " is not valid for storage.");
   }
   return {};
 }
@@ -30,8 +33,9 @@ Status check_id(const Value& id) {
 Result<std::string_view> stored_form(const Value& document, BsonWriter& writer) {
   size_t size = engine::bson_size(document);
   if (size > engine::kMaxDocumentBytes) {
-    return Status(ErrorCode::kBadValue, "object to insert too large. size in bytes: " + std::to_string(size) +
-                                            ", max size: " + std::to_string(engine::kMaxDocumentBytes));
+    return Status(ErrorCode::kBadValue,
+                  "object to insert too large. size in bytes: " + std::to_string(size) +
+                      ", max size: " + std::to_string(engine::kMaxDocumentBytes));
   }
   auto fields = document.as_object();
   Value id = fields.get("_id");
@@ -58,25 +62,29 @@ Result<std::string_view> stored_form(const Value& document, BsonWriter& writer) 
   return writer.bytes();
 }
 
-Result<WriteResult> insert_documents(LocalDatabase& local, std::string_view database, std::string_view name, const Value& documents,
+Result<WriteResult> insert_documents(LocalDatabase& local, std::string_view database,
+                                     std::string_view name, const Value& documents,
                                      const WriteOptions& options) {
   engine::Arena arena;
   auto all = documents.as_array().elements(arena);
   BsonWriter writer;
   // Made once: when a transaction is repeated, its documents keep the _id they got.
   std::vector<std::string> made(all.size());
-  return run_statements(local, database, name, all.size(), options, [&](StatementContext& context, size_t i, WriteResult& result) -> Status {
-    std::string_view bson = made[i];
-    if (bson.empty()) {
-      MR_ASSIGN_OR_RETURN(bson, stored_form(all[i], writer));
-      if (all[i].is_tree() || bson.data() != all[i].bson_bytes().data()) bson = made[i] = std::string(bson);
-    }
-    MR_ASSIGN_OR_RETURN(CollectionWriter * collection, context.writer_or_create());
-    MR_RETURN_IF_ERROR(collection->insert(bson));
-    context.bytes += bson.size();
-    ++result.matched;
-    return {};
-  });
+  return run_statements(local, database, name, all.size(), options,
+                        [&](StatementContext& context, size_t i, WriteResult& result) -> Status {
+                          std::string_view bson = made[i];
+                          if (bson.empty()) {
+                            MR_ASSIGN_OR_RETURN(bson, stored_form(all[i], writer));
+                            if (all[i].is_tree() || bson.data() != all[i].bson_bytes().data())
+                              bson = made[i] = std::string(bson);
+                          }
+                          MR_ASSIGN_OR_RETURN(CollectionWriter * collection,
+                                              context.writer_or_create());
+                          MR_RETURN_IF_ERROR(collection->insert(bson));
+                          context.bytes += bson.size();
+                          ++result.matched;
+                          return {};
+                        });
 }
 
 }  // namespace millrace::commands

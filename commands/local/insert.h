@@ -5,11 +5,15 @@
 
 namespace millrace::commands {
 
-// Creates the collection when it does not exist. `documents`: an array of objects. A document without _id gets one, and _id goes first.
-engine::Result<WriteResult> insert_documents(LocalDatabase& local, std::string_view database, std::string_view name,
-                                             const engine::Value& documents, const WriteOptions& options);
+// Creates the collection when it does not exist. `documents`: an array of objects. A document
+// without _id gets one, and _id goes first.
+engine::Result<WriteResult> insert_documents(LocalDatabase& local, std::string_view database,
+                                             std::string_view name, const engine::Value& documents,
+                                             const WriteOptions& options);
 
-// The bytes of `document` as it is stored: with _id, first; zero timestamps at the top set. Errors: 53 InvalidIdField, 52, 10334.
-engine::Result<std::string_view> stored_form(const engine::Value& document, engine::BsonWriter& writer);
+// The bytes of `document` as it is stored: with _id, first; zero timestamps at the top set. Errors:
+// 53 InvalidIdField, 52, 10334.
+engine::Result<std::string_view> stored_form(const engine::Value& document,
+                                             engine::BsonWriter& writer);
 
 }  // namespace millrace::commands

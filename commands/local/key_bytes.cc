@@ -16,35 +16,53 @@ using engine::Value;
 // Never 0, which ends objects and arrays.
 uint8_t rank_of(Type type) {
   switch (type) {
-    case Type::kMinKey: return 0x08;
-    case Type::kUndefined: return 0x10;
+    case Type::kMinKey:
+      return 0x08;
+    case Type::kUndefined:
+      return 0x10;
     case Type::kMissing:
-    case Type::kNull: return 0x18;
+    case Type::kNull:
+      return 0x18;
     case Type::kInt32:
     case Type::kInt64:
     case Type::kDouble:
-    case Type::kDecimal: return 0x20;
+    case Type::kDecimal:
+      return 0x20;
     case Type::kString:
-    case Type::kSymbol: return 0x28;
-    case Type::kObject: return 0x30;
-    case Type::kArray: return 0x38;
-    case Type::kBinData: return 0x40;
-    case Type::kObjectId: return 0x48;
-    case Type::kBool: return 0x50;
-    case Type::kDate: return 0x58;
-    case Type::kTimestamp: return 0x60;
-    case Type::kRegex: return 0x68;
-    case Type::kDBPointer: return 0x70;
-    case Type::kCode: return 0x78;
-    case Type::kCodeWScope: return 0x80;
-    case Type::kMaxKey: return 0xf0;
+    case Type::kSymbol:
+      return 0x28;
+    case Type::kObject:
+      return 0x30;
+    case Type::kArray:
+      return 0x38;
+    case Type::kBinData:
+      return 0x40;
+    case Type::kObjectId:
+      return 0x48;
+    case Type::kBool:
+      return 0x50;
+    case Type::kDate:
+      return 0x58;
+    case Type::kTimestamp:
+      return 0x60;
+    case Type::kRegex:
+      return 0x68;
+    case Type::kDBPointer:
+      return 0x70;
+    case Type::kCode:
+      return 0x78;
+    case Type::kCodeWScope:
+      return 0x80;
+    case Type::kMaxKey:
+      return 0xf0;
   }
   return 0x18;
 }
 
 template <typename Integer>
 void append_big_endian(std::string& key, Integer value) {
-  for (int shift = static_cast<int>(sizeof(Integer)) * 8 - 8; shift >= 0; shift -= 8) key.push_back(static_cast<char>(value >> shift));
+  for (int shift = static_cast<int>(sizeof(Integer)) * 8 - 8; shift >= 0; shift -= 8)
+    key.push_back(static_cast<char>(value >> shift));
 }
 
 void append_text(std::string& key, std::string_view text) {
@@ -61,9 +79,11 @@ bool is_nan(const Value& number) {
   return number.is(Type::kDecimal) && engine::decimal::is_nan(number.as_decimal());
 }
 
-// The number's decimal digits without zeros at either end, and the exponent of the first. Requires: finite, not zero.
+// The number's decimal digits without zeros at either end, and the exponent of the first. Requires:
+// finite, not zero.
 void significant_digits(const Value& number, std::string* digits, int* exponent) {
-  std::string text = number.is(Type::kDecimal) ? engine::decimal::to_string(number.as_decimal()) : std::to_string(number.integer_value());
+  std::string text = number.is(Type::kDecimal) ? engine::decimal::to_string(number.as_decimal())
+                                               : std::to_string(number.integer_value());
   int scale = 0;
   if (size_t e = text.find('E'); e != text.npos) {
     scale = std::stoi(text.substr(e + 1));
@@ -87,7 +107,8 @@ void append_tail(std::string& key, const Value& number, bool negative) {
   significant_digits(number, &digits, &exponent);
   key.push_back(1);
   size_t start = key.size();
-  // A greater exponent means a greater magnitude; the inversion below makes that a smaller number for negative ones.
+  // A greater exponent means a greater magnitude; the inversion below makes that a smaller number
+  // for negative ones.
   append_big_endian(key, static_cast<uint16_t>(exponent + 32768));
   key.append(digits).push_back(0);
   if (!negative) return;
@@ -132,11 +153,17 @@ void append_payload(std::string& key, const Value& value) {
     case Type::kInt32:
     case Type::kInt64:
     case Type::kDouble:
-    case Type::kDecimal: append_number(key, value); return;
+    case Type::kDecimal:
+      append_number(key, value);
+      return;
     case Type::kString:
     case Type::kSymbol:
-    case Type::kCode: append_text(key, value.as_string()); return;
-    case Type::kObject: append_object(key, value); return;
+    case Type::kCode:
+      append_text(key, value.as_string());
+      return;
+    case Type::kObject:
+      append_object(key, value);
+      return;
     case Type::kArray:
       for (const Value& element : value.as_array()) {
         key.push_back(static_cast<char>(rank_of(element.type())));
@@ -149,10 +176,18 @@ void append_payload(std::string& key, const Value& value) {
       key.push_back(static_cast<char>(value.binary_subtype()));
       key.append(value.as_string());
       return;
-    case Type::kObjectId: key.append(reinterpret_cast<const char*>(value.as_object_id().bytes), 12); return;
-    case Type::kBool: key.push_back(value.as_bool() ? 1 : 0); return;
-    case Type::kDate: append_big_endian(key, static_cast<uint64_t>(value.as_date()) ^ uint64_t{1} << 63); return;
-    case Type::kTimestamp: append_big_endian(key, value.as_timestamp_bits()); return;
+    case Type::kObjectId:
+      key.append(reinterpret_cast<const char*>(value.as_object_id().bytes), 12);
+      return;
+    case Type::kBool:
+      key.push_back(value.as_bool() ? 1 : 0);
+      return;
+    case Type::kDate:
+      append_big_endian(key, static_cast<uint64_t>(value.as_date()) ^ uint64_t{1} << 63);
+      return;
+    case Type::kTimestamp:
+      append_big_endian(key, value.as_timestamp_bits());
+      return;
     case Type::kRegex:
       append_text(key, value.as_regex().pattern);
       append_text(key, value.as_regex().options);
@@ -170,7 +205,8 @@ void append_payload(std::string& key, const Value& value) {
       append_object(key, parts.scope);
       return;
     }
-    default: return;
+    default:
+      return;
   }
 }
 

@@ -22,12 +22,14 @@ struct LocalDatabase::Maintenance {
   std::thread thread;
 };
 
-LocalDatabase::LocalDatabase(storage::Store& store, engine::PipelineBuilder& stages, const engine::Clock& clock)
+LocalDatabase::LocalDatabase(storage::Store& store, engine::PipelineBuilder& stages,
+                             const engine::Clock& clock)
     : store_(store), stages_(stages), clock_(clock), started_ms_(clock.now_ms()) {}
 
 LocalDatabase::~LocalDatabase() { stop(); }
 
-Result<std::optional<Collection>> LocalDatabase::find(std::string_view database, std::string_view name) {
+Result<std::optional<Collection>> LocalDatabase::find(std::string_view database,
+                                                      std::string_view name) {
   MR_ASSIGN_OR_RETURN(auto txn, store_.read());
   return find_collection(*txn, database, name);
 }
@@ -53,7 +55,8 @@ Status LocalDatabase::maintain() {
   for (const auto& collection : collections) {
     if (collection.capped()) continue;
     for (const auto& index : collection.indexes) {
-      if (index.expire_after_seconds() >= 0 && index.fields.size() == 1) MR_RETURN_IF_ERROR(expire(collection, index));
+      if (index.expire_after_seconds() >= 0 && index.fields.size() == 1)
+        MR_RETURN_IF_ERROR(expire(collection, index));
     }
   }
   return {};
@@ -89,7 +92,8 @@ Status LocalDatabase::expire(const Collection& collection, const IndexInfo& inde
         MR_ASSIGN_OR_RETURN(auto cursor, storage::RecordCursor::open(txn, collection.id));
         MR_RETURN_IF_ERROR(cursor.first());
         while (cursor.valid() && expired.size() < kPerTransaction) {
-          if (is_expired(index, Value::bson_object(cursor.bson().data()), before_ms)) expired.emplace_back(cursor.record(), cursor.bson());
+          if (is_expired(index, Value::bson_object(cursor.bson().data()), before_ms))
+            expired.emplace_back(cursor.record(), cursor.bson());
           MR_RETURN_IF_ERROR(cursor.next());
         }
       }
@@ -110,7 +114,8 @@ void LocalDatabase::start_maintenance(std::chrono::milliseconds interval) {
     std::unique_lock lock(state.mutex);
     while (!state.wake.wait_for(lock, interval, [&] { return state.stopping; })) {
       lock.unlock();
-      if (auto status = maintain(); !status.ok()) spdlog::warn("upkeep of the local database: {}", status.message());
+      if (auto status = maintain(); !status.ok())
+        spdlog::warn("upkeep of the local database: {}", status.message());
       lock.lock();
     }
   });

@@ -20,9 +20,11 @@ void MutableDocument::expand(MutableNode& node) {
   if (node.expanded_) return;
   node.array_ = node.leaf_.is_array();
   if (node.array_) {
-    for (const Value& element : node.leaf_.as_array()) node.children_.push_back({{}, make(element)});
+    for (const Value& element : node.leaf_.as_array())
+      node.children_.push_back({{}, make(element)});
   } else {
-    for (const auto& field : node.leaf_.as_object()) node.children_.push_back({field.name(), make(field.value)});
+    for (const auto& field : node.leaf_.as_object())
+      node.children_.push_back({field.name(), make(field.value)});
   }
   node.expanded_ = true;
   node.leaf_ = Value::missing();

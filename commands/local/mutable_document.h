@@ -1,5 +1,5 @@
-// A document that is being changed: only the objects and arrays on the way to a change are taken apart, everything else stays the bytes
-// it was.
+// A document that is being changed: only the objects and arrays on the way to a change are taken
+// apart, everything else stays the bytes it was.
 #pragma once
 
 #include <deque>

@@ -20,23 +20,30 @@ std::string namespace_of(std::string_view database, std::string_view collection)
 
 Status check_collection_name(std::string_view database, std::string_view collection) {
   std::string ns = namespace_of(database, collection);
-  if (collection.empty()) return Status(ErrorCode::kInvalidNamespace, "Invalid namespace specified '" + ns + "'");
-  bool bad = collection.find('$') != collection.npos || collection.find('\0') != collection.npos || collection.front() == '.' ||
-             collection.back() == '.';
-  if (bad) return Status(ErrorCode::kInvalidNamespace, "Invalid collection name specified '" + ns + "'");
+  if (collection.empty())
+    return Status(ErrorCode::kInvalidNamespace, "Invalid namespace specified '" + ns + "'");
+  bool bad = collection.find('$') != collection.npos || collection.find('\0') != collection.npos ||
+             collection.front() == '.' || collection.back() == '.';
+  if (bad)
+    return Status(ErrorCode::kInvalidNamespace, "Invalid collection name specified '" + ns + "'");
   if (ns.size() > kMaxNamespaceBytes) {
-    return Status(ErrorCode::kInvalidNamespace, "Fully qualified namespace is too long. Namespace: " + ns + " Max: 255");
+    return Status(ErrorCode::kInvalidNamespace,
+                  "Fully qualified namespace is too long. Namespace: " + ns + " Max: 255");
   }
   return {};
 }
 
 Status check_writable_name(std::string_view database, std::string_view collection) {
   if (auto status = check_collection_name(database, collection); !status.ok()) {
-    if (!collection.empty()) return Status(ErrorCode::kInvalidNamespace, "Invalid collection name: " + std::string(collection));
+    if (!collection.empty())
+      return Status(ErrorCode::kInvalidNamespace,
+                    "Invalid collection name: " + std::string(collection));
     return status;
   }
-  if (collection.starts_with("system.") && collection != "system.js" && collection != "system.views" && collection != "system.users") {
-    return Status(ErrorCode::kInvalidNamespace, "Invalid system namespace: " + namespace_of(database, collection));
+  if (collection.starts_with("system.") && collection != "system.js" &&
+      collection != "system.views" && collection != "system.users") {
+    return Status(ErrorCode::kInvalidNamespace,
+                  "Invalid system namespace: " + namespace_of(database, collection));
   }
   return {};
 }

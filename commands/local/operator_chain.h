@@ -11,13 +11,16 @@ namespace millrace::commands {
 class OperatorChain {
  public:
   OperatorChain() = default;
-  explicit OperatorChain(std::vector<engine::OperatorPtr> operators) : operators_(std::move(operators)) {}
+  explicit OperatorChain(std::vector<engine::OperatorPtr> operators)
+      : operators_(std::move(operators)) {}
 
   // Receives documents that came out; they live as long as the batch.
   using Emit = std::function<void(engine::Batch& batch)>;
 
   // The batch's documents through all stages; what comes out stays in it.
-  void push(engine::Batch& batch, engine::OperatorContext& context) { push_from(0, batch, context); }
+  void push(engine::Batch& batch, engine::OperatorContext& context) {
+    push_from(0, batch, context);
+  }
   // The input has ended: what blocking stages held back, in one batch after the other.
   void finish(engine::Batch& batch, engine::OperatorContext& context, const Emit& emit) {
     for (size_t i = 0; i < operators_.size(); ++i) {
@@ -36,7 +39,8 @@ class OperatorChain {
 
  private:
   void push_from(size_t first, engine::Batch& batch, engine::OperatorContext& context) {
-    for (size_t i = first; i < operators_.size() && !batch.documents.empty(); ++i) operators_[i]->on_batch(batch, context);
+    for (size_t i = first; i < operators_.size() && !batch.documents.empty(); ++i)
+      operators_[i]->on_batch(batch, context);
   }
   std::vector<engine::OperatorPtr> operators_;
 };

@@ -27,7 +27,8 @@ int64_t clamp_integer(const Value& value) {
 
 // Calls `change` with each array at `path`, through arrays on the way: element by element.
 template <typename Change>
-Status change_arrays(MutableDocument& document, MutableNode& node, std::string_view path, engine::Arena& arena, const Change& change) {
+Status change_arrays(MutableDocument& document, MutableNode& node, std::string_view path,
+                     engine::Arena& arena, const Change& change) {
   if (path.empty()) {
     Value value = document.value(node, arena);
     if (!value.is_array()) return {};
@@ -37,14 +38,16 @@ Status change_arrays(MutableDocument& document, MutableNode& node, std::string_v
   }
   if (node.is_array()) {
     document.expand(node);
-    for (auto& child : node.children()) MR_RETURN_IF_ERROR(change_arrays(document, *child.node, path, arena, change));
+    for (auto& child : node.children())
+      MR_RETURN_IF_ERROR(change_arrays(document, *child.node, path, arena, change));
     return {};
   }
   if (!node.is_object()) return {};
   size_t dot = std::min(path.find('.'), path.size());
   MutableNode* child = document.find(node, path.substr(0, dot));
   if (child == nullptr) return {};
-  return change_arrays(document, *child, path.substr(std::min(dot + 1, path.size())), arena, change);
+  return change_arrays(document, *child, path.substr(std::min(dot + 1, path.size())), arena,
+                       change);
 }
 
 Value sliced(const Value& array, int64_t skip, int64_t limit, bool from_end, engine::Arena& arena) {
@@ -65,7 +68,8 @@ Value sliced(const Value& array, int64_t skip, int64_t limit, bool from_end, eng
 }  // namespace
 
 bool Projection::positional() const {
-  return std::any_of(arrays_.begin(), arrays_.end(), [](const ArrayPart& part) { return part.kind == Kind::kPositional; });
+  return std::any_of(arrays_.begin(), arrays_.end(),
+                     [](const ArrayPart& part) { return part.kind == Kind::kPositional; });
 }
 
 Status Projection::add_slice(const Field& field, const Value& operand) {
@@ -78,19 +82,26 @@ Status Projection::add_slice(const Field& field, const Value& operand) {
     auto both = operand.as_array();
     part.skip = clamp_integer(both.at(0));
     part.limit = clamp_integer(both.at(1));
-    if (part.limit <= 0) return Status(28724, "First argument to $slice must be an array, and the limit of a find $slice must be positive");
+    if (part.limit <= 0)
+      return Status(28724,
+                    "First argument to $slice must be an array, and the limit of a find $slice "
+                    "must be positive");
   }
   arrays_.push_back(std::move(part));
   return {};
 }
 
 Status Projection::add_element_match(const Field& field, const Value& condition) {
-  if (field.name().find('.') != std::string_view::npos) return Status(31275, "Cannot use $elemMatch projection on a nested field.");
-  if (!condition.is_object()) return Status(31274, "elemMatch: Invalid argument, object required, but got " + std::string(condition.type_name()));
+  if (field.name().find('.') != std::string_view::npos)
+    return Status(31275, "Cannot use $elemMatch projection on a nested field.");
+  if (!condition.is_object())
+    return Status(31274, "elemMatch: Invalid argument, object required, but got " +
+                             std::string(condition.type_name()));
   ArrayPart part{Kind::kElementMatch, std::string(field.name())};
   auto fields = condition.as_object();
-  bool operators = !fields.empty() && fields.begin()->name().starts_with('$') && fields.begin()->name() != "$and" &&
-                   fields.begin()->name() != "$or" && fields.begin()->name() != "$nor";
+  bool operators = !fields.empty() && fields.begin()->name().starts_with('$') &&
+                   fields.begin()->name() != "$and" && fields.begin()->name() != "$or" &&
+                   fields.begin()->name() != "$nor";
   part.of_fields = !operators;
   Value query = condition;
   if (operators) {
@@ -106,9 +117,12 @@ Status Projection::add_element_match(const Field& field, const Value& condition)
 // $slice, $elemMatch and $, which $project does not have.
 Result<bool> Projection::add_special(const Field& field) {
   if (field.name().ends_with(".$")) {
-    if (!field.value.truthy()) return Status(31395, "positional projection cannot be used with exclusion");
-    if (positional()) return Status(31276, "Cannot specify more than one positional projection per query.");
-    arrays_.push_back({Kind::kPositional, std::string(field.name().substr(0, field.name().size() - 2))});
+    if (!field.value.truthy())
+      return Status(31395, "positional projection cannot be used with exclusion");
+    if (positional())
+      return Status(31276, "Cannot specify more than one positional projection per query.");
+    arrays_.push_back(
+        {Kind::kPositional, std::string(field.name().substr(0, field.name().size() - 2))});
     inclusion_ = true;
     return true;
   }
@@ -119,7 +133,8 @@ Result<bool> Projection::add_special(const Field& field) {
     return true;
   }
   if (!operand.has_name("$slice")) return false;
-  bool pair = operand.value.is_array() && operand.value.as_array().size() == 2 && is_plain_number(operand.value.as_array().at(0)) &&
+  bool pair = operand.value.is_array() && operand.value.as_array().size() == 2 &&
+              is_plain_number(operand.value.as_array().at(0)) &&
               is_plain_number(operand.value.as_array().at(1));
   if (!pair && !is_plain_number(operand.value)) return false;
   MR_RETURN_IF_ERROR(add_slice(field, operand.value));
@@ -139,8 +154,11 @@ Status Projection::add_field(const Field& field, engine::ObjectBuilder& plain) {
 Status Projection::build_project(engine::ObjectBuilder& plain, engine::PipelineBuilder& stages) {
   engine::Arena& memory = evaluation_.parse().constants();
   bool only_id_kept = false;
-  for (size_t i = 0; i < plain.size(); ++i) only_id_kept = only_id_kept || (plain.at(i).has_name("_id") && plain.at(i).value.truthy());
-  bool element_match = std::any_of(arrays_.begin(), arrays_.end(), [](const ArrayPart& part) { return part.kind == Kind::kElementMatch; });
+  for (size_t i = 0; i < plain.size(); ++i)
+    only_id_kept = only_id_kept || (plain.at(i).has_name("_id") && plain.at(i).value.truthy());
+  bool element_match = std::any_of(arrays_.begin(), arrays_.end(), [](const ArrayPart& part) {
+    return part.kind == Kind::kElementMatch;
+  });
   if (!exclusion_ && (only_id_kept || element_match)) inclusion_ = true;
   if (inclusion_) {
     for (const ArrayPart& part : arrays_) {
@@ -166,13 +184,15 @@ Status Projection::build_project(engine::ObjectBuilder& plain, engine::PipelineB
   return Status(built.status().code(), message);
 }
 
-Result<std::unique_ptr<Projection>> Projection::parse(const Value& spec, const Value& query, engine::PipelineBuilder& stages,
+Result<std::unique_ptr<Projection>> Projection::parse(const Value& spec, const Value& query,
+                                                      engine::PipelineBuilder& stages,
                                                       Evaluation& evaluation) {
   if (!spec.is_object() || spec.as_object().empty()) return std::unique_ptr<Projection>();
   std::unique_ptr<Projection> projection(new Projection(evaluation));
   projection->query_ = query;
   engine::ObjectBuilder plain(evaluation.parse().constants());
-  for (const Field& field : spec.as_object()) MR_RETURN_IF_ERROR(projection->add_field(field, plain));
+  for (const Field& field : spec.as_object())
+    MR_RETURN_IF_ERROR(projection->add_field(field, plain));
   MR_RETURN_IF_ERROR(projection->build_project(plain, stages));
   evaluation.ready();
   projection->context_.eval = evaluation.eval();
@@ -188,17 +208,21 @@ Result<Value> Projection::cut_arrays(const Value& document) {
     std::optional<size_t> position;
     if (part.kind == Kind::kPositional) {
       MR_ASSIGN_OR_RETURN(position, matched_position(query_, part.path, document, evaluation_));
-      if (!position && part.path.find('.') != std::string::npos) {  // {"list.x.$": 1}: the array is further up
+      if (!position &&
+          part.path.find('.') != std::string::npos) {  // {"list.x.$": 1}: the array is further up
         std::string above = part.path.substr(0, part.path.find('.'));
         MR_ASSIGN_OR_RETURN(position, matched_position(query_, above, document, evaluation_));
       }
       if (!position) {
-        return Status(51246, "Executor error during find command :: caused by :: positional operator '.$' couldn't find a matching element in the array");
+        return Status(51246,
+                      "Executor error during find command :: caused by :: positional operator '.$' "
+                      "couldn't find a matching element in the array");
       }
     }
     part.matched = Value::missing();
     auto change = [&](const Value& array) -> Result<Value> {
-      if (part.kind == Kind::kSlice) return sliced(array, part.skip, part.limit, part.from_end, cut_);
+      if (part.kind == Kind::kSlice)
+        return sliced(array, part.skip, part.limit, part.from_end, cut_);
       if (part.kind == Kind::kPositional) {
         auto elements = array.as_array().elements(cut_);
         return *position < elements.size() ? Value::array(elements.subspan(*position, 1)) : array;
@@ -221,7 +245,8 @@ Result<Value> Projection::cut_arrays(const Value& document) {
       return part.matched;
     };
     std::string_view path = part.path;
-    bool above = part.kind == Kind::kPositional && path.find('.') != path.npos && !document.as_object().get(path.substr(0, path.find('.'))).is_object();
+    bool above = part.kind == Kind::kPositional && path.find('.') != path.npos &&
+                 !document.as_object().get(path.substr(0, path.find('.'))).is_object();
     if (above) path = path.substr(0, path.find('.'));
     MR_RETURN_IF_ERROR(change_arrays(changed, changed.root(), path, cut_, change));
     if (part.kind == Kind::kElementMatch && part.matched.is_missing()) {

@@ -1,5 +1,7 @@
-// The projection of find and findAndModify: $project's language and beside it $slice, $elemMatch and the positional operator.
-// Source: https://www.mongodb.com/docs/manual/reference/method/db.collection.find/#projection ; order and codes observed on 6.0.5.
+// The projection of find and findAndModify: $project's language and beside it $slice, $elemMatch
+// and the positional operator. Source:
+// https://www.mongodb.com/docs/manual/reference/method/db.collection.find/#projection ; order and
+// codes observed on 6.0.5.
 #pragma once
 
 #include <memory>
@@ -16,10 +18,13 @@ namespace millrace::commands {
 class Projection {
  public:
   // Null for an empty projection. Errors: those of $project, 31275, 31395, 28667.
-  static engine::Result<std::unique_ptr<Projection>> parse(const engine::Value& spec, const engine::Value& query,
-                                                           engine::PipelineBuilder& stages, Evaluation& evaluation);
+  static engine::Result<std::unique_ptr<Projection>> parse(const engine::Value& spec,
+                                                           const engine::Value& query,
+                                                           engine::PipelineBuilder& stages,
+                                                           Evaluation& evaluation);
 
-  // The projected document; lives until the next call. Errors: those of the expressions, 51246 when $ finds no match.
+  // The projected document; lives until the next call. Errors: those of the expressions, 51246 when
+  // $ finds no match.
   engine::Result<engine::Value> apply(const engine::Value& document);
   bool positional() const;
 
@@ -30,10 +35,11 @@ class Projection {
     std::string path;
     int64_t skip = 0;
     int64_t limit = 0;
-    bool from_end = false;            // $slice: -n
-    engine::PredicatePtr predicate;   // of $elemMatch, on {element: <value>} or on the element's fields
+    bool from_end = false;  // $slice: -n
+    engine::PredicatePtr
+        predicate;  // of $elemMatch, on {element: <value>} or on the element's fields
     bool of_fields = false;
-    engine::Value matched;            // what $elemMatch found
+    engine::Value matched;  // what $elemMatch found
   };
   explicit Projection(Evaluation& evaluation) : evaluation_(evaluation) {}
 

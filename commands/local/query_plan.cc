@@ -17,15 +17,18 @@ namespace {
 
 constexpr size_t kMaxPoints = 100'000;
 
-// An index holds null for what is missing, an array by its elements, and no regular expression as a pattern.
+// An index holds null for what is missing, an array by its elements, and no regular expression as a
+// pattern.
 bool is_point(const Value& value) {
   switch (value.type()) {
     case Type::kMissing:
     case Type::kNull:
     case Type::kUndefined:
     case Type::kArray:
-    case Type::kRegex: return false;
-    default: return true;
+    case Type::kRegex:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -35,7 +38,8 @@ bool is_operator_object(const Value& value) {
   return !fields.empty() && fields.begin()->name().starts_with('$');
 }
 
-void add_condition(std::string_view path, const Value& condition, std::vector<Equality>* found, bool* only) {
+void add_condition(std::string_view path, const Value& condition, std::vector<Equality>* found,
+                   bool* only) {
   if (!is_operator_object(condition)) {
     if (is_point(condition)) {
       found->push_back({path, {condition}});
@@ -100,14 +104,16 @@ bool usable(const IndexInfo& index) {
   if (!index.has_entries || index.hidden || !index.partial_filter().is_missing()) return false;
   for (const auto& field : index.fields) {
     for (const auto& part : field.parts) {
-      bool number = !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+      bool number = !part.empty() && std::all_of(part.begin(), part.end(),
+                                                 [](char c) { return c >= '0' && c <= '9'; });
       if (number) return false;  // a position or a name: not decided here
     }
   }
   return true;
 }
 
-void make_prefixes(const IndexInfo& index, size_t bound, const std::vector<Equality>& equalities, QueryPlan* plan) {
+void make_prefixes(const IndexInfo& index, size_t bound, const std::vector<Equality>& equalities,
+                   QueryPlan* plan) {
   plan->prefixes.assign(1, "");
   for (size_t i = 0; i < bound; ++i) {
     std::vector<std::string> longer;
@@ -119,22 +125,28 @@ void make_prefixes(const IndexInfo& index, size_t bound, const std::vector<Equal
     plan->prefixes = std::move(longer);
   }
   std::sort(plan->prefixes.begin(), plan->prefixes.end());
-  plan->prefixes.erase(std::unique(plan->prefixes.begin(), plan->prefixes.end()), plan->prefixes.end());
+  plan->prefixes.erase(std::unique(plan->prefixes.begin(), plan->prefixes.end()),
+                       plan->prefixes.end());
 }
 
 // The index that a hint names; null for $natural, whose direction goes to the plan.
-Result<const IndexInfo*> hinted_index(const Collection& collection, const Value& hint, QueryPlan* plan) {
+Result<const IndexInfo*> hinted_index(const Collection& collection, const Value& hint,
+                                      QueryPlan* plan) {
   const IndexInfo* none = nullptr;
   if (hint.is_object() && hint.as_object().has("$natural")) {
-    plan->backward = hint.as_object().get("$natural").is_number() && hint.as_object().get("$natural").to_double() < 0;
+    plan->backward = hint.as_object().get("$natural").is_number() &&
+                     hint.as_object().get("$natural").to_double() < 0;
     return none;
   }
-  if (!hint.is_string() && !hint.is_object()) return Status(ErrorCode::kFailedToParse, "Hint must be a string or an object");
+  if (!hint.is_string() && !hint.is_object())
+    return Status(ErrorCode::kFailedToParse, "Hint must be a string or an object");
   for (const auto& index : collection.indexes) {
-    if (hint.is_string() ? index.name == hint.as_string() : engine::equal(index.key(), hint)) return &index;
+    if (hint.is_string() ? index.name == hint.as_string() : engine::equal(index.key(), hint))
+      return &index;
   }
-  return Status(ErrorCode::kBadValue,
-                "error processing query: ns=" + collection.ns() + ": planner returned error :: caused by :: hint provided does not correspond to an existing index");
+  return Status(ErrorCode::kBadValue, "error processing query: ns=" + collection.ns() +
+                                          ": planner returned error :: caused by :: hint provided "
+                                          "does not correspond to an existing index");
 }
 
 }  // namespace
@@ -165,7 +177,8 @@ Result<QueryPlan> plan_query(const Collection& collection, const Value& filter, 
     size_t bound = bound_fields(index, equalities);
     if (bound == 0) continue;
     bool whole_unique = index.unique && bound == index.fields.size();
-    bool better = best == nullptr || (whole_unique && !(best->unique && best_bound == best->fields.size())) ||
+    bool better = best == nullptr ||
+                  (whole_unique && !(best->unique && best_bound == best->fields.size())) ||
                   (bound > best_bound && !(best->unique && best_bound == best->fields.size()));
     if (better) best = &index, best_bound = bound;
   }

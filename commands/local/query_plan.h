@@ -1,4 +1,5 @@
-// How the documents of a query are found: by points of an index, or by reading the whole collection.
+// How the documents of a query are found: by points of an index, or by reading the whole
+// collection.
 #pragma once
 
 #include <string>
@@ -9,26 +10,31 @@
 
 namespace millrace::commands {
 
-// A condition that a query puts on one path with an equality: {a: 5}, {a: {$eq: 5}}, {a: {$in: [5, 6]}}, also inside $and.
+// A condition that a query puts on one path with an equality: {a: 5}, {a: {$eq: 5}}, {a: {$in: [5,
+// 6]}}, also inside $and.
 struct Equality {
   std::string_view path;
   std::vector<engine::Value> values;  // any of them; never null, an array, a regular expression
 };
 
-// The equalities that hold for every document that matches `filter`. Other conditions may stand beside them: `only` is set when none does.
+// The equalities that hold for every document that matches `filter`. Other conditions may stand
+// beside them: `only` is set when none does.
 std::vector<Equality> find_equalities(const engine::Value& filter, bool* only);
 
 struct QueryPlan {
   enum class Kind { kCollectionScan, kIndexPoints };
   Kind kind = Kind::kCollectionScan;
   const IndexInfo* index = nullptr;  // kIndexPoints; lives as long as the collection
-  std::vector<std::string> prefixes;  // beginnings of keys, sorted: entries that start with one of them
-  bool whole_key = false;             // the prefixes are whole keys
-  bool exact = false;                 // what is found matches without looking: {_id: x} of a scalar
-  bool backward = false;              // $natural: -1
+  std::vector<std::string>
+      prefixes;            // beginnings of keys, sorted: entries that start with one of them
+  bool whole_key = false;  // the prefixes are whole keys
+  bool exact = false;      // what is found matches without looking: {_id: x} of a scalar
+  bool backward = false;   // $natural: -1
 };
 
-// `hint`: an index's name or key, {$natural: ±1}, or missing. Errors: 2 BadValue for a hint that names no index.
-engine::Result<QueryPlan> plan_query(const Collection& collection, const engine::Value& filter, const engine::Value& hint);
+// `hint`: an index's name or key, {$natural: ±1}, or missing. Errors: 2 BadValue for a hint that
+// names no index.
+engine::Result<QueryPlan> plan_query(const Collection& collection, const engine::Value& filter,
+                                     const engine::Value& hint);
 
 }  // namespace millrace::commands

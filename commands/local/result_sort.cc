@@ -9,7 +9,8 @@ using engine::Result;
 using engine::Status;
 using engine::Value;
 
-Result<std::unique_ptr<ResultSort>> ResultSort::parse(const Value& pattern, size_t most, Evaluation& evaluation) {
+Result<std::unique_ptr<ResultSort>> ResultSort::parse(const Value& pattern, size_t most,
+                                                      Evaluation& evaluation) {
   MR_ASSIGN_OR_RETURN(auto parsed, engine::SortPattern::parse(pattern, evaluation.parse()));
   evaluation.ready();
   return std::unique_ptr<ResultSort>(new ResultSort(std::move(parsed), most, evaluation));
@@ -39,15 +40,17 @@ Status ResultSort::add(storage::RecordId record, const Value& document) {
   if (bytes_ <= memory_limit_) return {};
   prune();
   if (bytes_ <= memory_limit_) return {};
-  return Status(ErrorCode::kQueryExceededMemoryLimitNoDiskUseAllowed,
-                "Executor error during find command :: caused by :: Sort exceeded memory limit of " + std::to_string(memory_limit_) +
-                    " bytes, but did not opt in to external sorting.");
+  return Status(
+      ErrorCode::kQueryExceededMemoryLimitNoDiskUseAllowed,
+      "Executor error during find command :: caused by :: Sort exceeded memory limit of " +
+          std::to_string(memory_limit_) + " bytes, but did not opt in to external sorting.");
 }
 
 void ResultSort::prune() {
   if (most_ == 0 || rows_.size() <= most_) return;
   auto order = [this](const auto& a, const auto& b) { return before(a, b); };
-  std::nth_element(rows_.begin(), rows_.begin() + static_cast<ptrdiff_t>(most_), rows_.end(), order);
+  std::nth_element(rows_.begin(), rows_.begin() + static_cast<ptrdiff_t>(most_), rows_.end(),
+                   order);
   for (size_t i = most_; i < rows_.size(); ++i) {
     bytes_ -= rows_[i]->entry.bson.size() + sizeof(Row) + rows_[i]->key.size() * sizeof(Value);
   }
@@ -56,7 +59,8 @@ void ResultSort::prune() {
 
 std::vector<ResultSort::Entry> ResultSort::finish() {
   prune();
-  std::sort(rows_.begin(), rows_.end(), [this](const auto& a, const auto& b) { return before(a, b); });
+  std::sort(rows_.begin(), rows_.end(),
+            [this](const auto& a, const auto& b) { return before(a, b); });
   std::vector<Entry> entries;
   entries.reserve(rows_.size());
   for (auto& row : rows_) entries.push_back(std::move(row->entry));

@@ -22,7 +22,8 @@ class ResultSort {
   };
 
   // `most`: how many of the first are wanted; 0: all. Errors: those of the pattern.
-  static engine::Result<std::unique_ptr<ResultSort>> parse(const engine::Value& pattern, size_t most, Evaluation& evaluation);
+  static engine::Result<std::unique_ptr<ResultSort>> parse(const engine::Value& pattern,
+                                                           size_t most, Evaluation& evaluation);
 
   // Errors: 292 QueryExceededMemoryLimitNoDiskUseAllowed.
   engine::Status add(storage::RecordId record, const engine::Value& document);

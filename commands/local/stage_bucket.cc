@@ -25,13 +25,17 @@ namespace {
 // $group and $sort as one stage.
 class GroupAndSort final : public Operator {
  public:
-  GroupAndSort(std::string_view name, std::vector<OperatorPtr> operators) : name_(name), operators_(std::move(operators)) {}
+  GroupAndSort(std::string_view name, std::vector<OperatorPtr> operators)
+      : name_(name), operators_(std::move(operators)) {}
   std::string_view name() const override { return name_; }
   void dependencies(Dependencies& dependencies) const override {
-    for (auto op = operators_.rbegin(); op != operators_.rend(); ++op) (*op)->dependencies(dependencies);
+    for (auto op = operators_.rbegin(); op != operators_.rend(); ++op)
+      (*op)->dependencies(dependencies);
   }
   bool stateless() const override { return false; }
-  void on_batch(Batch& batch, OperatorContext& context) override { operators_.front()->on_batch(batch, context); }
+  void on_batch(Batch& batch, OperatorContext& context) override {
+    operators_.front()->on_batch(batch, context);
+  }
   void on_end(Batch& batch, OperatorContext& context) override {
     operators_.front()->on_end(batch, context);
     operators_.back()->on_batch(batch, context);
@@ -52,33 +56,45 @@ Value object_of(Arena& arena, std::string_view name, Value value) {
   return object.finish();
 }
 
-Result<OperatorPtr> build_group_and_sort(std::string_view name, Value group, Value sort, StageContext& context) {
+Result<OperatorPtr> build_group_and_sort(std::string_view name, Value group, Value sort,
+                                         StageContext& context) {
   Arena& arena = context.parse.constants();
-  std::array<Value, 2> stages = {object_of(arena, "$group", group), object_of(arena, "$sort", sort)};
-  MR_ASSIGN_OR_RETURN(auto operators, context.builder.build(Value::array(stages), context.place, context));
+  std::array<Value, 2> stages = {object_of(arena, "$group", group),
+                                 object_of(arena, "$sort", sort)};
+  MR_ASSIGN_OR_RETURN(auto operators,
+                      context.builder.build(Value::array(stages), context.place, context));
   return OperatorPtr(std::make_unique<GroupAndSort>(name, std::move(operators)));
 }
 
 bool is_expression(const Value& value) {
   if (value.is_string()) return value.as_string().starts_with('$');
-  return value.is_object() && !value.as_object().empty() && value.as_object().begin()->name().starts_with('$');
+  return value.is_object() && !value.as_object().empty() &&
+         value.as_object().begin()->name().starts_with('$');
 }
 
 Status check_boundaries(const Value& boundaries) {
   if (!boundaries.is_array()) {
-    return Status(40200, "The $bucket 'boundaries' field must be an array, but found type: " + std::string(boundaries.type_name()) + ".");
+    return Status(40200, "The $bucket 'boundaries' field must be an array, but found type: " +
+                             std::string(boundaries.type_name()) + ".");
   }
   size_t count = boundaries.as_array().size();
-  if (count < 2) return Status(40192, "The $bucket 'boundaries' field must have at least 2 values, but found " + std::to_string(count) + " value(s).");
+  if (count < 2)
+    return Status(40192, "The $bucket 'boundaries' field must have at least 2 values, but found " +
+                             std::to_string(count) + " value(s).");
   Value before;
   for (const Value& boundary : boundaries.as_array()) {
     if (!before.is_missing()) {
       if (engine::canonical_type(before.type()) != engine::canonical_type(boundary.type())) {
-        return Status(40193, "All values in the 'boundaries' option to $bucket must have the same type. Found conflicting types " +
-                                 std::string(before.type_name()) + " and " + std::string(boundary.type_name()) + ".");
+        return Status(40193,
+                      "All values in the 'boundaries' option to $bucket must have the same type. "
+                      "Found conflicting types " +
+                          std::string(before.type_name()) + " and " +
+                          std::string(boundary.type_name()) + ".");
       }
       if (engine::compare(before, boundary) >= 0) {
-        return Status(40194, "The 'boundaries' option to $bucket must be sorted, but elements are not in ascending order.");
+        return Status(40194,
+                      "The 'boundaries' option to $bucket must be sorted, but elements are not in "
+                      "ascending order.");
       }
     }
     before = boundary;
@@ -92,30 +108,44 @@ Status check_default(const Value& otherwise, const Value& boundaries) {
   Value last = boundaries.as_array().at(boundaries.as_array().size() - 1);
   if (engine::canonical_type(otherwise.type()) != engine::canonical_type(first.type())) return {};
   if (engine::compare(otherwise, first) < 0 || engine::compare(otherwise, last) >= 0) return {};
-  return Status(40199, "The $bucket 'default' field must be less than the lowest boundary or greater than or equal to the highest boundary.");
+  return Status(40199,
+                "The $bucket 'default' field must be less than the lowest boundary or greater than "
+                "or equal to the highest boundary.");
 }
 
 }  // namespace
 
-Result<OperatorPtr> parse_sort_by_count(const Value& spec, StageContext& context, AggregateBuilder&) {
+Result<OperatorPtr> parse_sort_by_count(const Value& spec, StageContext& context,
+                                        AggregateBuilder&) {
   if (spec.is_object() && !is_expression(spec)) {
-    return Status(40147, "the sortByCount field must be defined as a $-prefixed path or an expression inside an object");
+    return Status(40147,
+                  "the sortByCount field must be defined as a $-prefixed path or an expression "
+                  "inside an object");
   }
-  if (spec.is_string() && !is_expression(spec)) return Status(40148, "the sortByCount field must be defined as a $-prefixed path or an expression inside an object");
-  if (!spec.is_object() && !spec.is_string()) return Status(40149, "the sortByCount field must be specified as a string or as an object");
+  if (spec.is_string() && !is_expression(spec))
+    return Status(40148,
+                  "the sortByCount field must be defined as a $-prefixed path or an expression "
+                  "inside an object");
+  if (!spec.is_object() && !spec.is_string())
+    return Status(40149, "the sortByCount field must be specified as a string or as an object");
   Arena& arena = context.parse.constants();
   ObjectBuilder group(arena, 2);
   group.add("_id", spec);
   group.add("count", object_of(arena, "$sum", Value::int32(1)));
-  return build_group_and_sort("SortByCountOperator", group.finish(), object_of(arena, "count", Value::int32(-1)), context);
+  return build_group_and_sort("SortByCountOperator", group.finish(),
+                              object_of(arena, "count", Value::int32(-1)), context);
 }
 
 Result<OperatorPtr> parse_bucket(const Value& spec, StageContext& context, AggregateBuilder&) {
-  if (!spec.is_object()) return Status(40201, "Argument to $bucket stage must be an object, but found type: " + std::string(spec.type_name()) + ".");
+  if (!spec.is_object())
+    return Status(40201, "Argument to $bucket stage must be an object, but found type: " +
+                             std::string(spec.type_name()) + ".");
   auto fields = spec.as_object();
   for (const auto& field : fields) {
-    bool known = field.has_name("groupBy") || field.has_name("boundaries") || field.has_name("default") || field.has_name("output");
-    if (!known) return Status(40197, "Unrecognized option to $bucket: " + std::string(field.name()) + ".");
+    bool known = field.has_name("groupBy") || field.has_name("boundaries") ||
+                 field.has_name("default") || field.has_name("output");
+    if (!known)
+      return Status(40197, "Unrecognized option to $bucket: " + std::string(field.name()) + ".");
   }
   Value group_by = fields.get("groupBy");
   Value boundaries = fields.get("boundaries");
@@ -124,8 +154,12 @@ Result<OperatorPtr> parse_bucket(const Value& spec, StageContext& context, Aggre
   if (group_by.is_missing() || boundaries.is_missing()) {
     return Status(40198, "$bucket requires 'groupBy' and 'boundaries' to be specified.");
   }
-  if (!is_expression(group_by)) return Status(40202, "The $bucket 'groupBy' field must be defined as a $-prefixed path or an expression object.");
-  if (!output.is_missing() && !output.is_object()) return Status(40196, "The $bucket 'output' field must be an object.");
+  if (!is_expression(group_by))
+    return Status(40202,
+                  "The $bucket 'groupBy' field must be defined as a $-prefixed path or an "
+                  "expression object.");
+  if (!output.is_missing() && !output.is_object())
+    return Status(40196, "The $bucket 'output' field must be an object.");
   MR_RETURN_IF_ERROR(check_boundaries(boundaries));
   MR_RETURN_IF_ERROR(check_default(otherwise, boundaries));
 
@@ -159,9 +193,11 @@ Result<OperatorPtr> parse_bucket(const Value& spec, StageContext& context, Aggre
   if (output.is_missing()) {
     group.add("count", object_of(arena, "$sum", Value::int32(1)));
   } else {
-    for (const auto& field : output.as_object()) group.add(context.parse.names().intern(field.name()), field.value);
+    for (const auto& field : output.as_object())
+      group.add(context.parse.names().intern(field.name()), field.value);
   }
-  return build_group_and_sort("BucketOperator", group.finish(), object_of(arena, "_id", Value::int32(1)), context);
+  return build_group_and_sort("BucketOperator", group.finish(),
+                              object_of(arena, "_id", Value::int32(1)), context);
 }
 
 }  // namespace millrace::commands

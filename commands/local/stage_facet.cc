@@ -46,7 +46,8 @@ class FacetOperator final : public Operator {
     for (Facet& facet : facets_) {
       facet.chain.finish(work_, context, [&](Batch& output) { keep(facet, output); });
       engine::ArrayBuilder documents(batch.arena, facet.results.size());
-      for (const auto& document : facet.results) documents.add(engine::deep_copy(document.value(), batch.arena));
+      for (const auto& document : facet.results)
+        documents.add(engine::deep_copy(document.value(), batch.arena));
       result.add(facet.name, documents.finish());
     }
     batch.documents.emplace_back().body = result.finish();
@@ -70,8 +71,11 @@ class FacetOperator final : public Operator {
 Status check_facet_stage(const Value& element) {
   MR_ASSIGN_OR_RETURN(auto stage, pipeline_stage(element));
   const AggregateStageRow* row = find_aggregate_stage(stage.name());
-  bool refused = stage.has_name("$facet") || (row != nullptr && row->role != AggregateRole::kOperator);
-  if (refused) return Status(40600, std::string(stage.name()) + " is not allowed to be used within a $facet stage");
+  bool refused =
+      stage.has_name("$facet") || (row != nullptr && row->role != AggregateRole::kOperator);
+  if (refused)
+    return Status(40600,
+                  std::string(stage.name()) + " is not allowed to be used within a $facet stage");
   return {};
 }
 
@@ -79,14 +83,19 @@ Status check_facet_stage(const Value& element) {
 
 Result<OperatorPtr> parse_facet(const Value& spec, StageContext& context, AggregateBuilder&) {
   if (!spec.is_object() || spec.as_object().empty()) {
-    return Status(40169, "the $facet specification must be a non-empty object, but found: $facet: " + shell_text(spec));
+    return Status(40169,
+                  "the $facet specification must be a non-empty object, but found: $facet: " +
+                      shell_text(spec));
   }
   std::vector<FacetOperator::Facet> facets;
   for (const auto& field : spec.as_object()) {
-    if (!field.value.is_array()) return Status(40170, "arguments to $facet must be arrays, " + std::string(field.name()) + " is of type " + std::string(field.value.type_name()));
+    if (!field.value.is_array())
+      return Status(40170, "arguments to $facet must be arrays, " + std::string(field.name()) +
+                               " is of type " + std::string(field.value.type_name()));
     for (const Value& stage : field.value.as_array()) MR_RETURN_IF_ERROR(check_facet_stage(stage));
     MR_ASSIGN_OR_RETURN(auto operators, context.builder.build(field.value, context.place, context));
-    facets.push_back({context.parse.names().intern(field.name()), OperatorChain(std::move(operators)), {}});
+    facets.push_back(
+        {context.parse.names().intern(field.name()), OperatorChain(std::move(operators)), {}});
   }
   return OperatorPtr(std::make_unique<FacetOperator>(std::move(facets)));
 }

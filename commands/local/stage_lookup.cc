@@ -1,5 +1,6 @@
 // $lookup and $unionWith: documents of another collection of the same database.
-// Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/lookup/ and .../unionWith/
+// Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/lookup/ and
+// .../unionWith/
 #include <algorithm>
 #include <unordered_map>
 
@@ -29,7 +30,8 @@ void throw_if_error(const Status& status) {
   if (!status.ok()) throw engine::EvaluationError(status);
 }
 
-// A field's values as both sides of an equality see them: an array counts by its elements, what is missing as null.
+// A field's values as both sides of an equality see them: an array counts by its elements, what is
+// missing as null.
 IndexInfo join_field(std::string_view path) {
   engine::BsonWriter spec;
   spec.begin_document();
@@ -45,7 +47,7 @@ class LookupOperator final : public Operator {
  public:
   struct Parts {
     std::unique_ptr<ForeignCollection> foreign;
-    std::string_view as;                     // interned
+    std::string_view as;  // interned
     std::vector<std::string_view> as_parts;
     bool equality = false;
     IndexInfo local_field;
@@ -69,14 +71,16 @@ class LookupOperator final : public Operator {
       }
       engine::ArrayBuilder found(batch.arena);
       auto keep = [&](Batch& output) {
-        for (const auto& match : output.documents) found.add(engine::deep_copy(match.body, batch.arena));
+        for (const auto& match : output.documents)
+          found.add(engine::deep_copy(match.body, batch.arena));
       };
       if (parts_.has_pipeline) {
         run_pipeline(document.body, context, keep);
       } else {
         keep(work_);
       }
-      document.body = with_field(document.body, parts_.as_parts.data(), parts_.as_parts.size(), found.finish(), batch.arena);
+      document.body = with_field(document.body, parts_.as_parts.data(), parts_.as_parts.size(),
+                                 found.finish(), batch.arena);
       document.record = nullptr;
     }
   }
@@ -88,7 +92,8 @@ class LookupOperator final : public Operator {
     throw_if_error(load());
     std::vector<size_t> rows;
     for (const auto& key : *keys) {
-      if (key.values.front().is(engine::Type::kUndefined)) continue;  // an empty array matches nothing
+      if (key.values.front().is(engine::Type::kUndefined))
+        continue;  // an empty array matches nothing
       auto [from, to] = by_key_.equal_range(key.bytes);
       for (; from != to; ++from) rows.push_back(from->second);
     }
@@ -117,7 +122,8 @@ class LookupOperator final : public Operator {
     context.eval.root = local;
     context.eval.arena = &let_;
     let_.reset();
-    for (const auto& [slot, value] : parts_.let) context.eval.variables[slot] = value->evaluate(context.eval);
+    for (const auto& [slot, value] : parts_.let)
+      context.eval.variables[slot] = value->evaluate(context.eval);
     parts_.pipeline.reset();
     parts_.pipeline.push(work_, context);
     if (!work_.documents.empty()) keep(work_);
@@ -126,7 +132,8 @@ class LookupOperator final : public Operator {
     context.eval.arena = arena;
   }
 
-  static Value with_field(const Value& object, const std::string_view* parts, size_t count, Value value, engine::Arena& arena) {
+  static Value with_field(const Value& object, const std::string_view* parts, size_t count,
+                          Value value, engine::Arena& arena) {
     engine::ObjectBuilder result(arena);
     bool set = false;
     if (object.is_object()) {
@@ -136,10 +143,15 @@ class LookupOperator final : public Operator {
           continue;
         }
         set = true;
-        result.add(parts[0], count == 1 ? value : with_field(field.value, parts + 1, count - 1, value, arena));
+        result.add(parts[0], count == 1
+                                 ? value
+                                 : with_field(field.value, parts + 1, count - 1, value, arena));
       }
     }
-    if (!set) result.add(parts[0], count == 1 ? value : with_field(Value::missing(), parts + 1, count - 1, value, arena));
+    if (!set)
+      result.add(parts[0], count == 1
+                               ? value
+                               : with_field(Value::missing(), parts + 1, count - 1, value, arena));
     return result.finish();
   }
 
@@ -152,17 +164,25 @@ class LookupOperator final : public Operator {
 };
 
 Status check_lookup_fields(const Value& spec) {
-  if (!spec.is_object()) return Status(ErrorCode::kFailedToParse, "the $lookup specification must be an Object");
+  if (!spec.is_object())
+    return Status(ErrorCode::kFailedToParse, "the $lookup specification must be an Object");
   for (const auto& field : spec.as_object()) {
     bool object = field.has_name("let");
     bool array = field.has_name("pipeline");
-    bool text = field.has_name("from") || field.has_name("as") || field.has_name("localField") || field.has_name("foreignField");
-    if (!object && !array && !text) return Status(ErrorCode::kFailedToParse, "unknown argument to $lookup: " + std::string(field.name()));
+    bool text = field.has_name("from") || field.has_name("as") || field.has_name("localField") ||
+                field.has_name("foreignField");
+    if (!object && !array && !text)
+      return Status(ErrorCode::kFailedToParse,
+                    "unknown argument to $lookup: " + std::string(field.name()));
     if (text && !field.value.is_string()) {
-      return Status(ErrorCode::kFailedToParse, "$lookup argument '" + std::string(field.name()) + "' must be a string, is type " + std::string(field.value.type_name()));
+      return Status(ErrorCode::kFailedToParse, "$lookup argument '" + std::string(field.name()) +
+                                                   "' must be a string, is type " +
+                                                   std::string(field.value.type_name()));
     }
-    if (object && !field.value.is_object()) return Status(ErrorCode::kFailedToParse, "$lookup argument 'let' must be an object");
-    if (array && !field.value.is_array()) return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
+    if (object && !field.value.is_object())
+      return Status(ErrorCode::kFailedToParse, "$lookup argument 'let' must be an object");
+    if (array && !field.value.is_array())
+      return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
   }
   return {};
 }
@@ -172,7 +192,8 @@ Status refuse_output(const Value& pipeline, std::string_view holder) {
     MR_ASSIGN_OR_RETURN(auto stage, pipeline_stage(element));
     const AggregateStageRow* row = find_aggregate_stage(stage.name());
     if (row != nullptr && row->role != AggregateRole::kOperator) {
-      return Status(51047, std::string(stage.name()) + " is not allowed within a " + std::string(holder) + "'s sub-pipeline");
+      return Status(51047, std::string(stage.name()) + " is not allowed within a " +
+                               std::string(holder) + "'s sub-pipeline");
     }
   }
   return {};
@@ -180,7 +201,8 @@ Status refuse_output(const Value& pipeline, std::string_view holder) {
 
 class UnionOperator final : public Operator {
  public:
-  UnionOperator(std::unique_ptr<ForeignCollection> foreign, OperatorChain pipeline) : foreign_(std::move(foreign)), pipeline_(std::move(pipeline)) {}
+  UnionOperator(std::unique_ptr<ForeignCollection> foreign, OperatorChain pipeline)
+      : foreign_(std::move(foreign)), pipeline_(std::move(pipeline)) {}
   std::string_view name() const override { return "UnionWithOperator"; }
   void dependencies(Dependencies& dependencies) const override { dependencies.fields.add_all(); }
   bool stateless() const override { return false; }
@@ -189,7 +211,8 @@ class UnionOperator final : public Operator {
     work_.clear();
     throw_if_error(foreign_->read_all(work_));
     auto keep = [&](Batch& output) {
-      for (const auto& document : output.documents) batch.documents.emplace_back().body = engine::deep_copy(document.body, batch.arena);
+      for (const auto& document : output.documents)
+        batch.documents.emplace_back().body = engine::deep_copy(document.body, batch.arena);
     };
     pipeline_.push(work_, context);
     keep(work_);
@@ -205,24 +228,32 @@ class UnionOperator final : public Operator {
 
 }  // namespace
 
-Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context, AggregateBuilder& builder) {
+Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
+                                 AggregateBuilder& builder) {
   MR_RETURN_IF_ERROR(check_lookup_fields(spec));
   auto fields = spec.as_object();
-  if (!fields.has("as")) return Status(ErrorCode::kFailedToParse, "must specify 'as' field for a $lookup");
-  if (!fields.has("from")) return Status(ErrorCode::kFailedToParse, "must specify 'pipeline' when 'from' is empty");
+  if (!fields.has("as"))
+    return Status(ErrorCode::kFailedToParse, "must specify 'as' field for a $lookup");
+  if (!fields.has("from"))
+    return Status(ErrorCode::kFailedToParse, "must specify 'pipeline' when 'from' is empty");
   LookupOperator::Parts parts;
   parts.has_pipeline = fields.has("pipeline");
   parts.equality = fields.has("localField") && fields.has("foreignField");
-  if (fields.has("localField") != fields.has("foreignField") || (!parts.equality && !parts.has_pipeline)) {
-    return Status(ErrorCode::kFailedToParse, "$lookup requires either 'pipeline' or both 'localField' and 'foreignField' to be specified");
+  if (fields.has("localField") != fields.has("foreignField") ||
+      (!parts.equality && !parts.has_pipeline)) {
+    return Status(ErrorCode::kFailedToParse,
+                  "$lookup requires either 'pipeline' or both 'localField' and 'foreignField' to "
+                  "be specified");
   }
-  MR_ASSIGN_OR_RETURN(auto as, engine::parse_field_path(fields.get("as").as_string(), context.parse.names()));
+  MR_ASSIGN_OR_RETURN(
+      auto as, engine::parse_field_path(fields.get("as").as_string(), context.parse.names()));
   parts.as_parts = as.parts;
   if (parts.equality) {
     parts.local_field = join_field(fields.get("localField").as_string());
     parts.foreign_field = join_field(fields.get("foreignField").as_string());
   }
-  MR_ASSIGN_OR_RETURN(parts.foreign, ForeignCollection::open(fields.get("from").as_string(), builder));
+  MR_ASSIGN_OR_RETURN(parts.foreign,
+                      ForeignCollection::open(fields.get("from").as_string(), builder));
   if (!parts.has_pipeline) return OperatorPtr(std::make_unique<LookupOperator>(std::move(parts)));
 
   MR_RETURN_IF_ERROR(refuse_output(fields.get("pipeline"), "$lookup"));
@@ -234,7 +265,9 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context, Aggre
       values.push_back(std::move(value));
     }
     size_t i = 0;
-    for (const auto& variable : let.as_object()) parts.let.emplace_back(context.parse.define_variable(variable.name()), std::move(values[i++]));
+    for (const auto& variable : let.as_object())
+      parts.let.emplace_back(context.parse.define_variable(variable.name()),
+                             std::move(values[i++]));
   }
   auto operators = context.builder.build(fields.get("pipeline"), context.place, context);
   context.parse.end_variables(parts.let.size());
@@ -243,22 +276,28 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context, Aggre
   return OperatorPtr(std::make_unique<LookupOperator>(std::move(parts)));
 }
 
-Result<OperatorPtr> parse_union_with(const Value& spec, StageContext& context, AggregateBuilder& builder) {
+Result<OperatorPtr> parse_union_with(const Value& spec, StageContext& context,
+                                     AggregateBuilder& builder) {
   Value name = spec;
   Value pipeline;
   if (spec.is_object()) {
     for (const auto& field : spec.as_object()) {
       if (!field.has_name("coll") && !field.has_name("pipeline")) {
-        return Status(40415, "BSON field '$unionWith." + std::string(field.name()) + "' is an unknown field.");
+        return Status(40415, "BSON field '$unionWith." + std::string(field.name()) +
+                                 "' is an unknown field.");
       }
     }
     name = spec.as_object().get("coll");
     pipeline = spec.as_object().get("pipeline");
   }
-  if (!name.is_string()) return Status(ErrorCode::kFailedToParse, "the $unionWith stage specification must be an object or string with the name of a collection");
+  if (!name.is_string())
+    return Status(ErrorCode::kFailedToParse,
+                  "the $unionWith stage specification must be an object or string with the name of "
+                  "a collection");
   OperatorChain chain;
   if (!pipeline.is_missing()) {
-    if (!pipeline.is_array()) return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
+    if (!pipeline.is_array())
+      return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
     MR_RETURN_IF_ERROR(refuse_output(pipeline, "$unionWith"));
     MR_ASSIGN_OR_RETURN(auto operators, context.builder.build(pipeline, context.place, context));
     chain = OperatorChain(std::move(operators));

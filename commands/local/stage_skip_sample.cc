@@ -59,7 +59,8 @@ class SampleOperator final : public Operator {
   }
   void on_end(Batch& batch, OperatorContext& context) override {
     std::shuffle(chosen_.begin(), chosen_.end(), context.eval.random);
-    for (const auto& document : chosen_) batch.documents.emplace_back().body = engine::deep_copy(document.value(), batch.arena);
+    for (const auto& document : chosen_)
+      batch.documents.emplace_back().body = engine::deep_copy(document.value(), batch.arena);
   }
   void reset() override {
     chosen_.clear();
@@ -76,12 +77,15 @@ class SampleOperator final : public Operator {
 
 Result<OperatorPtr> parse_skip(const Value& spec, StageContext&, AggregateBuilder&) {
   std::string shown = " in: $skip: " + shell_text(spec);
-  if (!spec.is_number()) return Status(5107200, "invalid argument to $skip stage: Expected a number" + shown);
+  if (!spec.is_number())
+    return Status(5107200, "invalid argument to $skip stage: Expected a number" + shown);
   double number = spec.to_double();
   if (!(std::abs(number) < 9.2e18) || std::trunc(number) != number) {
     return Status(5107200, "invalid argument to $skip stage: Expected an integer" + shown);
   }
-  if (number < 0) return Status(5107200, "invalid argument to $skip stage: Expected a non-negative number" + shown);
+  if (number < 0)
+    return Status(5107200,
+                  "invalid argument to $skip stage: Expected a non-negative number" + shown);
   return OperatorPtr(std::make_unique<SkipOperator>(static_cast<int64_t>(number)));
 }
 
@@ -89,13 +93,16 @@ Result<OperatorPtr> parse_sample(const Value& spec, StageContext&, AggregateBuil
   if (!spec.is_object()) return Status(28745, "the $sample stage specification must be an object");
   Value size;
   for (const auto& field : spec.as_object()) {
-    if (!field.has_name("size")) return Status(28748, "unrecognized option to $sample: " + std::string(field.name()));
+    if (!field.has_name("size"))
+      return Status(28748, "unrecognized option to $sample: " + std::string(field.name()));
     size = field.value;
   }
   if (size.is_missing()) return Status(28749, "$sample stage must specify a size");
   if (!size.is_number()) return Status(28746, "size argument to $sample must be a number");
-  if (!(size.to_double() >= 0)) return Status(28747, "size argument to $sample must not be negative");
-  return OperatorPtr(std::make_unique<SampleOperator>(static_cast<size_t>(std::min(size.to_double(), 1e12))));
+  if (!(size.to_double() >= 0))
+    return Status(28747, "size argument to $sample must not be negative");
+  return OperatorPtr(
+      std::make_unique<SampleOperator>(static_cast<size_t>(std::min(size.to_double(), 1e12))));
 }
 
 }  // namespace millrace::commands

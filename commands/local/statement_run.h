@@ -1,4 +1,5 @@
-// Runs the statements of a write command, many of them in one transaction each: a commit waits for the disk, a statement does not.
+// Runs the statements of a write command, many of them in one transaction each: a commit waits for
+// the disk, a statement does not.
 #pragma once
 
 #include <functional>
@@ -25,7 +26,7 @@ struct WriteResult {
     size_t index;
     WriteFailure failure;
   };
-  int64_t matched = 0;   // documents inserted, matched (upserts not counted), deleted
+  int64_t matched = 0;  // documents inserted, matched (upserts not counted), deleted
   int64_t modified = 0;
   std::vector<Upserted> upserted;
   std::vector<Failed> failed;
@@ -34,7 +35,8 @@ struct WriteResult {
 // The collection as a statement finds it within its transaction.
 class StatementContext {
  public:
-  StatementContext(LocalDatabase& local, storage::WriteTransaction& txn, std::string_view database, std::string_view name, const WriteOptions& options)
+  StatementContext(LocalDatabase& local, storage::WriteTransaction& txn, std::string_view database,
+                   std::string_view name, const WriteOptions& options)
       : local_(local), txn_(txn), database_(database), name_(name), options_(options) {}
 
   // nullptr when it does not exist.
@@ -55,11 +57,14 @@ class StatementContext {
   std::unique_ptr<CollectionWriter> writer_;
 };
 
-// `statement` may be run more than once for the same index (the transaction is repeated); what it counts goes to `result` alone.
-using Statement = std::function<engine::Status(StatementContext& context, size_t index, WriteResult& result)>;
+// `statement` may be run more than once for the same index (the transaction is repeated); what it
+// counts goes to `result` alone.
+using Statement =
+    std::function<engine::Status(StatementContext& context, size_t index, WriteResult& result)>;
 
 // Errors: only what ends the whole command (the store); a statement's own errors are in the result.
-engine::Result<WriteResult> run_statements(LocalDatabase& local, std::string_view database, std::string_view name, size_t count,
+engine::Result<WriteResult> run_statements(LocalDatabase& local, std::string_view database,
+                                           std::string_view name, size_t count,
                                            const WriteOptions& options, const Statement& statement);
 
 }  // namespace millrace::commands

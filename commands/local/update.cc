@@ -32,7 +32,9 @@ class Replacement final : public Update {
     Value new_id = document_.as_object().get("_id");
     if (!old_id.is_missing() && !new_id.is_missing() && !engine::equal(old_id, new_id)) {
       return Status(ErrorCode::kImmutableField,
-                    "After applying the update, the (immutable) field '_id' was found to have been altered to _id: " + shell_text(new_id));
+                    "After applying the update, the (immutable) field '_id' was found to have been "
+                    "altered to _id: " +
+                        shell_text(new_id));
     }
     out.append("_id", old_id.is_missing() ? new_id : old_id);
     for (const auto& field : document_.as_object()) {
@@ -50,8 +52,10 @@ Status check_replacement(const Value& document) {
   for (const auto& field : document.as_object()) {
     if (!field.name().starts_with('$')) continue;
     return Status(ErrorCode::kDollarPrefixedFieldName,
-                  "The dollar ($) prefixed field '" + std::string(field.name()) + "' in '" + std::string(field.name()) +
-                      "' is not allowed in the context of an update's replacement document. Consider using an aggregation pipeline with $replaceWith.");
+                  "The dollar ($) prefixed field '" + std::string(field.name()) + "' in '" +
+                      std::string(field.name()) +
+                      "' is not allowed in the context of an update's replacement document. "
+                      "Consider using an aggregation pipeline with $replaceWith.");
   }
   return {};
 }
@@ -60,7 +64,8 @@ Status check_replacement(const Value& document) {
 
 class PipelineUpdate final : public Update {
  public:
-  PipelineUpdate(const engine::Clock& clock, Value pipeline) : evaluation_(clock), pipeline_(pipeline) {}
+  PipelineUpdate(const engine::Clock& clock, Value pipeline)
+      : evaluation_(clock), pipeline_(pipeline) {}
 
   Status build(const UpdateSpec& spec, engine::PipelineBuilder& builder) {
     MR_RETURN_IF_ERROR(evaluation_.bind(spec.let));
@@ -78,7 +83,9 @@ class PipelineUpdate final : public Update {
   }
 
   bool rebind(const UpdateSpec& spec) override {
-    if (has_let_ || !spec.let.is_nullish() || !spec.update.is_array() || spec.update.is_tree() || pipeline_.is_tree()) return false;
+    if (has_let_ || !spec.let.is_nullish() || !spec.update.is_array() || spec.update.is_tree() ||
+        pipeline_.is_tree())
+      return false;
     if (spec.update.bson_bytes() != pipeline_.bson_bytes()) return false;
     if (!spec.constants.is_object() || !evaluation_.rebind(spec.constants)) return false;
     context_.eval.variables = evaluation_.eval().variables;
@@ -98,14 +105,16 @@ class PipelineUpdate final : public Update {
     Value old_id = document.as_object().get("_id");
     Value new_id = result.as_object().get("_id");
     out.clear();
-    if (new_id.is_missing() && !old_id.is_missing()) {  // a stage that makes the document anew may leave _id out: it stays
+    if (new_id.is_missing() &&
+        !old_id.is_missing()) {  // a stage that makes the document anew may leave _id out: it stays
       out.begin_document();
       out.append("_id", old_id);
       for (const auto& field : result.as_object()) out.append(field.name(), field.value);
       out.end();
       return {};
     }
-    if (!inserting || !old_id.is_missing()) MR_RETURN_IF_ERROR(check_id_unchanged(old_id, new_id, false));
+    if (!inserting || !old_id.is_missing())
+      MR_RETURN_IF_ERROR(check_id_unchanged(old_id, new_id, false));
     out.append_document(result);
     return {};
   }
@@ -114,9 +123,11 @@ class PipelineUpdate final : public Update {
   static Status check_stage(const Value& stage) {
     if (!stage.is_object() || stage.as_object().empty()) return {};
     std::string_view name = stage.as_object().begin()->name();
-    constexpr std::array<std::string_view, 6> kAllowed = {"$addFields", "$project", "$replaceRoot", "$replaceWith", "$set", "$unset"};
+    constexpr std::array<std::string_view, 6> kAllowed = {
+        "$addFields", "$project", "$replaceRoot", "$replaceWith", "$set", "$unset"};
     if (std::find(kAllowed.begin(), kAllowed.end(), name) != kAllowed.end()) return {};
-    return Status(ErrorCode::kInvalidOptions, std::string(name) + " is not allowed to be used within an update");
+    return Status(ErrorCode::kInvalidOptions,
+                  std::string(name) + " is not allowed to be used within an update");
   }
 
   Evaluation evaluation_;
@@ -135,24 +146,32 @@ Status check_id_unchanged(const Value& before, const Value& after, bool by_path)
   if (engine::equal(before, after) && !after.is_missing()) return {};
   if (before.is_missing() && after.is_missing()) return {};
   if (by_path) {
-    return Status(ErrorCode::kImmutableField, "Performing an update on the path '_id' would modify the immutable field '_id'");
+    return Status(ErrorCode::kImmutableField,
+                  "Performing an update on the path '_id' would modify the immutable field '_id'");
   }
   return Status(ErrorCode::kImmutableField,
-                "After applying the update, the (immutable) field '_id' was found to have been altered to _id: " + shell_text(after));
+                "After applying the update, the (immutable) field '_id' was found to have been "
+                "altered to _id: " +
+                    shell_text(after));
 }
 
-Result<std::unique_ptr<Update>> Update::parse(const UpdateSpec& spec, engine::PipelineBuilder& builder, const engine::Clock& clock) {
+Result<std::unique_ptr<Update>> Update::parse(const UpdateSpec& spec,
+                                              engine::PipelineBuilder& builder,
+                                              const engine::Clock& clock) {
   if (spec.update.is_array()) {
     if (!spec.array_filters.is_missing()) {
-      return Status(ErrorCode::kFailedToParse, "arrayFilters may not be specified for pipeline-style updates");
+      return Status(ErrorCode::kFailedToParse,
+                    "arrayFilters may not be specified for pipeline-style updates");
     }
     auto pipeline = std::make_unique<PipelineUpdate>(clock, spec.update);
     MR_RETURN_IF_ERROR(pipeline->build(spec, builder));
     return std::unique_ptr<Update>(std::move(pipeline));
   }
-  if (!spec.constants.is_missing()) return Status(51198, "Constant values may only be specified for pipeline updates");
+  if (!spec.constants.is_missing())
+    return Status(51198, "Constant values may only be specified for pipeline updates");
   auto fields = spec.update.as_object();
-  if (!fields.empty() && fields.begin()->name().starts_with('$')) return parse_update_operators(spec, clock);
+  if (!fields.empty() && fields.begin()->name().starts_with('$'))
+    return parse_update_operators(spec, clock);
   MR_RETURN_IF_ERROR(check_replacement(spec.update));
   return std::unique_ptr<Update>(std::make_unique<Replacement>(spec.update));
 }

@@ -1,5 +1,6 @@
-// An update compiled: a replacement document, update operators, or a pipeline. Applied to one document after the other.
-// Source: https://www.mongodb.com/docs/manual/reference/command/update/ ; order, texts and codes observed on 6.0.5.
+// An update compiled: a replacement document, update operators, or a pipeline. Applied to one
+// document after the other. Source: https://www.mongodb.com/docs/manual/reference/command/update/ ;
+// order, texts and codes observed on 6.0.5.
 #pragma once
 
 #include <memory>
@@ -23,7 +24,9 @@ struct UpdateSpec {
 // Single-threaded. The spec's values must outlive it.
 class Update {
  public:
-  static engine::Result<std::unique_ptr<Update>> parse(const UpdateSpec& spec, engine::PipelineBuilder& builder, const engine::Clock& clock);
+  static engine::Result<std::unique_ptr<Update>> parse(const UpdateSpec& spec,
+                                                       engine::PipelineBuilder& builder,
+                                                       const engine::Clock& clock);
   virtual ~Update() = default;
 
   // True for a document without operators: it can change one document only.
@@ -31,20 +34,26 @@ class Update {
   // A pipeline of the same text with other constants: true if this one now stands for it.
   virtual bool rebind(const UpdateSpec&) { return false; }
 
-  // Writes the changed document, whole, into `out` (cleared first). `inserting`: the document is the beginning of one that an upsert
-  // makes, maybe without _id. Errors: the operators', 66 ImmutableField for a changed _id.
-  virtual engine::Status apply(const engine::Value& document, bool inserting, engine::BsonWriter& out) = 0;
+  // Writes the changed document, whole, into `out` (cleared first). `inserting`: the document is
+  // the beginning of one that an upsert makes, maybe without _id. Errors: the operators', 66
+  // ImmutableField for a changed _id.
+  virtual engine::Status apply(const engine::Value& document, bool inserting,
+                               engine::BsonWriter& out) = 0;
 };
 
 // 66 when the new document's _id differs from the old one's. `by_path`: an operator named it.
-engine::Status check_id_unchanged(const engine::Value& before, const engine::Value& after, bool by_path);
+engine::Status check_id_unchanged(const engine::Value& before, const engine::Value& after,
+                                  bool by_path);
 
-// What an upsert begins with: the fields that the query fixes by equality. {_id: 1, a: {$gt: 2}, b: 3} gives {_id: 1, b: 3}.
-// Only _id for a replacement. Errors: 54 NotSingleValueField.
+// What an upsert begins with: the fields that the query fixes by equality. {_id: 1, a: {$gt: 2}, b:
+// 3} gives {_id: 1, b: 3}. Only _id for a replacement. Errors: 54 NotSingleValueField.
 engine::Result<engine::Document> upsert_base(const engine::Value& query, bool only_id);
 
-// The position in the array at `path` that made `document` match the query: what $ stands for. Nothing when none did.
-engine::Result<std::optional<size_t>> matched_position(const engine::Value& query, std::string_view path, const engine::Value& document,
+// The position in the array at `path` that made `document` match the query: what $ stands for.
+// Nothing when none did.
+engine::Result<std::optional<size_t>> matched_position(const engine::Value& query,
+                                                       std::string_view path,
+                                                       const engine::Value& document,
                                                        Evaluation& evaluation);
 
 }  // namespace millrace::commands

@@ -34,7 +34,9 @@ std::optional<int64_t> whole_number(const Value& value) {
   if (value.is_integer()) return value.integer_value();
   if (value.is(Type::kDouble)) {
     double number = value.as_double();
-    if (number >= -9e18 && number <= 9e18 && number == static_cast<double>(static_cast<int64_t>(number))) return static_cast<int64_t>(number);
+    if (number >= -9e18 && number <= 9e18 &&
+        number == static_cast<double>(static_cast<int64_t>(number)))
+      return static_cast<int64_t>(number);
   }
   if (value.is(Type::kDecimal)) return engine::decimal::to_int64_exact(value.as_decimal());
   return std::nullopt;
@@ -47,10 +49,13 @@ class PushAction final : public UpdateAction {
   Absent absent() const override { return Absent::kCreate; }
   Result<Value> apply(const Value& current, const UpdateTarget& target) const override {
     if (!current.is_missing() && !current.is_array()) {
-      return Status(ErrorCode::kBadValue, "The field '" + std::string(target.field) + "' must be an array but is of type " +
-                                              std::string(current.type_name()) + " in document {" + id_text(target.document) + "}");
+      return Status(ErrorCode::kBadValue, "The field '" + std::string(target.field) +
+                                              "' must be an array but is of type " +
+                                              std::string(current.type_name()) + " in document {" +
+                                              id_text(target.document) + "}");
     }
-    std::vector<Value> elements = current.is_missing() ? std::vector<Value>{} : elements_of(current);
+    std::vector<Value> elements =
+        current.is_missing() ? std::vector<Value>{} : elements_of(current);
     elements.insert(elements.begin() + insert_at(elements.size()), added.begin(), added.end());
     sort(elements, target.arena);
     if (slice) {
@@ -76,13 +81,15 @@ class PushAction final : public UpdateAction {
   ptrdiff_t insert_at(size_t size) const {
     auto count = static_cast<int64_t>(size);
     if (!position) return count;
-    return *position >= 0 ? std::min(*position, count) : std::max<int64_t>(count + std::max(*position, -count), 0);
+    return *position >= 0 ? std::min(*position, count)
+                          : std::max<int64_t>(count + std::max(*position, -count), 0);
   }
 
   void sort(std::vector<Value>& elements, engine::Arena& arena) const {
     if (whole_order != 0) {
-      std::stable_sort(elements.begin(), elements.end(),
-                       [&](const Value& a, const Value& b) { return whole_order * engine::compare(a, b) < 0; });
+      std::stable_sort(elements.begin(), elements.end(), [&](const Value& a, const Value& b) {
+        return whole_order * engine::compare(a, b) < 0;
+      });
     }
     if (!pattern) return;
     size_t width = pattern->size();
@@ -93,8 +100,9 @@ class PushAction final : public UpdateAction {
       auto& entry = keyed.emplace_back(std::vector<Value>(width), element);
       pattern->sort_key(evaluation->eval(), entry.first.data());
     }
-    std::stable_sort(keyed.begin(), keyed.end(),
-                     [&](const auto& a, const auto& b) { return pattern->compare(a.first.data(), b.first.data()) < 0; });
+    std::stable_sort(keyed.begin(), keyed.end(), [&](const auto& a, const auto& b) {
+      return pattern->compare(a.first.data(), b.first.data()) < 0;
+    });
     for (size_t i = 0; i < keyed.size(); ++i) elements[i] = keyed[i].second;
   }
 };
@@ -102,17 +110,23 @@ class PushAction final : public UpdateAction {
 Status parse_push_sort(const Value& operand, PushAction* push, Evaluation& evaluation) {
   if (operand.is_number()) {
     auto order = whole_number(operand);
-    if (!order || (*order != 1 && *order != -1)) return Status(ErrorCode::kBadValue, "The $sort element value must be either 1 or -1");
+    if (!order || (*order != 1 && *order != -1))
+      return Status(ErrorCode::kBadValue, "The $sort element value must be either 1 or -1");
     push->whole_order = static_cast<int>(*order);
     return {};
   }
   if (!operand.is_object()) {
-    return Status(ErrorCode::kBadValue, "The $sort is invalid: use 1/-1 to sort the whole element, or {field:1/-1} to sort embedded fields");
+    return Status(ErrorCode::kBadValue,
+                  "The $sort is invalid: use 1/-1 to sort the whole element, or {field:1/-1} to "
+                  "sort embedded fields");
   }
-  if (operand.as_object().empty()) return Status(ErrorCode::kBadValue, "The sort pattern is empty when it should be a set of fields.");
+  if (operand.as_object().empty())
+    return Status(ErrorCode::kBadValue,
+                  "The sort pattern is empty when it should be a set of fields.");
   for (const auto& field : operand.as_object()) {
     auto order = whole_number(field.value);
-    if (!order || (*order != 1 && *order != -1)) return Status(ErrorCode::kBadValue, "The sort element value must be either 1 or -1");
+    if (!order || (*order != 1 && *order != -1))
+      return Status(ErrorCode::kBadValue, "The sort element value must be either 1 or -1");
   }
   MR_ASSIGN_OR_RETURN(push->pattern, engine::SortPattern::parse(operand, evaluation.parse()));
   evaluation.ready();
@@ -122,7 +136,9 @@ Status parse_push_sort(const Value& operand, PushAction* push, Evaluation& evalu
 Status parse_push_clause(const engine::Field& clause, PushAction* push, Evaluation& evaluation) {
   if (clause.has_name("$each")) {
     if (!clause.value.is_array()) {
-      return Status(ErrorCode::kBadValue, "The argument to $each in $push must be an array but it was of type: " + std::string(clause.value.type_name()));
+      return Status(ErrorCode::kBadValue,
+                    "The argument to $each in $push must be an array but it was of type: " +
+                        std::string(clause.value.type_name()));
     }
     push->added = elements_of(clause.value);
     return {};
@@ -130,15 +146,20 @@ Status parse_push_clause(const engine::Field& clause, PushAction* push, Evaluati
   if (clause.has_name("$slice")) {
     push->slice = whole_number(clause.value);
     if (push->slice) return {};
-    return Status(ErrorCode::kBadValue, "The value for $slice must be an integer value but was given type: " + std::string(clause.value.type_name()));
+    return Status(ErrorCode::kBadValue,
+                  "The value for $slice must be an integer value but was given type: " +
+                      std::string(clause.value.type_name()));
   }
   if (clause.has_name("$position")) {
     push->position = whole_number(clause.value);
     if (push->position) return {};
-    return Status(ErrorCode::kBadValue, "The value for $position must be an integer value, not of type: " + std::string(clause.value.type_name()));
+    return Status(ErrorCode::kBadValue,
+                  "The value for $position must be an integer value, not of type: " +
+                      std::string(clause.value.type_name()));
   }
   if (clause.has_name("$sort")) return parse_push_sort(clause.value, push, evaluation);
-  return Status(ErrorCode::kBadValue, "Unrecognized clause in $push: " + std::string(clause.name()));
+  return Status(ErrorCode::kBadValue,
+                "Unrecognized clause in $push: " + std::string(clause.name()));
 }
 
 Result<UpdateActionPtr> parse_push(std::string_view, const Value& operand, Evaluation& evaluation) {
@@ -147,7 +168,8 @@ Result<UpdateActionPtr> parse_push(std::string_view, const Value& operand, Evalu
   if (!operand.is_object() || !operand.as_object().has("$each")) {
     push->added.push_back(operand);
   } else {
-    for (const auto& clause : operand.as_object()) MR_RETURN_IF_ERROR(parse_push_clause(clause, push.get(), evaluation));
+    for (const auto& clause : operand.as_object())
+      MR_RETURN_IF_ERROR(parse_push_clause(clause, push.get(), evaluation));
   }
   return UpdateActionPtr(std::move(push));
 }
@@ -160,13 +182,17 @@ class AddToSetAction final : public UpdateAction {
   Absent absent() const override { return Absent::kCreate; }
   Result<Value> apply(const Value& current, const UpdateTarget& target) const override {
     if (!current.is_missing() && !current.is_array()) {
-      return Status(ErrorCode::kBadValue, "Cannot apply $addToSet to non-array field. Field named '" + std::string(target.field) +
-                                              "' has non-array type " + std::string(current.type_name()));
+      return Status(ErrorCode::kBadValue,
+                    "Cannot apply $addToSet to non-array field. Field named '" +
+                        std::string(target.field) + "' has non-array type " +
+                        std::string(current.type_name()));
     }
-    std::vector<Value> elements = current.is_missing() ? std::vector<Value>{} : elements_of(current);
+    std::vector<Value> elements =
+        current.is_missing() ? std::vector<Value>{} : elements_of(current);
     size_t before = elements.size();
     for (const Value& value : added_) {
-      bool there = std::any_of(elements.begin(), elements.end(), [&](const Value& element) { return engine::equal(element, value); });
+      bool there = std::any_of(elements.begin(), elements.end(),
+                               [&](const Value& element) { return engine::equal(element, value); });
       if (!there) elements.push_back(value);
     }
     if (elements.size() == before && !current.is_missing()) return current;
@@ -179,13 +205,17 @@ class AddToSetAction final : public UpdateAction {
 
 Result<UpdateActionPtr> parse_add_to_set(std::string_view, const Value& operand, Evaluation&) {
   std::vector<Value> added{operand};
-  if (operand.is_object() && !operand.as_object().empty() && operand.as_object().begin()->has_name("$each")) {
+  if (operand.is_object() && !operand.as_object().empty() &&
+      operand.as_object().begin()->has_name("$each")) {
     Value each = operand.as_object().get("$each");
     if (!each.is_array()) {
-      return Status(ErrorCode::kTypeMismatch, "The argument to $each in $addToSet must be an array but it was of type " + std::string(each.type_name()));
+      return Status(ErrorCode::kTypeMismatch,
+                    "The argument to $each in $addToSet must be an array but it was of type " +
+                        std::string(each.type_name()));
     }
     if (operand.as_object().size() > 1) {
-      return Status(ErrorCode::kBadValue, "Found unexpected fields after $each in $addToSet: " + shell_text(operand));
+      return Status(ErrorCode::kBadValue,
+                    "Found unexpected fields after $each in $addToSet: " + shell_text(operand));
     }
     added = elements_of(each);
   }
@@ -200,7 +230,8 @@ class PopAction final : public UpdateAction {
   Absent absent() const override { return Absent::kRefuse; }
   Result<Value> apply(const Value& current, const UpdateTarget& target) const override {
     if (!current.is_array()) {
-      return Status(ErrorCode::kTypeMismatch, "Path '" + std::string(target.path) + "' contains an element of non-array type '" +
+      return Status(ErrorCode::kTypeMismatch, "Path '" + std::string(target.path) +
+                                                  "' contains an element of non-array type '" +
                                                   std::string(current.type_name()) + "'");
     }
     auto elements = elements_of(current);
@@ -215,7 +246,8 @@ class PopAction final : public UpdateAction {
 
 Result<UpdateActionPtr> parse_pop(std::string_view path, const Value& operand, Evaluation&) {
   if (!operand.is_number()) {
-    return Status(ErrorCode::kFailedToParse, "Expected a number in: " + std::string(path) + ": " + shell_text(operand));
+    return Status(ErrorCode::kFailedToParse,
+                  "Expected a number in: " + std::string(path) + ": " + shell_text(operand));
   }
   auto which = whole_number(operand);
   if (!which || (*which != 1 && *which != -1)) {
@@ -230,7 +262,8 @@ class PullAction : public UpdateAction {
  public:
   Absent absent() const override { return Absent::kRefuse; }
   Result<Value> apply(const Value& current, const UpdateTarget& target) const override {
-    if (!current.is_array()) return Status(ErrorCode::kBadValue, "Cannot apply $pull to a non-array value");
+    if (!current.is_array())
+      return Status(ErrorCode::kBadValue, "Cannot apply $pull to a non-array value");
     std::vector<Value> kept;
     size_t count = 0;
     for (const Value& element : current.as_array()) {
@@ -248,7 +281,8 @@ class PullAllAction final : public PullAction {
  public:
   explicit PullAllAction(std::vector<Value> values) : values_(std::move(values)) {}
   Result<bool> removes(const Value& element, engine::Arena&) const override {
-    return std::any_of(values_.begin(), values_.end(), [&](const Value& value) { return engine::equal(element, value); });
+    return std::any_of(values_.begin(), values_.end(),
+                       [&](const Value& value) { return engine::equal(element, value); });
   }
 
  private:
@@ -257,7 +291,8 @@ class PullAllAction final : public PullAction {
 
 constexpr std::string_view kElement = "element";
 
-// $pull with conditions: on the fields of elements that are documents, or ({$gte: 2}) on the element itself.
+// $pull with conditions: on the fields of elements that are documents, or ({$gte: 2}) on the
+// element itself.
 class PullMatchAction final : public PullAction {
  public:
   PullMatchAction(engine::PredicatePtr predicate, bool of_fields, Evaluation& evaluation)
@@ -279,7 +314,8 @@ Result<UpdateActionPtr> parse_pull(std::string_view, const Value& operand, Evalu
   bool of_value = operand.is(Type::kRegex);
   if (operand.is_object() && !operand.as_object().empty()) {
     std::string_view first = operand.as_object().begin()->name();
-    of_value = first.starts_with('$') && first != "$and" && first != "$or" && first != "$nor" && first != "$expr";
+    of_value = first.starts_with('$') && first != "$and" && first != "$or" && first != "$nor" &&
+               first != "$expr";
   }
   if (!of_value && !operand.is_object()) {
     return UpdateActionPtr(std::make_unique<PullAllAction>(std::vector<Value>{operand}));
@@ -291,12 +327,14 @@ Result<UpdateActionPtr> parse_pull(std::string_view, const Value& operand, Evalu
     query = wrapped.finish();
   }
   MR_ASSIGN_OR_RETURN(auto predicate, evaluation.parse_predicate(query));
-  return UpdateActionPtr(std::make_unique<PullMatchAction>(std::move(predicate), !of_value, evaluation));
+  return UpdateActionPtr(
+      std::make_unique<PullMatchAction>(std::move(predicate), !of_value, evaluation));
 }
 
 Result<UpdateActionPtr> parse_pull_all(std::string_view, const Value& operand, Evaluation&) {
   if (!operand.is_array()) {
-    return Status(ErrorCode::kBadValue, "$pullAll requires an array argument but was given a " + std::string(operand.type_name()));
+    return Status(ErrorCode::kBadValue, "$pullAll requires an array argument but was given a " +
+                                            std::string(operand.type_name()));
   }
   return UpdateActionPtr(std::make_unique<PullAllAction>(elements_of(operand)));
 }

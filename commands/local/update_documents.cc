@@ -20,7 +20,8 @@ using storage::RecordId;
 
 namespace {
 
-// {_id: x} with a plain x: the ordinary statement of a stream processor, found without compiling anything.
+// {_id: x} with a plain x: the ordinary statement of a stream processor, found without compiling
+// anything.
 bool is_id_query(const Value& query, Value* id) {
   auto fields = query.as_object();
   auto first = fields.begin();
@@ -33,39 +34,47 @@ bool is_id_query(const Value& query, Value* id) {
     case engine::Type::kNull:
     case engine::Type::kUndefined:
     case engine::Type::kArray:
-    case engine::Type::kRegex: return false;
+    case engine::Type::kRegex:
+      return false;
     case engine::Type::kObject:
-      if (!value.as_object().empty() && value.as_object().begin()->name().starts_with('$')) return false;
+      if (!value.as_object().empty() && value.as_object().begin()->name().starts_with('$'))
+        return false;
       break;
-    default: break;
+    default:
+      break;
   }
   *id = value;
   return true;
 }
 
 // The records that match, in the order of the scan; at most one unless `all`.
-Result<std::vector<RecordId>> find_records(CollectionWriter& writer, const Value& query, const Value& hint, const Value& let, bool all,
+Result<std::vector<RecordId>> find_records(CollectionWriter& writer, const Value& query,
+                                           const Value& hint, const Value& let, bool all,
                                            const engine::Clock& clock) {
   std::vector<RecordId> records;
   Value id;
   if (hint.is_missing() && is_id_query(query, &id)) {
     std::string key;
     append_key_bytes(key, id);
-    MR_ASSIGN_OR_RETURN(auto record, storage::find_unique(writer.transaction(), writer.collection().indexes.front().id, key));
+    MR_ASSIGN_OR_RETURN(
+        auto record,
+        storage::find_unique(writer.transaction(), writer.collection().indexes.front().id, key));
     if (record) records.push_back(*record);
     return records;
   }
   Evaluation evaluation(clock);
   MR_RETURN_IF_ERROR(evaluation.bind(let));
   MR_ASSIGN_OR_RETURN(auto scan, DocumentScan::open(writer.collection(), query, hint, evaluation));
-  MR_RETURN_IF_ERROR(scan->run(writer.transaction(), [&](RecordId record, const Value&) -> Result<bool> {
-    records.push_back(record);
-    return all;
-  }));
+  MR_RETURN_IF_ERROR(
+      scan->run(writer.transaction(), [&](RecordId record, const Value&) -> Result<bool> {
+        records.push_back(record);
+        return all;
+      }));
   return records;
 }
 
-// A predicate must be right even where nothing is there to be matched: an unknown operator is an error on an empty collection too.
+// A predicate must be right even where nothing is there to be matched: an unknown operator is an
+// error on an empty collection too.
 Status check_query(const Value& query, const Value& let, const engine::Clock& clock) {
   Value id;
   if (is_id_query(query, &id)) return {};
@@ -88,9 +97,11 @@ struct Applied {
   Document after;
 };
 
-Result<Applied> apply_to_record(CollectionWriter& writer, Update& update, RecordId record, BsonWriter& changed, bool keep) {
+Result<Applied> apply_to_record(CollectionWriter& writer, Update& update, RecordId record,
+                                BsonWriter& changed, bool keep) {
   Applied applied;
-  MR_ASSIGN_OR_RETURN(auto bson, storage::get_record(writer.transaction(), writer.collection().id, record));
+  MR_ASSIGN_OR_RETURN(auto bson,
+                      storage::get_record(writer.transaction(), writer.collection().id, record));
   if (!bson) return applied;
   applied.before = std::string(*bson);
   MR_RETURN_IF_ERROR(update.apply(Value::bson_object(applied.before.data()), false, changed));
@@ -101,7 +112,8 @@ Result<Applied> apply_to_record(CollectionWriter& writer, Update& update, Record
 }
 
 // The new document, inserted.
-Result<Document> insert_upsert(StatementContext& context, Update& update, const Value& query, BsonWriter& changed) {
+Result<Document> insert_upsert(StatementContext& context, Update& update, const Value& query,
+                               BsonWriter& changed) {
   MR_ASSIGN_OR_RETURN(Document base, upsert_base(query, update.replaces()));
   MR_RETURN_IF_ERROR(update.apply(base.value(), true, changed));
   Document made(changed.bytes());
@@ -117,29 +129,35 @@ Result<Document> insert_upsert(StatementContext& context, Update& update, const 
 // One command's updates: statements of the same pipeline share what was compiled.
 class UpdateRunner {
  public:
-  UpdateRunner(LocalDatabase& local, const std::vector<UpdateStatement>& statements) : local_(local), statements_(statements) {}
+  UpdateRunner(LocalDatabase& local, const std::vector<UpdateStatement>& statements)
+      : local_(local), statements_(statements) {}
 
   Status run(StatementContext& context, size_t index, WriteResult& result) {
     const UpdateStatement& statement = statements_[index];
     MR_RETURN_IF_ERROR(compile(statement));
     if (statement.multi && update_->replaces()) {
-      return Status(ErrorCode::kFailedToParse, "multi update is not supported for replacement-style update");
+      return Status(ErrorCode::kFailedToParse,
+                    "multi update is not supported for replacement-style update");
     }
     MR_ASSIGN_OR_RETURN(CollectionWriter * writer, context.writer());
     std::vector<RecordId> records;
     if (writer != nullptr) {
-      MR_ASSIGN_OR_RETURN(records, find_records(*writer, statement.spec.query, statement.hint, statement.spec.let, statement.multi, local_.clock()));
+      MR_ASSIGN_OR_RETURN(
+          records, find_records(*writer, statement.spec.query, statement.hint, statement.spec.let,
+                                statement.multi, local_.clock()));
     } else {
       MR_RETURN_IF_ERROR(check_query(statement.spec.query, statement.spec.let, local_.clock()));
     }
     for (RecordId record : records) {
-      MR_ASSIGN_OR_RETURN(Applied applied, apply_to_record(*writer, *update_, record, changed_, false));
+      MR_ASSIGN_OR_RETURN(Applied applied,
+                          apply_to_record(*writer, *update_, record, changed_, false));
       ++result.matched;
       result.modified += applied.modified ? 1 : 0;
       context.bytes += applied.before.size();
     }
     if (!records.empty() || !statement.upsert) return {};
-    MR_ASSIGN_OR_RETURN(Document stored, insert_upsert(context, *update_, statement.spec.query, changed_));
+    MR_ASSIGN_OR_RETURN(Document stored,
+                        insert_upsert(context, *update_, statement.spec.query, changed_));
     result.upserted.push_back({index, id_document(stored.value())});
     return {};
   }
@@ -159,53 +177,69 @@ class UpdateRunner {
 
 }  // namespace
 
-Result<WriteResult> update_documents(LocalDatabase& local, std::string_view database, std::string_view name,
-                                     const std::vector<UpdateStatement>& statements, const WriteOptions& options) {
+Result<WriteResult> update_documents(LocalDatabase& local, std::string_view database,
+                                     std::string_view name,
+                                     const std::vector<UpdateStatement>& statements,
+                                     const WriteOptions& options) {
   UpdateRunner runner(local, statements);
   return run_statements(local, database, name, statements.size(), options,
-                        [&](StatementContext& context, size_t i, WriteResult& result) { return runner.run(context, i, result); });
+                        [&](StatementContext& context, size_t i, WriteResult& result) {
+                          return runner.run(context, i, result);
+                        });
 }
 
-Result<WriteResult> delete_documents(LocalDatabase& local, std::string_view database, std::string_view name,
-                                     const std::vector<DeleteStatement>& statements, const Value& let, const WriteOptions& options) {
-  return run_statements(local, database, name, statements.size(), options, [&](StatementContext& context, size_t i, WriteResult& result) -> Status {
-    const DeleteStatement& statement = statements[i];
-    MR_ASSIGN_OR_RETURN(CollectionWriter * writer, context.writer());
-    if (writer == nullptr) return check_query(statement.query, let, local.clock());
-    MR_ASSIGN_OR_RETURN(auto records, find_records(*writer, statement.query, statement.hint, let, !statement.only_one, local.clock()));
-    for (RecordId record : records) {
-      MR_ASSIGN_OR_RETURN(auto bson, storage::get_record(context.transaction(), writer->collection().id, record));
-      if (!bson) continue;
-      MR_RETURN_IF_ERROR(writer->erase(record, std::string(*bson)));
-      ++result.matched;
-    }
-    return {};
-  });
+Result<WriteResult> delete_documents(LocalDatabase& local, std::string_view database,
+                                     std::string_view name,
+                                     const std::vector<DeleteStatement>& statements,
+                                     const Value& let, const WriteOptions& options) {
+  return run_statements(
+      local, database, name, statements.size(), options,
+      [&](StatementContext& context, size_t i, WriteResult& result) -> Status {
+        const DeleteStatement& statement = statements[i];
+        MR_ASSIGN_OR_RETURN(CollectionWriter * writer, context.writer());
+        if (writer == nullptr) return check_query(statement.query, let, local.clock());
+        MR_ASSIGN_OR_RETURN(auto records, find_records(*writer, statement.query, statement.hint,
+                                                       let, !statement.only_one, local.clock()));
+        for (RecordId record : records) {
+          MR_ASSIGN_OR_RETURN(auto bson, storage::get_record(context.transaction(),
+                                                             writer->collection().id, record));
+          if (!bson) continue;
+          MR_RETURN_IF_ERROR(writer->erase(record, std::string(*bson)));
+          ++result.matched;
+        }
+        return {};
+      });
 }
 
 namespace {
 
 // The one record that findAndModify works on.
-Result<std::optional<RecordId>> choose_record(CollectionWriter& writer, const FindAndModifySpec& spec, const engine::Clock& clock) {
+Result<std::optional<RecordId>> choose_record(CollectionWriter& writer,
+                                              const FindAndModifySpec& spec,
+                                              const engine::Clock& clock) {
   std::optional<RecordId> none;
   bool sorted = spec.sort.is_object() && !spec.sort.as_object().empty();
   if (!sorted) {
-    MR_ASSIGN_OR_RETURN(auto records, find_records(writer, spec.query, spec.hint, spec.let, false, clock));
+    MR_ASSIGN_OR_RETURN(auto records,
+                        find_records(writer, spec.query, spec.hint, spec.let, false, clock));
     return records.empty() ? none : std::optional(records.front());
   }
   Evaluation evaluation(clock);
   MR_RETURN_IF_ERROR(evaluation.bind(spec.let));
   MR_ASSIGN_OR_RETURN(auto sort, ResultSort::parse(spec.sort, 1, evaluation));
-  MR_ASSIGN_OR_RETURN(auto scan, DocumentScan::open(writer.collection(), spec.query, spec.hint, evaluation));
-  MR_RETURN_IF_ERROR(scan->run(writer.transaction(), [&](RecordId record, const Value& document) -> Result<bool> {
-    MR_RETURN_IF_ERROR(sort->add(record, document));
-    return true;
-  }));
+  MR_ASSIGN_OR_RETURN(auto scan,
+                      DocumentScan::open(writer.collection(), spec.query, spec.hint, evaluation));
+  MR_RETURN_IF_ERROR(
+      scan->run(writer.transaction(), [&](RecordId record, const Value& document) -> Result<bool> {
+        MR_RETURN_IF_ERROR(sort->add(record, document));
+        return true;
+      }));
   auto best = sort->finish();
   return best.empty() ? none : std::optional(best.front().record);
 }
 
-Status modify(StatementContext& context, const FindAndModifySpec& spec, FindAndModifyResult& result) {
+Status modify(StatementContext& context, const FindAndModifySpec& spec,
+              FindAndModifyResult& result) {
   const engine::Clock& clock = context.local().clock();
   MR_ASSIGN_OR_RETURN(CollectionWriter * writer, context.writer());
   std::optional<RecordId> record;
@@ -216,7 +250,8 @@ Status modify(StatementContext& context, const FindAndModifySpec& spec, FindAndM
   }
   if (spec.update.is_missing()) {
     if (!record) return {};
-    MR_ASSIGN_OR_RETURN(auto bson, storage::get_record(context.transaction(), writer->collection().id, *record));
+    MR_ASSIGN_OR_RETURN(
+        auto bson, storage::get_record(context.transaction(), writer->collection().id, *record));
     if (!bson) return {};
     result.before = Document(*bson);
     return writer->erase(*record, result.before->bytes());
@@ -237,13 +272,16 @@ Status modify(StatementContext& context, const FindAndModifySpec& spec, FindAndM
 
 }  // namespace
 
-Result<FindAndModifyResult> find_and_modify(LocalDatabase& local, std::string_view database, std::string_view name,
-                                            const FindAndModifySpec& spec, const WriteOptions& options, Document* details) {
+Result<FindAndModifyResult> find_and_modify(LocalDatabase& local, std::string_view database,
+                                            std::string_view name, const FindAndModifySpec& spec,
+                                            const WriteOptions& options, Document* details) {
   FindAndModifyResult result;
-  MR_ASSIGN_OR_RETURN(auto outcome, run_statements(local, database, name, 1, options, [&](StatementContext& context, size_t, WriteResult&) {
-                        result = {};
-                        return modify(context, spec, result);
-                      }));
+  MR_ASSIGN_OR_RETURN(auto outcome,
+                      run_statements(local, database, name, 1, options,
+                                     [&](StatementContext& context, size_t, WriteResult&) {
+                                       result = {};
+                                       return modify(context, spec, result);
+                                     }));
   if (outcome.failed.empty()) return result;
   *details = outcome.failed.front().failure.details;
   return outcome.failed.front().failure.status;

@@ -1,5 +1,6 @@
 // The update and delete commands' work, and findAndModify's.
-// Source: https://www.mongodb.com/docs/manual/reference/command/update/, …/delete/, …/findAndModify/
+// Source: https://www.mongodb.com/docs/manual/reference/command/update/, …/delete/,
+// …/findAndModify/
 #pragma once
 
 #include <optional>
@@ -23,17 +24,21 @@ struct DeleteStatement {
 };
 
 // The statements' values must outlive the call.
-engine::Result<WriteResult> update_documents(LocalDatabase& local, std::string_view database, std::string_view name,
-                                             const std::vector<UpdateStatement>& statements, const WriteOptions& options);
-engine::Result<WriteResult> delete_documents(LocalDatabase& local, std::string_view database, std::string_view name,
-                                             const std::vector<DeleteStatement>& statements, const engine::Value& let, const WriteOptions& options);
+engine::Result<WriteResult> update_documents(LocalDatabase& local, std::string_view database,
+                                             std::string_view name,
+                                             const std::vector<UpdateStatement>& statements,
+                                             const WriteOptions& options);
+engine::Result<WriteResult> delete_documents(LocalDatabase& local, std::string_view database,
+                                             std::string_view name,
+                                             const std::vector<DeleteStatement>& statements,
+                                             const engine::Value& let, const WriteOptions& options);
 
 struct FindAndModifySpec {
   engine::Value query;
-  engine::Value sort;   // missing: the first that is found
+  engine::Value sort;  // missing: the first that is found
   engine::Value hint;
   engine::Value let;
-  engine::Value update; // missing: remove
+  engine::Value update;  // missing: remove
   engine::Value array_filters;
   bool upsert = false;
 };
@@ -43,7 +48,10 @@ struct FindAndModifyResult {
   bool upserted = false;
 };
 // Errors: everything that goes wrong, a duplicate key (with `details`) too.
-engine::Result<FindAndModifyResult> find_and_modify(LocalDatabase& local, std::string_view database, std::string_view name,
-                                                    const FindAndModifySpec& spec, const WriteOptions& options, engine::Document* details);
+engine::Result<FindAndModifyResult> find_and_modify(LocalDatabase& local, std::string_view database,
+                                                    std::string_view name,
+                                                    const FindAndModifySpec& spec,
+                                                    const WriteOptions& options,
+                                                    engine::Document* details);
 
 }  // namespace millrace::commands

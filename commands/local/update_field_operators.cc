@@ -1,4 +1,5 @@
-// Update operators on one field: $set, $inc and their like. $rename works on two paths and stands in update.cc.
+// Update operators on one field: $set, $inc and their like. $rename works on two paths and stands
+// in update.cc.
 #include "commands/local/index_keys.h"
 #include "commands/local/update_operator.h"
 #include "engine/document/compare.h"
@@ -48,8 +49,9 @@ Result<UpdateActionPtr> parse_unset(std::string_view, const Value&, Evaluation&)
 
 Value decimal_of(const Value& number, engine::Arena& arena) {
   if (number.is(Type::kDecimal)) return number;
-  return Value::decimal(number.is(Type::kDouble) ? engine::decimal::from_double(number.as_double())
-                                                 : engine::decimal::from_int64(number.integer_value()),
+  return Value::decimal(number.is(Type::kDouble)
+                            ? engine::decimal::from_double(number.as_double())
+                            : engine::decimal::from_int64(number.integer_value()),
                         arena);
 }
 
@@ -58,7 +60,8 @@ Value calculate(const Value& a, const Value& b, bool multiply, engine::Arena& ar
   if (a.is(Type::kDecimal) || b.is(Type::kDecimal)) {
     auto x = decimal_of(a, arena).as_decimal();
     auto y = decimal_of(b, arena).as_decimal();
-    return Value::decimal(multiply ? engine::decimal::multiply(x, y) : engine::decimal::add(x, y), arena);
+    return Value::decimal(multiply ? engine::decimal::multiply(x, y) : engine::decimal::add(x, y),
+                          arena);
   }
   if (a.is(Type::kDouble) || b.is(Type::kDouble)) {
     double x = a.to_double();
@@ -79,17 +82,20 @@ class ArithmeticAction final : public UpdateAction {
   Absent absent() const override { return Absent::kCreate; }
   Result<Value> apply(const Value& current, const UpdateTarget& target) const override {
     std::string name = multiply_ ? "$mul" : "$inc";
-    if (current.is_missing()) return multiply_ ? calculate(operand_, Value::int32(0), true, target.arena) : operand_;
+    if (current.is_missing())
+      return multiply_ ? calculate(operand_, Value::int32(0), true, target.arena) : operand_;
     if (!current.is_number()) {
-      return Status(ErrorCode::kTypeMismatch, "Cannot apply " + name + " to a value of non-numeric type. {" + id_text(target.document) +
-                                                  "} has the field '" + std::string(target.field) + "' of non-numeric type " +
-                                                  std::string(current.type_name()));
+      return Status(ErrorCode::kTypeMismatch,
+                    "Cannot apply " + name + " to a value of non-numeric type. {" +
+                        id_text(target.document) + "} has the field '" + std::string(target.field) +
+                        "' of non-numeric type " + std::string(current.type_name()));
     }
     Value result = calculate(current, operand_, multiply_, target.arena);
     if (result.is_missing()) {
       std::string type = current.is(Type::kInt64) ? "NumberLong" : "NumberInt";
-      return Status(ErrorCode::kBadValue, "Failed to apply " + name + " operations to current value ((" + type + ")" + shell_text(current) +
-                                              ") for document {" + id_text(target.document) + "}");
+      return Status(ErrorCode::kBadValue,
+                    "Failed to apply " + name + " operations to current value ((" + type + ")" +
+                        shell_text(current) + ") for document {" + id_text(target.document) + "}");
     }
     return result;
   }
@@ -99,15 +105,22 @@ class ArithmeticAction final : public UpdateAction {
   bool multiply_;
 };
 
-Result<UpdateActionPtr> parse_arithmetic(std::string_view path, const Value& operand, bool multiply) {
+Result<UpdateActionPtr> parse_arithmetic(std::string_view path, const Value& operand,
+                                         bool multiply) {
   if (!operand.is_number()) {
-    return Status(ErrorCode::kTypeMismatch, std::string("Cannot ") + (multiply ? "multiply" : "increment") + " with non-numeric argument: {" +
-                                                std::string(path) + ": " + shell_text(operand) + "}");
+    return Status(ErrorCode::kTypeMismatch,
+                  std::string("Cannot ") + (multiply ? "multiply" : "increment") +
+                      " with non-numeric argument: {" + std::string(path) + ": " +
+                      shell_text(operand) + "}");
   }
   return UpdateActionPtr(std::make_unique<ArithmeticAction>(operand, multiply));
 }
-Result<UpdateActionPtr> parse_inc(std::string_view path, const Value& operand, Evaluation&) { return parse_arithmetic(path, operand, false); }
-Result<UpdateActionPtr> parse_mul(std::string_view path, const Value& operand, Evaluation&) { return parse_arithmetic(path, operand, true); }
+Result<UpdateActionPtr> parse_inc(std::string_view path, const Value& operand, Evaluation&) {
+  return parse_arithmetic(path, operand, false);
+}
+Result<UpdateActionPtr> parse_mul(std::string_view path, const Value& operand, Evaluation&) {
+  return parse_arithmetic(path, operand, true);
+}
 
 // ---- $min, $max
 
@@ -141,7 +154,8 @@ class CurrentDateAction final : public UpdateAction {
   Absent absent() const override { return Absent::kCreate; }
   Result<Value> apply(const Value&, const UpdateTarget& target) const override {
     if (!timestamp_) return Value::date(target.now_ms);
-    return Value::timestamp(static_cast<uint32_t>(target.now_ms / 1000), static_cast<uint32_t>(target.now_ms % 1000) + 1);
+    return Value::timestamp(static_cast<uint32_t>(target.now_ms / 1000),
+                            static_cast<uint32_t>(target.now_ms % 1000) + 1);
   }
 
  private:
@@ -152,19 +166,24 @@ Result<UpdateActionPtr> parse_current_date(std::string_view, const Value& operan
   if (operand.is(Type::kBool)) return UpdateActionPtr(std::make_unique<CurrentDateAction>(false));
   if (!operand.is_object()) {
     return Status(ErrorCode::kBadValue, std::string(operand.type_name()) +
-                                            " is not valid type for $currentDate. Please use a boolean ('true') or a $type expression "
+                                            " is not valid type for $currentDate. Please use a "
+                                            "boolean ('true') or a $type expression "
                                             "({$type: 'timestamp/date'}).");
   }
   bool timestamp = false;
   bool typed = false;
   for (const auto& field : operand.as_object()) {
-    if (!field.has_name("$type")) return Status(ErrorCode::kBadValue, "Unrecognized $currentDate option: " + std::string(field.name()));
-    typed = field.value.is_string() && (field.value.as_string() == "date" || field.value.as_string() == "timestamp");
+    if (!field.has_name("$type"))
+      return Status(ErrorCode::kBadValue,
+                    "Unrecognized $currentDate option: " + std::string(field.name()));
+    typed = field.value.is_string() &&
+            (field.value.as_string() == "date" || field.value.as_string() == "timestamp");
     timestamp = typed && field.value.as_string() == "timestamp";
   }
   if (!typed) {
     return Status(ErrorCode::kBadValue,
-                  "The '$type' string field is required to be 'date' or 'timestamp': {$currentDate: {field : {$type: 'date'}}}");
+                  "The '$type' string field is required to be 'date' or 'timestamp': "
+                  "{$currentDate: {field : {$type: 'date'}}}");
   }
   return UpdateActionPtr(std::make_unique<CurrentDateAction>(timestamp));
 }
@@ -182,15 +201,19 @@ class BitAction final : public UpdateAction {
   Absent absent() const override { return Absent::kCreate; }
   Result<Value> apply(const Value& current, const UpdateTarget& target) const override {
     if (!current.is_missing() && !current.is_integer()) {
-      return Status(ErrorCode::kBadValue, "Cannot apply $bit to a value of non-integral type." + id_text(target.document) + " has the field " +
-                                              std::string(target.field) + " of non-integer type " + std::string(current.type_name()));
+      return Status(ErrorCode::kBadValue, "Cannot apply $bit to a value of non-integral type." +
+                                              id_text(target.document) + " has the field " +
+                                              std::string(target.field) + " of non-integer type " +
+                                              std::string(current.type_name()));
     }
     int64_t bits = current.is_missing() ? 0 : current.integer_value();
     bool wide = current.is(Type::kInt64);
     for (const Step& step : steps_) {
       int64_t operand = step.operand.integer_value();
       wide = wide || step.operand.is(Type::kInt64);
-      bits = step.kind == Kind::kAnd ? bits & operand : step.kind == Kind::kOr ? bits | operand : bits ^ operand;
+      bits = step.kind == Kind::kAnd  ? bits & operand
+             : step.kind == Kind::kOr ? bits | operand
+                                      : bits ^ operand;
     }
     return wide ? Value::int64(bits) : Value::int32(static_cast<int32_t>(bits));
   }
@@ -201,8 +224,9 @@ class BitAction final : public UpdateAction {
 
 Result<UpdateActionPtr> parse_bit(std::string_view, const Value& operand, Evaluation&) {
   if (!operand.is_object()) {
-    return Status(ErrorCode::kBadValue, "The $bit modifier is not compatible with a " + std::string(operand.type_name()) +
-                                            ". You must pass in an embedded document: {$bit: {field: {and/or/xor: #}}");
+    return Status(ErrorCode::kBadValue,
+                  "The $bit modifier is not compatible with a " + std::string(operand.type_name()) +
+                      ". You must pass in an embedded document: {$bit: {field: {and/or/xor: #}}");
   }
   std::vector<BitAction::Step> steps;
   for (const auto& field : operand.as_object()) {
@@ -213,17 +237,21 @@ Result<UpdateActionPtr> parse_bit(std::string_view, const Value& operand, Evalua
     } else if (field.has_name("xor")) {
       step.kind = BitAction::Kind::kXor;
     } else if (!field.has_name("and")) {
-      return Status(ErrorCode::kBadValue, "The $bit modifier only supports 'and', 'or', and 'xor', not '" + std::string(field.name()) +
-                                              "' which is an unknown operator: " + shown);
+      return Status(ErrorCode::kBadValue,
+                    "The $bit modifier only supports 'and', 'or', and 'xor', not '" +
+                        std::string(field.name()) + "' which is an unknown operator: " + shown);
     }
     if (!field.value.is_integer()) {
-      return Status(ErrorCode::kBadValue, "The $bit modifier field must be an Integer(32/64 bit); a '" + std::string(field.value.type_name()) +
-                                              "' is not supported here: " + shown);
+      return Status(ErrorCode::kBadValue,
+                    "The $bit modifier field must be an Integer(32/64 bit); a '" +
+                        std::string(field.value.type_name()) + "' is not supported here: " + shown);
     }
     steps.push_back(step);
   }
   if (steps.empty()) {
-    return Status(ErrorCode::kBadValue, "You must pass in at least one bitwise operation. The format is: {$bit: {field: {and/or/xor: #}}");
+    return Status(ErrorCode::kBadValue,
+                  "You must pass in at least one bitwise operation. The format is: {$bit: {field: "
+                  "{and/or/xor: #}}");
   }
   return UpdateActionPtr(std::make_unique<BitAction>(std::move(steps)));
 }
@@ -249,7 +277,8 @@ static_assert(sorted_and_unique(kFieldOperators));
 std::span<const UpdateRow> field_update_operators() { return kFieldOperators; }
 
 std::span<const std::span<const UpdateRow>> update_operator_families() {
-  static const std::array<std::span<const UpdateRow>, 2> kFamilies = {field_update_operators(), array_update_operators()};
+  static const std::array<std::span<const UpdateRow>, 2> kFamilies = {field_update_operators(),
+                                                                      array_update_operators()};
   return kFamilies;
 }
 

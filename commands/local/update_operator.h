@@ -1,5 +1,5 @@
-// What an update operator does to the value at its path. One row per operator at the foot of its family's file.
-// Source: https://www.mongodb.com/docs/manual/reference/operator/update/
+// What an update operator does to the value at its path. One row per operator at the foot of its
+// family's file. Source: https://www.mongodb.com/docs/manual/reference/operator/update/
 #pragma once
 
 #include <algorithm>
@@ -35,13 +35,18 @@ class UpdateAction {
   };
   virtual Absent absent() const = 0;
   virtual bool only_on_insert() const { return false; }
-  // The new value; missing removes the field (in an array: makes it null). `current` itself for no change.
-  virtual engine::Result<engine::Value> apply(const engine::Value& current, const UpdateTarget& target) const = 0;
+  // The new value; missing removes the field (in an array: makes it null). `current` itself for no
+  // change.
+  virtual engine::Result<engine::Value> apply(const engine::Value& current,
+                                              const UpdateTarget& target) const = 0;
 };
 using UpdateActionPtr = std::unique_ptr<UpdateAction>;
 
-// `path` names the field, `operand` is what stands beside it. Operands are views of the command and outlive the action.
-using UpdateFunction = engine::Result<UpdateActionPtr> (*)(std::string_view path, const engine::Value& operand, Evaluation& evaluation);
+// `path` names the field, `operand` is what stands beside it. Operands are views of the command and
+// outlive the action.
+using UpdateFunction = engine::Result<UpdateActionPtr> (*)(std::string_view path,
+                                                           const engine::Value& operand,
+                                                           Evaluation& evaluation);
 
 struct UpdateRow {
   std::string_view name;

@@ -25,7 +25,7 @@ constexpr int kCannotBackfillArray = 34;
 
 struct Assignment {
   UpdatePath path;
-  UpdateActionPtr action;     // null: $rename
+  UpdateActionPtr action;  // null: $rename
   UpdatePath rename_source;
 };
 
@@ -35,7 +35,9 @@ struct ArrayFilter {
   bool used = false;
 };
 
-std::string element_text(std::string_view name, const Value& value) { return "{" + std::string(name) + ": " + shell_text(value) + "}"; }
+std::string element_text(std::string_view name, const Value& value) {
+  return "{" + std::string(name) + ": " + shell_text(value) + "}";
+}
 
 // The first name of every path in an array filter; they must agree.
 Status add_filter_names(const Value& filter, std::vector<std::string>* names) {
@@ -48,7 +50,8 @@ Status add_filter_names(const Value& filter, std::vector<std::string>* names) {
     }
     if (field.name().starts_with('$')) continue;
     std::string name(field.name().substr(0, field.name().find('.')));
-    if (std::find(names->begin(), names->end(), name) == names->end()) names->push_back(std::move(name));
+    if (std::find(names->begin(), names->end(), name) == names->end())
+      names->push_back(std::move(name));
   }
   return {};
 }
@@ -56,24 +59,34 @@ Status add_filter_names(const Value& filter, std::vector<std::string>* names) {
 Result<std::string> filter_identifier(const Value& filter) {
   std::vector<std::string> names;
   MR_RETURN_IF_ERROR(add_filter_names(filter, &names));
-  if (names.empty()) return Status(ErrorCode::kFailedToParse, "Cannot use an expression without a top-level field name in arrayFilters");
+  if (names.empty())
+    return Status(ErrorCode::kFailedToParse,
+                  "Cannot use an expression without a top-level field name in arrayFilters");
   if (names.size() > 1) {
-    return Status(ErrorCode::kFailedToParse, "Error parsing array filter :: caused by :: Expected a single top-level field name, found '" +
-                                                 names[0] + "' and '" + names[1] + "'");
+    return Status(ErrorCode::kFailedToParse,
+                  "Error parsing array filter :: caused by :: Expected a single top-level field "
+                  "name, found '" +
+                      names[0] + "' and '" + names[1] + "'");
   }
   const std::string& name = names.front();
-  auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
-  if (name.empty() || !(name[0] >= 'a' && name[0] <= 'z') || !std::all_of(name.begin(), name.end(), fits)) {
+  auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  if (name.empty() || !(name[0] >= 'a' && name[0] <= 'z') ||
+      !std::all_of(name.begin(), name.end(), fits)) {
     return Status(ErrorCode::kBadValue,
-                  "Error parsing array filter :: caused by :: The top-level field name must be an alphanumeric string beginning with a "
-                  "lowercase letter, found '" + name + "'");
+                  "Error parsing array filter :: caused by :: The top-level field name must be an "
+                  "alphanumeric string beginning with a "
+                  "lowercase letter, found '" +
+                      name + "'");
   }
   return name;
 }
 
 class OperatorUpdate final : public Update {
  public:
-  OperatorUpdate(const UpdateSpec& spec, const engine::Clock& clock) : evaluation_(clock), query_(spec.query) {}
+  OperatorUpdate(const UpdateSpec& spec, const engine::Clock& clock)
+      : evaluation_(clock), query_(spec.query) {}
 
   Status build(const UpdateSpec& spec) {
     MR_RETURN_IF_ERROR(parse_filters(spec.array_filters));
@@ -81,21 +94,27 @@ class OperatorUpdate final : public Update {
       const UpdateRow* row = find_update_operator(field.name());
       if (row == nullptr) {
         return Status(ErrorCode::kFailedToParse, "Unknown modifier: " + std::string(field.name()) +
-                                                     ". Expected a valid update modifier or pipeline-style update specified as an array");
+                                                     ". Expected a valid update modifier or "
+                                                     "pipeline-style update specified as an array");
       }
       if (!field.value.is_object()) {
-        return Status(ErrorCode::kFailedToParse, "Modifiers operate on fields but we found type " + std::string(field.value.type_name()) +
-                                                     " instead. For example: {$mod: {<field>: ...}} not {" + std::string(field.name()) + ": " +
-                                                     shell_text(field.value) + "}");
+        return Status(ErrorCode::kFailedToParse,
+                      "Modifiers operate on fields but we found type " +
+                          std::string(field.value.type_name()) +
+                          " instead. For example: {$mod: {<field>: ...}} not {" +
+                          std::string(field.name()) + ": " + shell_text(field.value) + "}");
       }
       for (const auto& operand : field.value.as_object()) MR_RETURN_IF_ERROR(add(*row, operand));
     }
     for (const auto& [identifier, filter] : filters_) {
       if (filter.used) continue;
-      return Status(ErrorCode::kFailedToParse, "The array filter for identifier '" + identifier + "' was not used in the update " + shell_text(spec.update));
+      return Status(ErrorCode::kFailedToParse, "The array filter for identifier '" + identifier +
+                                                   "' was not used in the update " +
+                                                   shell_text(spec.update));
     }
-    std::stable_sort(assignments_.begin(), assignments_.end(),
-                     [](const Assignment& a, const Assignment& b) { return applies_before(a.path, b.path); });
+    std::stable_sort(
+        assignments_.begin(), assignments_.end(),
+        [](const Assignment& a, const Assignment& b) { return applies_before(a.path, b.path); });
     evaluation_.ready();
     return {};
   }
@@ -105,26 +124,32 @@ class OperatorUpdate final : public Update {
     arena_.reset();
     MutableDocument changed(document);
     for (const Assignment& assignment : assignments_) {
-      if (assignment.action != nullptr && assignment.action->only_on_insert() && !inserting) continue;
+      if (assignment.action != nullptr && assignment.action->only_on_insert() && !inserting)
+        continue;
       MR_RETURN_IF_ERROR(run(assignment, document, changed));
     }
     out.clear();
     changed.write(out);
     Value before = document.as_object().get("_id");
     if (before.is_missing() && inserting) return {};
-    return check_id_unchanged(before, Value::bson_object(out.bytes().data()).as_object().get("_id"), true);
+    return check_id_unchanged(before, Value::bson_object(out.bytes().data()).as_object().get("_id"),
+                              true);
   }
 
  private:
   Status parse_filters(const Value& filters) {
     if (filters.is_missing()) return {};
     for (Value filter : filters.as_array()) {
-      if (!filter.is_object()) return Status(ErrorCode::kTypeMismatch, "an array filter must be an object");
+      if (!filter.is_object())
+        return Status(ErrorCode::kTypeMismatch, "an array filter must be an object");
       MR_ASSIGN_OR_RETURN(std::string identifier, filter_identifier(filter));
       MR_ASSIGN_OR_RETURN(auto predicate, evaluation_.parse_predicate(filter));
-      auto [at, added] = filters_.emplace(identifier, ArrayFilter{identifier, std::move(predicate)});
+      auto [at, added] =
+          filters_.emplace(identifier, ArrayFilter{identifier, std::move(predicate)});
       if (!added) {
-        return Status(ErrorCode::kFailedToParse, "Found multiple array filters with the same top-level field name " + identifier);
+        return Status(
+            ErrorCode::kFailedToParse,
+            "Found multiple array filters with the same top-level field name " + identifier);
       }
     }
     return {};
@@ -136,7 +161,8 @@ class OperatorUpdate final : public Update {
       if (part.kind != UpdatePart::Kind::kFiltered) continue;
       auto filter = filters_.find(part.text);
       if (filter == filters_.end()) {
-        return Status(ErrorCode::kBadValue, "No array filter found for identifier '" + part.text + "' in path '" + path.text + "'");
+        return Status(ErrorCode::kBadValue, "No array filter found for identifier '" + part.text +
+                                                "' in path '" + path.text + "'");
       }
       filter->second.used = true;
     }
@@ -149,16 +175,26 @@ class OperatorUpdate final : public Update {
 
   Status add_rename(UpdatePath source, const Value& to) {
     std::string shown = source.text + ": " + shell_text(to);
-    if (!to.is_string()) return Status(ErrorCode::kBadValue, "The 'to' field for $rename must be a string: " + shown);
+    if (!to.is_string())
+      return Status(ErrorCode::kBadValue, "The 'to' field for $rename must be a string: " + shown);
     MR_ASSIGN_OR_RETURN(UpdatePath target, parse_update_path(to.as_string()));
     auto dynamic = [](const UpdatePath& path) {
-      return std::any_of(path.parts.begin(), path.parts.end(), [](const auto& part) { return part.kind != UpdatePart::Kind::kName; });
+      return std::any_of(path.parts.begin(), path.parts.end(),
+                         [](const auto& part) { return part.kind != UpdatePart::Kind::kName; });
     };
-    if (dynamic(source)) return Status(ErrorCode::kBadValue, "The source field for $rename may not be dynamic: " + source.text);
-    if (dynamic(target)) return Status(ErrorCode::kBadValue, "The destination field for $rename may not be dynamic: " + target.text);
-    if (source.text == target.text) return Status(ErrorCode::kBadValue, "The source and target field for $rename must differ: " + shown);
+    if (dynamic(source))
+      return Status(ErrorCode::kBadValue,
+                    "The source field for $rename may not be dynamic: " + source.text);
+    if (dynamic(target))
+      return Status(ErrorCode::kBadValue,
+                    "The destination field for $rename may not be dynamic: " + target.text);
+    if (source.text == target.text)
+      return Status(ErrorCode::kBadValue,
+                    "The source and target field for $rename must differ: " + shown);
     if (!check_conflict(source, target).ok()) {
-      return Status(ErrorCode::kBadValue, "The source and target field for $rename must not be on the same path: " + shown);
+      return Status(
+          ErrorCode::kBadValue,
+          "The source and target field for $rename must not be on the same path: " + shown);
     }
     MR_RETURN_IF_ERROR(claim(source));
     MR_RETURN_IF_ERROR(claim(target));
@@ -177,9 +213,11 @@ class OperatorUpdate final : public Update {
     position_.reset();
     for (size_t i = 0; i < assignment.path.parts.size(); ++i) {
       if (assignment.path.parts[i].kind != UpdatePart::Kind::kMatched) continue;
-      MR_ASSIGN_OR_RETURN(position_, matched_position(query_, assignment.path.prefix(i), document, evaluation_));
+      MR_ASSIGN_OR_RETURN(
+          position_, matched_position(query_, assignment.path.prefix(i), document, evaluation_));
       if (!position_) {
-        return Status(ErrorCode::kBadValue, "The positional operator did not find the match needed from the query.");
+        return Status(ErrorCode::kBadValue,
+                      "The positional operator did not find the match needed from the query.");
       }
     }
     return descend(changed, changed.root(), 0, assignment, document);
@@ -189,7 +227,8 @@ class OperatorUpdate final : public Update {
     return part.kind == UpdatePart::Kind::kMatched ? std::to_string(*position_) : part.text;
   }
 
-  Status descend(MutableDocument& changed, MutableNode& node, size_t depth, const Assignment& assignment, const Value& document) {
+  Status descend(MutableDocument& changed, MutableNode& node, size_t depth,
+                 const Assignment& assignment, const Value& document) {
     const UpdatePath& path = assignment.path;
     const UpdateAction& action = *assignment.action;
     if (depth == path.parts.size()) {
@@ -205,21 +244,28 @@ class OperatorUpdate final : public Update {
       return descend_all(changed, node, depth, assignment, document);
     }
     std::string name = part_name(part);
-    if (node.is_array() && is_array_position(name)) return descend_position(changed, node, depth, name, assignment, document);
+    if (node.is_array() && is_array_position(name))
+      return descend_position(changed, node, depth, name, assignment, document);
     if (!node.is_object()) {
       if (action.absent() == UpdateAction::Absent::kNothing || node.is_missing()) return {};
-      std::string holder = element_text(depth > 0 ? part_name(path.parts[depth - 1]) : "", changed.value(node, arena_));
+      std::string holder = element_text(depth > 0 ? part_name(path.parts[depth - 1]) : "",
+                                        changed.value(node, arena_));
       if (action.absent() == UpdateAction::Absent::kCreate) {
-        return Status(ErrorCode::kPathNotViable, "Cannot create field '" + name + "' in element " + holder);
+        return Status(ErrorCode::kPathNotViable,
+                      "Cannot create field '" + name + "' in element " + holder);
       }
-      return Status(ErrorCode::kPathNotViable,
-                    "Cannot use the part (" + name + ") of (" + path.text + ") to traverse the element (" + holder + ")");
+      return Status(ErrorCode::kPathNotViable, "Cannot use the part (" + name + ") of (" +
+                                                   path.text + ") to traverse the element (" +
+                                                   holder + ")");
     }
     MutableNode* child = changed.find(node, name);
     if (child == nullptr) {
-      if (part.kind == UpdatePart::Kind::kName && depth + 1 < path.parts.size() && path.parts[depth + 1].kind != UpdatePart::Kind::kName &&
+      if (part.kind == UpdatePart::Kind::kName && depth + 1 < path.parts.size() &&
+          path.parts[depth + 1].kind != UpdatePart::Kind::kName &&
           path.parts[depth + 1].kind != UpdatePart::Kind::kMatched) {
-        return Status(ErrorCode::kBadValue, "The path '" + path.prefix(depth + 1) + "' must exist in the document in order to apply array updates.");
+        return Status(ErrorCode::kBadValue,
+                      "The path '" + path.prefix(depth + 1) +
+                          "' must exist in the document in order to apply array updates.");
       }
       if (action.absent() != UpdateAction::Absent::kCreate) return {};
       child = &changed.add(node, arena_.copy(name));
@@ -228,7 +274,8 @@ class OperatorUpdate final : public Update {
     return descend(changed, *child, depth + 1, assignment, document);
   }
 
-  Status descend_position(MutableDocument& changed, MutableNode& array, size_t depth, const std::string& name, const Assignment& assignment,
+  Status descend_position(MutableDocument& changed, MutableNode& array, size_t depth,
+                          const std::string& name, const Assignment& assignment,
                           const Value& document) {
     auto index = static_cast<size_t>(std::stoul(name));
     MutableNode* child = changed.element(array, index);
@@ -244,16 +291,20 @@ class OperatorUpdate final : public Update {
     return descend(changed, *child, depth + 1, assignment, document);
   }
 
-  Status descend_all(MutableDocument& changed, MutableNode& array, size_t depth, const Assignment& assignment, const Value& document) {
+  Status descend_all(MutableDocument& changed, MutableNode& array, size_t depth,
+                     const Assignment& assignment, const Value& document) {
     const UpdatePart& part = assignment.path.parts[depth];
     if (!array.is_array()) {
       std::string above = assignment.path.prefix(depth);
       if (array.is_missing()) {
-        return Status(ErrorCode::kBadValue, "The path '" + above + "' must exist in the document in order to apply array updates.");
+        return Status(
+            ErrorCode::kBadValue,
+            "The path '" + above + "' must exist in the document in order to apply array updates.");
       }
-      return Status(ErrorCode::kBadValue, "Cannot apply array updates to non-array element " +
-                                              std::string(part_name(assignment.path.parts[depth - 1])) + ": " +
-                                              shell_text(changed.value(array, arena_)));
+      return Status(ErrorCode::kBadValue,
+                    "Cannot apply array updates to non-array element " +
+                        std::string(part_name(assignment.path.parts[depth - 1])) + ": " +
+                        shell_text(changed.value(array, arena_)));
     }
     changed.expand(array);
     auto& children = array.children();
@@ -261,7 +312,8 @@ class OperatorUpdate final : public Update {
       if (part.kind == UpdatePart::Kind::kFiltered) {
         engine::ObjectBuilder wrapped(arena_, 1);
         wrapped.add(part.text, changed.value(*children[i].node, arena_));
-        MR_ASSIGN_OR_RETURN(bool chosen, evaluation_.matches(*filters_.at(part.text).predicate, wrapped.finish()));
+        MR_ASSIGN_OR_RETURN(
+            bool chosen, evaluation_.matches(*filters_.at(part.text).predicate, wrapped.finish()));
         if (!chosen) continue;
       }
       MR_RETURN_IF_ERROR(descend(changed, *children[i].node, depth + 1, assignment, document));
@@ -269,13 +321,17 @@ class OperatorUpdate final : public Update {
     return {};
   }
 
-  // The node that a rename begins or ends at; nullptr when the path leads nowhere. `holder` is the object above it.
-  Result<MutableNode*> renamed_node(MutableDocument& changed, const UpdatePath& path, std::string_view role, const Value& document) {
+  // The node that a rename begins or ends at; nullptr when the path leads nowhere. `holder` is the
+  // object above it.
+  Result<MutableNode*> renamed_node(MutableDocument& changed, const UpdatePath& path,
+                                    std::string_view role, const Value& document) {
     MutableNode* node = &changed.root();
     for (size_t i = 0; i < path.parts.size(); ++i) {
       if (node->is_array()) {
-        return Status(ErrorCode::kBadValue, "The " + std::string(role) + " field cannot be an array element, '" + path.text + "' in doc with " +
-                                                id_text(document) + " has an array field called '" + path.parts[i - 1].text + "'");
+        return Status(ErrorCode::kBadValue,
+                      "The " + std::string(role) + " field cannot be an array element, '" +
+                          path.text + "' in doc with " + id_text(document) +
+                          " has an array field called '" + path.parts[i - 1].text + "'");
       }
       if (!node->is_object()) return static_cast<MutableNode*>(nullptr);
       node = changed.find(*node, path.parts[i].text);
@@ -285,7 +341,8 @@ class OperatorUpdate final : public Update {
   }
 
   Status rename(const Assignment& assignment, const Value& document, MutableDocument& changed) {
-    MR_ASSIGN_OR_RETURN(MutableNode * source, renamed_node(changed, assignment.rename_source, "source", document));
+    MR_ASSIGN_OR_RETURN(MutableNode * source,
+                        renamed_node(changed, assignment.rename_source, "source", document));
     if (source == nullptr) return {};
     MR_RETURN_IF_ERROR(renamed_node(changed, assignment.path, "destination", document).status());
     Value value = changed.value(*source, arena_);
@@ -294,8 +351,10 @@ class OperatorUpdate final : public Update {
     for (size_t i = 0; i < assignment.path.parts.size(); ++i) {
       const std::string& name = assignment.path.parts[i].text;
       if (!node->is_object()) {
-        std::string holder = element_text(i > 0 ? assignment.path.parts[i - 1].text : "", changed.value(*node, arena_));
-        return Status(ErrorCode::kPathNotViable, "Cannot create field '" + name + "' in element " + holder);
+        std::string holder = element_text(i > 0 ? assignment.path.parts[i - 1].text : "",
+                                          changed.value(*node, arena_));
+        return Status(ErrorCode::kPathNotViable,
+                      "Cannot create field '" + name + "' in element " + holder);
       }
       MutableNode* child = changed.find(*node, name);
       if (child == nullptr) {
@@ -319,7 +378,8 @@ class OperatorUpdate final : public Update {
 
 }  // namespace
 
-Result<std::unique_ptr<Update>> parse_update_operators(const UpdateSpec& spec, const engine::Clock& clock) {
+Result<std::unique_ptr<Update>> parse_update_operators(const UpdateSpec& spec,
+                                                       const engine::Clock& clock) {
   auto update = std::make_unique<OperatorUpdate>(spec, clock);
   MR_RETURN_IF_ERROR(update->build(spec));
   return std::unique_ptr<Update>(std::move(update));

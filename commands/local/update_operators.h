@@ -8,6 +8,7 @@
 namespace millrace::commands {
 
 // Requires: spec.update is an object that begins with an operator.
-engine::Result<std::unique_ptr<Update>> parse_update_operators(const UpdateSpec& spec, const engine::Clock& clock);
+engine::Result<std::unique_ptr<Update>> parse_update_operators(const UpdateSpec& spec,
+                                                               const engine::Clock& clock);
 
 }  // namespace millrace::commands

@@ -11,26 +11,33 @@ using engine::Status;
 namespace {
 
 Status empty_name(std::string_view path) {
-  return Status(ErrorCode::kEmptyFieldName, "The update path '" + std::string(path) + "' contains an empty field name, which is not allowed.");
+  return Status(ErrorCode::kEmptyFieldName,
+                "The update path '" + std::string(path) +
+                    "' contains an empty field name, which is not allowed.");
 }
 
 UpdatePart make_part(std::string_view text) {
   if (text == "$") return {UpdatePart::Kind::kMatched, {}};
   if (text == "$[]") return {UpdatePart::Kind::kAll, {}};
-  if (text.starts_with("$[") && text.ends_with("]")) return {UpdatePart::Kind::kFiltered, std::string(text.substr(2, text.size() - 3))};
+  if (text.starts_with("$[") && text.ends_with("]"))
+    return {UpdatePart::Kind::kFiltered, std::string(text.substr(2, text.size() - 3))};
   return {UpdatePart::Kind::kName, std::string(text)};
 }
 
 int compare_parts(const std::string& a, const std::string& b) {
-  if (is_array_position(a) && is_array_position(b) && a.size() != b.size()) return a.size() < b.size() ? -1 : 1;
+  if (is_array_position(a) && is_array_position(b) && a.size() != b.size())
+    return a.size() < b.size() ? -1 : 1;
   return a.compare(b);
 }
 
 std::string spelt(const UpdatePart& part) {
   switch (part.kind) {
-    case UpdatePart::Kind::kName: return part.text;
-    case UpdatePart::Kind::kMatched: return "$";
-    default: return "$[" + part.text + "]";
+    case UpdatePart::Kind::kName:
+      return part.text;
+    case UpdatePart::Kind::kMatched:
+      return "$";
+    default:
+      return "$[" + part.text + "]";
   }
 }
 
@@ -46,7 +53,8 @@ std::string UpdatePath::prefix(size_t count) const {
 }
 
 bool is_array_position(std::string_view part) {
-  return !part.empty() && part.size() < 10 && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
+  return !part.empty() && part.size() < 10 &&
+         std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
          (part == "0" || part[0] != '0');
 }
 
@@ -63,17 +71,26 @@ Result<UpdatePath> parse_update_path(std::string_view text) {
   }
   const UpdatePart& first = path.parts.front();
   if (first.kind == UpdatePart::Kind::kMatched) {
-    return Status(ErrorCode::kBadValue, "Cannot have positional (i.e. '$') element in the first position in path '" + path.text + "'");
+    return Status(ErrorCode::kBadValue,
+                  "Cannot have positional (i.e. '$') element in the first position in path '" +
+                      path.text + "'");
   }
   if (first.kind != UpdatePart::Kind::kName) {
-    return Status(ErrorCode::kBadValue, "Cannot have array filter identifier (i.e. '$[<id>]') element in the first position in path '" + path.text + "'");
+    return Status(ErrorCode::kBadValue,
+                  "Cannot have array filter identifier (i.e. '$[<id>]') element in the first "
+                  "position in path '" +
+                      path.text + "'");
   }
-  auto matched = std::count_if(path.parts.begin(), path.parts.end(), [](const auto& p) { return p.kind == UpdatePart::Kind::kMatched; });
-  if (matched > 1) return Status(ErrorCode::kBadValue, "Too many positional (i.e. '$') elements found in path '" + path.text + "'");
+  auto matched = std::count_if(path.parts.begin(), path.parts.end(),
+                               [](const auto& p) { return p.kind == UpdatePart::Kind::kMatched; });
+  if (matched > 1)
+    return Status(ErrorCode::kBadValue,
+                  "Too many positional (i.e. '$') elements found in path '" + path.text + "'");
   if (first.text.starts_with('$')) {
     return Status(ErrorCode::kDollarPrefixedFieldName,
                   "The dollar ($) prefixed field '" + first.text + "' in '" + path.text +
-                      "' is not allowed in the context of an update's replacement document. Consider using an aggregation pipeline with $replaceWith.");
+                      "' is not allowed in the context of an update's replacement document. "
+                      "Consider using an aggregation pipeline with $replaceWith.");
   }
   return path;
 }
@@ -92,8 +109,9 @@ Status check_conflict(const UpdatePath& earlier, const UpdatePath& added) {
   for (size_t i = 0; i < common; ++i) {
     if (spelt(earlier.parts[i]) != spelt(added.parts[i])) return {};
   }
-  return Status(ErrorCode::kConflictingUpdateOperators,
-                "Updating the path '" + added.text + "' would create a conflict at '" + added.prefix(common) + "'");
+  return Status(ErrorCode::kConflictingUpdateOperators, "Updating the path '" + added.text +
+                                                            "' would create a conflict at '" +
+                                                            added.prefix(common) + "'");
 }
 
 }  // namespace millrace::commands

@@ -1,5 +1,6 @@
 // The paths of update operators: "a.b.0", "a.$", "a.$[]", "a.$[id].b".
-// Source: https://www.mongodb.com/docs/manual/reference/operator/update/positional/ and its siblings; texts observed on 6.0.5.
+// Source: https://www.mongodb.com/docs/manual/reference/operator/update/positional/ and its
+// siblings; texts observed on 6.0.5.
 #pragma once
 
 #include <string>
@@ -30,10 +31,12 @@ engine::Result<UpdatePath> parse_update_path(std::string_view text);
 // "0", "12": may be a position in an array.
 bool is_array_position(std::string_view part);
 
-// The order in which an update's paths are applied, and so new fields appended: part by part, positions as numbers, names as bytes.
+// The order in which an update's paths are applied, and so new fields appended: part by part,
+// positions as numbers, names as bytes.
 bool applies_before(const UpdatePath& a, const UpdatePath& b);
 
-// 40 ConflictingUpdateOperators when one of two paths is, or lies above, the other. `added` is the later one.
+// 40 ConflictingUpdateOperators when one of two paths is, or lies above, the other. `added` is the
+// later one.
 engine::Status check_conflict(const UpdatePath& earlier, const UpdatePath& added);
 
 }  // namespace millrace::commands

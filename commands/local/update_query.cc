@@ -21,12 +21,14 @@ namespace {
 using FixedFields = std::map<std::string, Value, std::less<>>;
 
 bool is_operator_object(const Value& value) {
-  return value.is_object() && !value.as_object().empty() && value.as_object().begin()->name().starts_with('$');
+  return value.is_object() && !value.as_object().empty() &&
+         value.as_object().begin()->name().starts_with('$');
 }
 
 Status fix(std::string_view path, const Value& value, FixedFields* fields) {
   if (!fields->emplace(std::string(path), value).second) {
-    return Status(ErrorCode::kNotSingleValueField, "cannot infer query fields to set, path '" + std::string(path) + "' is matched twice");
+    return Status(ErrorCode::kNotSingleValueField, "cannot infer query fields to set, path '" +
+                                                       std::string(path) + "' is matched twice");
   }
   return {};
 }
@@ -38,10 +40,12 @@ Status collect_condition(std::string_view path, const Value& condition, FixedFie
   if (!is_operator_object(condition)) return fix(path, condition, fields);
   for (const auto& part : condition.as_object()) {
     if (part.has_name("$eq")) MR_RETURN_IF_ERROR(fix(path, part.value, fields));
-    bool one_of = (part.has_name("$in") || part.has_name("$all")) && part.value.is_array() && part.value.as_array().size() == 1;
+    bool one_of = (part.has_name("$in") || part.has_name("$all")) && part.value.is_array() &&
+                  part.value.as_array().size() == 1;
     if (!one_of) continue;
     Value only = part.value.as_array().at(0);
-    if (!only.is(Type::kRegex) && !is_operator_object(only)) MR_RETURN_IF_ERROR(fix(path, only, fields));
+    if (!only.is(Type::kRegex) && !is_operator_object(only))
+      MR_RETURN_IF_ERROR(fix(path, only, fields));
   }
   return {};
 }
@@ -54,21 +58,25 @@ Status collect(const Value& query, FixedFields* fields, int depth) {
       continue;
     }
     bool all = field.has_name("$and") && field.value.is_array();
-    bool only = field.has_name("$or") && field.value.is_array() && field.value.as_array().size() == 1;
+    bool only =
+        field.has_name("$or") && field.value.is_array() && field.value.as_array().size() == 1;
     if (!all && !only) continue;
-    for (Value clause : field.value.as_array()) MR_RETURN_IF_ERROR(collect(clause, fields, depth + 1));
+    for (Value clause : field.value.as_array())
+      MR_RETURN_IF_ERROR(collect(clause, fields, depth + 1));
   }
   return {};
 }
 
 // The clauses of the query that stand on `path` or below it, with the value beside them.
-void clauses_on(const Value& query, std::string_view path, std::vector<engine::Field>* clauses, int depth) {
+void clauses_on(const Value& query, std::string_view path, std::vector<engine::Field>* clauses,
+                int depth) {
   if (!query.is_object() || depth > 20) return;
   for (const auto& field : query.as_object()) {
     if (field.name().starts_with('$')) {
       if (!field.value.is_array() || field.has_name("$nor")) continue;
       for (Value clause : field.value.as_array()) clauses_on(clause, path, clauses, depth + 1);
-    } else if (field.name() == path || (field.name().starts_with(path) && field.name()[path.size()] == '.')) {
+    } else if (field.name() == path ||
+               (field.name().starts_with(path) && field.name()[path.size()] == '.')) {
       clauses->push_back(field);
     }
   }
@@ -89,9 +97,11 @@ Result<Document> upsert_base(const Value& query, bool only_id) {
   }
   for (auto at = fields.begin(); at != fields.end(); ++at) {
     for (auto other = fields.begin(); other != fields.end(); ++other) {
-      if (other->first.size() > at->first.size() && other->first.starts_with(at->first) && other->first[at->first.size()] == '.') {
+      if (other->first.size() > at->first.size() && other->first.starts_with(at->first) &&
+          other->first[at->first.size()] == '.') {
         return Status(ErrorCode::kNotSingleValueField,
-                      "cannot infer query fields to set, both paths '" + other->first + "' and '" + at->first + "' are matched");
+                      "cannot infer query fields to set, both paths '" + other->first + "' and '" +
+                          at->first + "' are matched");
       }
     }
   }
@@ -124,9 +134,10 @@ Result<Document> upsert_base(const Value& query, bool only_id) {
   return Document(writer.bytes());
 }
 
-// A clause is tried against the document with the array cut down to one of its elements: the first that satisfies it is the position.
-// The last clause on the array decides, as on the server.
-Result<std::optional<size_t>> matched_position(const Value& query, std::string_view path, const Value& document, Evaluation& evaluation) {
+// A clause is tried against the document with the array cut down to one of its elements: the first
+// that satisfies it is the position. The last clause on the array decides, as on the server.
+Result<std::optional<size_t>> matched_position(const Value& query, std::string_view path,
+                                               const Value& document, Evaluation& evaluation) {
   Value array = document;
   for (std::string_view rest = path; !rest.empty() && array.is_object();) {
     size_t dot = std::min(rest.find('.'), rest.size());

@@ -5,12 +5,14 @@
 namespace millrace::engine {
 namespace {
 
-Result<Document> normalize_aws(const Value& definition, std::string_view networking, bool with_bucket) {
+Result<Document> normalize_aws(const Value& definition, std::string_view networking,
+                               bool with_bucket) {
   MR_RETURN_IF_ERROR(only_connection_fields(definition, {"aws", networking}));
   Options options = connection_options(definition);
   if (!options.has("aws")) return options.error("aws", "is required");
   Options aws = options.sub("aws");
-  MR_RETURN_IF_ERROR(with_bucket ? aws.only({"roleArn", "testBucket", "links"}) : aws.only({"roleArn", "links"}));
+  MR_RETURN_IF_ERROR(with_bucket ? aws.only({"roleArn", "testBucket", "links"})
+                                 : aws.only({"roleArn", "links"}));
   if (auto role = aws.required_string("roleArn"); !role.ok()) return role.status();
   if (auto bucket = aws.string("testBucket"); !bucket.ok()) return bucket.status();
   MR_RETURN_IF_ERROR(check_networking(options, networking));
@@ -26,7 +28,11 @@ Result<Document> normalize_aws(const Value& definition, std::string_view network
 Result<Document> normalize_aws_lambda_connection(const Value& definition) {
   return normalize_aws(definition, "publicPrivateNetworking", false);
 }
-Result<Document> normalize_kinesis_connection(const Value& definition) { return normalize_aws(definition, "networking", false); }
-Result<Document> normalize_s3_connection(const Value& definition) { return normalize_aws(definition, "networking", true); }
+Result<Document> normalize_kinesis_connection(const Value& definition) {
+  return normalize_aws(definition, "networking", false);
+}
+Result<Document> normalize_s3_connection(const Value& definition) {
+  return normalize_aws(definition, "networking", true);
+}
 
 }  // namespace millrace::engine

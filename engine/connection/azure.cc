@@ -10,9 +10,11 @@ Result<Document> normalize_azure_blob_connection(const Value& definition) {
   if (!options.has("azure")) return options.error("azure", "is required");
   Options azure = options.sub("azure");
   MR_RETURN_IF_ERROR(azure.only({"servicePrincipalId", "storageAccountName", "region", "links"}));
-  if (auto principal = azure.required_string("servicePrincipalId"); !principal.ok()) return principal.status();
+  if (auto principal = azure.required_string("servicePrincipalId"); !principal.ok())
+    return principal.status();
   MR_ASSIGN_OR_RETURN(std::string account, azure.required_string("storageAccountName"));
-  bool plain = account.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") == std::string::npos;
+  bool plain =
+      account.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") == std::string::npos;
   if (account.size() < 3 || account.size() > 24 || !plain) {
     return azure.error("storageAccountName", "must be 3 to 24 lower-case letters and digits");
   }
@@ -27,7 +29,8 @@ Result<Document> normalize_azure_blob_connection(const Value& definition) {
 
 void list_azure_blob_connection(const Value& definition, BsonWriter& entry) {
   Value azure = definition.as_object().get("azure");
-  if (azure.is_object()) entry.append("storageAccountName", azure.as_object().get("storageAccountName"));
+  if (azure.is_object())
+    entry.append("storageAccountName", azure.as_object().get("storageAccountName"));
 }
 
 }  // namespace millrace::engine

@@ -12,7 +12,8 @@ namespace {
 constexpr int32_t kServerSelectionMs = 3'000;
 constexpr int32_t kConnectMs = 5'000;
 constexpr int32_t kSocketMs = 10'000;
-constexpr uint32_t kMaxLines = 10'000;  // every processor holds two or three; the driver's default of 100 would block the 40th
+constexpr uint32_t kMaxLines =
+    10'000;  // every processor holds two or three; the driver's default of 100 would block the 40th
 
 // The driver's own logging could hold parts of commands: what it has to say comes back as errors.
 void ignore_log(mongoc_log_level_t, const char*, const char*, void*) {}
@@ -26,7 +27,8 @@ void init_driver() {
 }
 
 bool is_network_error(const bson_error_t& error) {
-  if (error.domain == MONGOC_ERROR_SERVER_SELECTION || error.domain == MONGOC_ERROR_STREAM) return true;
+  if (error.domain == MONGOC_ERROR_SERVER_SELECTION || error.domain == MONGOC_ERROR_STREAM)
+    return true;
   return error.domain == MONGOC_ERROR_PROTOCOL && error.code == MONGOC_ERROR_PROTOCOL_INVALID_REPLY;
 }
 
@@ -36,14 +38,17 @@ Status to_status(const bson_error_t& error) {
     return Status(ErrorCode::kAuthenticationFailed, "Authentication failed: " + message);
   }
   if (is_network_error(error)) {
-    bool timeout = message.find("timeout") != std::string::npos || message.find("timed out") != std::string::npos;
+    bool timeout = message.find("timeout") != std::string::npos ||
+                   message.find("timed out") != std::string::npos;
     bool nobody = error.domain == MONGOC_ERROR_SERVER_SELECTION;
-    return Status(timeout && !nobody ? ErrorCode::kNetworkTimeout : ErrorCode::kHostUnreachable, message);
+    return Status(timeout && !nobody ? ErrorCode::kNetworkTimeout : ErrorCode::kHostUnreachable,
+                  message);
   }
   if (error.domain == MONGOC_ERROR_SERVER || error.domain == MONGOC_ERROR_WRITE_CONCERN) {
     auto code = static_cast<int32_t>(error.code);
     // The callers' rule for "try again" is the network's codes.
-    if (is_retryable_server_error(code)) return Status(ErrorCode::kHostUnreachable, code_name(code) + ": " + message);
+    if (is_retryable_server_error(code))
+      return Status(ErrorCode::kHostUnreachable, code_name(code) + ": " + message);
     return Status(code, message);
   }
   return Status(ErrorCode::kOperationFailed, message);
@@ -63,31 +68,38 @@ Status reply_status(const ObjectView& reply) {
   if (ok.is_number() && ok.to_double() != 1) {
     Value code = reply.get("code");
     Value text = reply.get("errmsg");
-    int32_t number = code.is_number() ? static_cast<int32_t>(code.to_double()) : static_cast<int32_t>(ErrorCode::kUnknownError);
+    int32_t number = code.is_number() ? static_cast<int32_t>(code.to_double())
+                                      : static_cast<int32_t>(ErrorCode::kUnknownError);
     std::string message = text.is_string() ? std::string(text.as_string()) : "the command failed";
-    if (is_retryable_server_error(number)) return Status(ErrorCode::kHostUnreachable, code_name(number) + ": " + message);
+    if (is_retryable_server_error(number))
+      return Status(ErrorCode::kHostUnreachable, code_name(number) + ": " + message);
     return Status(number, message);
   }
   Value concern = reply.get("writeConcernError");
   if (concern.is_object()) {
     Value text = concern.as_object().get("errmsg");
-    return Status(ErrorCode::kHostUnreachable, "write concern not met: " + std::string(text.is_string() ? text.as_string() : ""));
+    return Status(
+        ErrorCode::kHostUnreachable,
+        "write concern not met: " + std::string(text.is_string() ? text.as_string() : ""));
   }
   return {};
 }
 
 // Commands that write are sent through the driver's retryable writes.
 bool is_write(std::string_view name) {
-  static constexpr std::array<std::string_view, 4> kWrites = {"insert", "update", "delete", "findAndModify"};
+  static constexpr std::array<std::string_view, 4> kWrites = {"insert", "update", "delete",
+                                                              "findAndModify"};
   return std::find(kWrites.begin(), kWrites.end(), name) != kWrites.end();
 }
 
 }  // namespace
 
 bool is_retryable_server_error(int32_t code) {
-  // The "retryable" and "state change" errors of the specifications of retryable writes and of server discovery.
+  // The "retryable" and "state change" errors of the specifications of retryable writes and of
+  // server discovery.
   // https://github.com/mongodb/specifications/blob/master/source/retryable-writes/retryable-writes.md
-  static constexpr std::array kCodes = {6, 7, 89, 91, 112, 134, 189, 262, 317, 9001, 10058, 10107, 11600, 11602, 13435, 13436};
+  static constexpr std::array kCodes = {6,   7,    89,    91,    112,   134,   189,   262,
+                                        317, 9001, 10058, 10107, 11600, 11602, 13435, 13436};
   return std::find(kCodes.begin(), kCodes.end(), code) != kCodes.end();
 }
 
@@ -106,7 +118,8 @@ class MongoConnector::Pool {
 
 class MongoConnector::Client final : public ClusterClient {
  public:
-  explicit Client(std::shared_ptr<Pool> pool) : pool_(std::move(pool)), client_(mongoc_client_pool_pop(pool_->get())) {}
+  explicit Client(std::shared_ptr<Pool> pool)
+      : pool_(std::move(pool)), client_(mongoc_client_pool_pop(pool_->get())) {}
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   ~Client() override {
@@ -130,14 +143,18 @@ class MongoConnector::Client final : public ClusterClient {
     MR_RETURN_IF_ERROR(start_session());
     OwnedBson options;
     bson_error_t error{};
-    if (session_ != nullptr && !mongoc_client_session_append(session_, &options.bson, &error)) return to_status(error);
+    if (session_ != nullptr && !mongoc_client_session_append(session_, &options.bson, &error))
+      return to_status(error);
 
     OwnedBson reply;  // the driver initialises it anew; an empty one holds no memory
     std::string db(database);
     bool good = is_write(command.as_object().begin()->name())
-                    ? mongoc_client_write_command_with_opts(client_, db.c_str(), &request, &options.bson, &reply.bson, &error)
-                    : mongoc_client_command_with_opts(client_, db.c_str(), &request, nullptr, &options.bson, &reply.bson, &error);
-    Document answer(std::string_view(reinterpret_cast<const char*>(bson_get_data(&reply.bson)), reply.bson.len));
+                    ? mongoc_client_write_command_with_opts(client_, db.c_str(), &request,
+                                                            &options.bson, &reply.bson, &error)
+                    : mongoc_client_command_with_opts(client_, db.c_str(), &request, nullptr,
+                                                      &options.bson, &reply.bson, &error);
+    Document answer(std::string_view(reinterpret_cast<const char*>(bson_get_data(&reply.bson)),
+                                     reply.bson.len));
     bool answered = answer.view().has("ok");
     if (!good && !answered) return to_status(error);
     // Errors of single writes (writeErrors) are the caller's to look at.
@@ -146,8 +163,8 @@ class MongoConnector::Client final : public ClusterClient {
   }
 
  private:
-  // One session for the life of the client: a cursor's getMore must come in the session that opened it. Servers without sessions (a
-  // standalone of old) do without.
+  // One session for the life of the client: a cursor's getMore must come in the session that opened
+  // it. Servers without sessions (a standalone of old) do without.
   Status start_session() {
     if (session_ != nullptr || no_sessions_) return {};
     mongoc_session_opt_t* options = mongoc_session_opts_new();
@@ -172,14 +189,17 @@ class MongoConnector::Client final : public ClusterClient {
 MongoConnector::MongoConnector(ClusterConnector* local) : local_(local) {}
 MongoConnector::~MongoConnector() = default;
 
-Result<std::shared_ptr<MongoConnector::Pool>> MongoConnector::pool(const Connection& connection, const std::string& text) {
+Result<std::shared_ptr<MongoConnector::Pool>> MongoConnector::pool(const Connection& connection,
+                                                                   const std::string& text) {
   std::lock_guard lock(mutex_);
   if (auto found = pools_.find(text); found != pools_.end()) return found->second;
   init_driver();
   bson_error_t error{};
   mongoc_uri_t* uri = mongoc_uri_new_with_error(text.c_str(), &error);
   // The driver's message may quote the uri, and with it a password.
-  if (uri == nullptr) return Status(ErrorCode::kBadValue, "connection " + connection.name + ": uri is not a valid MongoDB connection string");
+  if (uri == nullptr)
+    return Status(ErrorCode::kBadValue, "connection " + connection.name +
+                                            ": uri is not a valid MongoDB connection string");
   auto set_default = [&](const char* option, int32_t value) {
     if (!mongoc_uri_has_option(uri, option)) mongoc_uri_set_option_as_int32(uri, option, value);
   };
@@ -189,7 +209,9 @@ Result<std::shared_ptr<MongoConnector::Pool>> MongoConnector::pool(const Connect
   if (mongoc_uri_get_appname(uri) == nullptr) mongoc_uri_set_appname(uri, "millrace");
   mongoc_client_pool_t* raw = mongoc_client_pool_new(uri);
   mongoc_uri_destroy(uri);
-  if (raw == nullptr) return Status(ErrorCode::kBadValue, "connection " + connection.name + ": the options of uri do not fit together");
+  if (raw == nullptr)
+    return Status(ErrorCode::kBadValue,
+                  "connection " + connection.name + ": the options of uri do not fit together");
   mongoc_client_pool_set_error_api(raw, MONGOC_ERROR_API_VERSION_2);
   mongoc_client_pool_max_size(raw, kMaxLines);
   auto made = std::make_shared<Pool>(raw);
@@ -201,7 +223,8 @@ Result<std::unique_ptr<ClusterClient>> MongoConnector::connect(const Connection&
   Value uri = connection.definition.get("uri");
   if (!uri.is_string()) {
     if (local_ != nullptr) return local_->connect(connection);
-    return Status(ErrorCode::kBadValue, "connection " + connection.name + " has no uri, and there is no local database here");
+    return Status(ErrorCode::kBadValue, "connection " + connection.name +
+                                            " has no uri, and there is no local database here");
   }
   MR_ASSIGN_OR_RETURN(auto shared, pool(connection, std::string(uri.as_string())));
   return std::unique_ptr<ClusterClient>(std::make_unique<Client>(std::move(shared)));

@@ -1,4 +1,5 @@
-// Connections: named ways to the systems that sources, sinks and look-ups use. Reference: the registry of the Admin API
+// Connections: named ways to the systems that sources, sinks and look-ups use. Reference: the
+// registry of the Admin API
 // (https://www.mongodb.com/docs/atlas/atlas-stream-processing/manage-connection-registry/).
 #pragma once
 
@@ -13,14 +14,21 @@
 namespace millrace::engine {
 
 // What a connection may be used for.
-enum class ConnectionUse : uint8_t { kSource = 1, kSink = 2, kMiddle = 4, kDeadLetterQueue = 8, kSchemaRegistry = 16 };
+enum class ConnectionUse : uint8_t {
+  kSource = 1,
+  kSink = 2,
+  kMiddle = 4,
+  kDeadLetterQueue = 8,
+  kSchemaRegistry = 16
+};
 
 // One kind of connection: a row of engine/runtime/connection_table.cc.
 struct ConnectionType {
   std::string_view name;       // the Admin API's: "Kafka", "Cluster", "Sample", …
   std::string_view list_name;  // what sp.listConnections() shows: "kafka", "atlas", "inmemory", …
   uint8_t uses;                // ConnectionUse bits
-  bool supported;              // false: parsed, kept and listed; a pipeline that uses it is told that it is not supported yet
+  bool supported;  // false: parsed, kept and listed; a pipeline that uses it is told that it is not
+                   // supported yet
   // Checks the fields beside name and type, and brings older spellings to the newest form.
   Result<Document> (*normalize)(const Value& definition);
   // The fields that may be shown beside name and type: never a secret.
@@ -36,17 +44,19 @@ struct Connection {
 };
 using ConnectionPtr = std::shared_ptr<const Connection>;
 
-// A line to a MongoDB deployment, or to the local database: both take MongoDB commands. One user at a time.
+// A line to a MongoDB deployment, or to the local database: both take MongoDB commands. One user at
+// a time.
 class ClusterClient {
  public:
   virtual ~ClusterClient() = default;
-  // Runs one command document and gives the reply. A reply with ok: 0 becomes its Status; one with writeErrors is a success here.
-  // Errors of the network are 6 HostUnreachable or 89 NetworkTimeout: a retry may help.
+  // Runs one command document and gives the reply. A reply with ok: 0 becomes its Status; one with
+  // writeErrors is a success here. Errors of the network are 6 HostUnreachable or 89
+  // NetworkTimeout: a retry may help.
   virtual Result<Document> run(std::string_view database, const Value& command) = 0;
 };
 
-// Opens lines to Cluster connections: through mongo-c-driver when the definition has a `uri`, else to the local database in process.
-// Any thread.
+// Opens lines to Cluster connections: through mongo-c-driver when the definition has a `uri`, else
+// to the local database in process. Any thread.
 class ClusterConnector {
  public:
   virtual ~ClusterConnector() = default;

@@ -10,12 +10,15 @@
 namespace millrace::engine {
 namespace {
 
-bool is_kubernetes(const Document& document) { return document.view().has("kind") && document.view().has("apiVersion"); }
+bool is_kubernetes(const Document& document) {
+  return document.view().has("kind") && document.view().has("apiVersion");
+}
 
 // JSON when it starts like JSON; a YAML flow collection that is no JSON is tried as YAML.
 Result<std::vector<Document>> parse_text(std::string_view text) {
   size_t start = text.find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos) return Status(ErrorCode::kFailedToParse, "the file is empty");
+  if (start == std::string_view::npos)
+    return Status(ErrorCode::kFailedToParse, "the file is empty");
   if (text[start] == '[') {
     auto array = parse_extended_json_array(text);
     if (array.ok()) {
@@ -48,12 +51,14 @@ Status collect(const Document& document, std::vector<Value>& entries) {
   if (list.is_missing()) {
     if (!document.view().has("type")) {
       return Status(ErrorCode::kFailedToParse,
-                    "expected an array of connections, {results: [...]}, or Kubernetes resources with apiVersion and kind");
+                    "expected an array of connections, {results: [...]}, or Kubernetes resources "
+                    "with apiVersion and kind");
     }
     entries.push_back(document.value());
     return {};
   }
-  if (!list.is_array()) return Status(ErrorCode::kFailedToParse, "expected an array of connections");
+  if (!list.is_array())
+    return Status(ErrorCode::kFailedToParse, "expected an array of connections");
   for (const Value& entry : list.as_array()) entries.push_back(entry);
   return {};
 }
@@ -67,9 +72,12 @@ std::string entry_label(size_t index, const Value& entry) {
 
 }  // namespace
 
-Result<ConnectionsFile> parse_connections(std::string_view text, std::string_view name, std::span<const ConnectionType> types) {
+Result<ConnectionsFile> parse_connections(std::string_view text, std::string_view name,
+                                          std::span<const ConnectionType> types) {
   std::string prefix = std::string(name) + ": ";
-  auto fail = [&](const Status& status) { return Status(status.code(), prefix + status.message()); };
+  auto fail = [&](const Status& status) {
+    return Status(status.code(), prefix + status.message());
+  };
   auto documents = parse_text(text);
   if (!documents.ok()) return fail(documents.status());
 
@@ -91,16 +99,20 @@ Result<ConnectionsFile> parse_connections(std::string_view text, std::string_vie
   std::set<std::string> names;
   for (size_t i = 0; i < entries.size(); ++i) {
     auto connection = make_connection(entries[i], types);
-    if (!connection.ok()) return Status(connection.status().code(), prefix + entry_label(i, entries[i]) + ": " + connection.status().message());
+    if (!connection.ok())
+      return Status(connection.status().code(),
+                    prefix + entry_label(i, entries[i]) + ": " + connection.status().message());
     if (!names.insert((*connection)->name).second) {
-      return Status(ErrorCode::kBadValue, prefix + entry_label(i, entries[i]) + ": connection.name stands twice in the file");
+      return Status(ErrorCode::kBadValue, prefix + entry_label(i, entries[i]) +
+                                              ": connection.name stands twice in the file");
     }
     file.connections.push_back(*connection);
   }
   return file;
 }
 
-Result<ConnectionsFile> read_connections_file(const std::string& path, std::span<const ConnectionType> types) {
+Result<ConnectionsFile> read_connections_file(const std::string& path,
+                                              std::span<const ConnectionType> types) {
   std::ifstream in(path, std::ios::binary);
   std::ostringstream text;
   if (in) text << in.rdbuf();

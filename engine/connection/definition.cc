@@ -5,12 +5,15 @@
 
 namespace millrace::engine {
 
-Status only_connection_fields(const Value& definition, std::initializer_list<std::string_view> known) {
-  static constexpr std::array<std::string_view, 7> kCommon = {"name", "type", "id", "_id", "state", "region", "links"};
+Status only_connection_fields(const Value& definition,
+                              std::initializer_list<std::string_view> known) {
+  static constexpr std::array<std::string_view, 7> kCommon = {"name",  "type",   "id",   "_id",
+                                                              "state", "region", "links"};
   for (const Field& field : definition.as_object()) {
     if (std::find(known.begin(), known.end(), field.name()) != known.end()) continue;
     if (std::find(kCommon.begin(), kCommon.end(), field.name()) != kCommon.end()) continue;
-    return Status(ErrorCode::kBadValue, "connection has an unknown field '" + std::string(field.name()) + "'");
+    return Status(ErrorCode::kBadValue,
+                  "connection has an unknown field '" + std::string(field.name()) + "'");
   }
   return {};
 }
@@ -28,7 +31,8 @@ Status check_networking(const Options& connection, std::string_view name) {
   return {};
 }
 
-void copy_fields(const Value& definition, std::initializer_list<std::string_view> names, BsonWriter& to) {
+void copy_fields(const Value& definition, std::initializer_list<std::string_view> names,
+                 BsonWriter& to) {
   for (std::string_view name : names) to.append(name, definition.as_object().get(name));
 }
 

@@ -11,7 +11,8 @@ Result<Document> normalize_pubsub_connection(const Value& definition) {
   Options gcp = options.sub("gcp");
   MR_RETURN_IF_ERROR(gcp.only({"serviceAccountId", "links"}));
   MR_ASSIGN_OR_RETURN(std::string account, gcp.required_string("serviceAccountId"));
-  if (account.find('@') == std::string::npos) return gcp.error("serviceAccountId", "must be the e-mail address of a service account");
+  if (account.find('@') == std::string::npos)
+    return gcp.error("serviceAccountId", "must be the e-mail address of a service account");
   MR_RETURN_IF_ERROR(check_networking(options, "publicPrivateNetworking"));
   BsonWriter normalized;
   normalized.begin_document();

@@ -1,4 +1,5 @@
-// "Https" connections: a base URL and headers, which may hold credentials and are therefore never shown.
+// "Https" connections: a base URL and headers, which may hold credentials and are therefore never
+// shown.
 #include "engine/connection/definition.h"
 #include "engine/connection/types.h"
 
@@ -8,7 +9,8 @@ Result<Document> normalize_https_connection(const Value& definition) {
   MR_RETURN_IF_ERROR(only_connection_fields(definition, {"url", "headers", "networking"}));
   Options options = connection_options(definition);
   MR_ASSIGN_OR_RETURN(std::string url, options.required_string("url"));
-  if (!url.starts_with("https://") && !url.starts_with("http://")) return options.error("url", "must start with https:// or http://");
+  if (!url.starts_with("https://") && !url.starts_with("http://"))
+    return options.error("url", "must start with https:// or http://");
   Options headers = options.sub("headers");
   MR_RETURN_IF_ERROR(headers.check());
   if (headers.value().is_object()) {

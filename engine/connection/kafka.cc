@@ -55,10 +55,13 @@ Result<std::string> bootstrap_servers(const Options& options) {
 // Writes `authentication`; gives the mechanism, "" for none.
 Result<std::string> normalize_authentication(const Options& options, BsonWriter& normalized) {
   Options login = options.sub("authentication");
-  MR_RETURN_IF_ERROR(login.only({"mechanism", "username", "password", "method", "tokenEndpointUrl", "clientId", "clientSecret", "scope",
-                                 "saslOauthbearerExtensions", "sslCertificate", "sslKey", "sslKeyPassword", "aws", "links"}));
+  MR_RETURN_IF_ERROR(login.only({"mechanism", "username", "password", "method", "tokenEndpointUrl",
+                                 "clientId", "clientSecret", "scope", "saslOauthbearerExtensions",
+                                 "sslCertificate", "sslKey", "sslKeyPassword", "aws", "links"}));
   if (!options.has("authentication")) return std::string();
-  MR_ASSIGN_OR_RETURN(auto mechanism, login.choice("mechanism", {"PLAIN", "SCRAM-256", "SCRAM-512", "OAUTHBEARER", "SCRAM-SHA-256", "SCRAM-SHA-512"}));
+  MR_ASSIGN_OR_RETURN(auto mechanism,
+                      login.choice("mechanism", {"PLAIN", "SCRAM-256", "SCRAM-512", "OAUTHBEARER",
+                                                 "SCRAM-SHA-256", "SCRAM-SHA-512"}));
   MR_ASSIGN_OR_RETURN(auto method, login.choice("method", {"OIDC"}));
   normalized.begin_object("authentication");
   if (mechanism) normalized.append("mechanism", newest_mechanism(*mechanism));
@@ -73,8 +76,10 @@ Result<std::string> normalize_authentication(const Options& options, BsonWriter&
   return mechanism ? newest_mechanism(*mechanism) : std::string();
 }
 
-// The protocol in its newest spelling: PLAINTEXT and SSL together with a SASL mechanism are older spellings.
-Status normalize_security(const Options& options, const std::string& mechanism, BsonWriter& normalized) {
+// The protocol in its newest spelling: PLAINTEXT and SSL together with a SASL mechanism are older
+// spellings.
+Status normalize_security(const Options& options, const std::string& mechanism,
+                          BsonWriter& normalized) {
   Options security = options.sub("security");
   MR_RETURN_IF_ERROR(security.only({"protocol", "brokerPublicCertificate", "links"}));
   auto given = security.choice("protocol", {"SASL_PLAINTEXT", "SASL_SSL", "SSL", "PLAINTEXT"});
@@ -86,7 +91,8 @@ Status normalize_security(const Options& options, const std::string& mechanism, 
   if (protocol == "PLAINTEXT" && !mechanism.empty()) protocol = "SASL_PLAINTEXT";
   if (protocol == "SSL" && !mechanism.empty() && !client_key) protocol = "SASL_SSL";
   if (protocol.starts_with("SASL") && mechanism.empty()) {
-    return options.sub("authentication").error("mechanism", "is required with security.protocol " + protocol);
+    return options.sub("authentication")
+        .error("mechanism", "is required with security.protocol " + protocol);
   }
   normalized.begin_object("security");
   normalized.append("protocol", protocol);
@@ -102,7 +108,8 @@ Status normalize_config(const Options& options, BsonWriter& normalized) {
   if (config.value().is_object()) {
     for (const Field& field : config.value().as_object()) {
       // Anything else is dropped without an error, as the service documents it.
-      if (!contains(kProducerOptions, field.name()) && !contains(kConsumerOptions, field.name())) continue;
+      if (!contains(kProducerOptions, field.name()) && !contains(kConsumerOptions, field.name()))
+        continue;
       if (field.value.is_string()) {
         normalized.append(field.name(), field.value);
       } else if (field.value.is_integer()) {
@@ -124,28 +131,35 @@ std::string_view text_of(const Value& object, std::string_view name) {
   return value.is_string() ? value.as_string() : std::string_view();
 }
 
-Status add_login(const Connection& connection, std::string_view protocol, KafkaProperties& properties) {
+Status add_login(const Connection& connection, std::string_view protocol,
+                 KafkaProperties& properties) {
   Value login = connection.definition.get("authentication");
   auto refuse = [&](const std::string& what) {
-    return Status(ErrorCode::kStreamProcessorInvalidOptions, "connection " + connection.name + ": " + what);
+    return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                  "connection " + connection.name + ": " + what);
   };
   if (protocol.starts_with("SASL")) {
     std::string_view mechanism = text_of(login, "mechanism");
-    if (mechanism == "OAUTHBEARER") return refuse("authentication.mechanism OAUTHBEARER is not supported by Millrace yet");
+    if (mechanism == "OAUTHBEARER")
+      return refuse("authentication.mechanism OAUTHBEARER is not supported by Millrace yet");
     std::string_view username = text_of(login, "username");
-    if (username.empty()) return refuse("authentication.username and authentication.password are required to log in");
+    if (username.empty())
+      return refuse("authentication.username and authentication.password are required to log in");
     properties.emplace_back("sasl.mechanism", mechanism == "SCRAM-256"   ? "SCRAM-SHA-256"
                                               : mechanism == "SCRAM-512" ? "SCRAM-SHA-512"
                                                                          : "PLAIN");
     properties.emplace_back("sasl.username", username);
     properties.emplace_back("sasl.password", text_of(login, "password"));
   }
-  if (login.is_object() && login.as_object().has("aws")) return refuse("authentication.aws is not supported by Millrace yet");
+  if (login.is_object() && login.as_object().has("aws"))
+    return refuse("authentication.aws is not supported by Millrace yet");
   if (protocol.ends_with("SSL")) {
-    std::string_view authority = text_of(connection.definition.get("security"), "brokerPublicCertificate");
+    std::string_view authority =
+        text_of(connection.definition.get("security"), "brokerPublicCertificate");
     if (!authority.empty()) properties.emplace_back("ssl.ca.pem", authority);
-    for (auto [field, property] : {std::pair{"sslCertificate", "ssl.certificate.pem"}, std::pair{"sslKey", "ssl.key.pem"},
-                                   std::pair{"sslKeyPassword", "ssl.key.password"}}) {
+    for (auto [field, property] :
+         {std::pair{"sslCertificate", "ssl.certificate.pem"}, std::pair{"sslKey", "ssl.key.pem"},
+          std::pair{"sslKeyPassword", "ssl.key.password"}}) {
       if (!text_of(login, field).empty()) properties.emplace_back(property, text_of(login, field));
     }
   }
@@ -155,8 +169,8 @@ Status add_login(const Connection& connection, std::string_view protocol, KafkaP
 }  // namespace
 
 Result<Document> normalize_kafka_connection(const Value& definition) {
-  MR_RETURN_IF_ERROR(
-      only_connection_fields(definition, {"bootstrapServers", "authentication", "security", "config", "networking"}));
+  MR_RETURN_IF_ERROR(only_connection_fields(
+      definition, {"bootstrapServers", "authentication", "security", "config", "networking"}));
   Options options = connection_options(definition);
   BsonWriter normalized;
   normalized.begin_document();
@@ -177,7 +191,8 @@ void list_kafka_connection(const Value& definition, BsonWriter& entry) {
 
 Result<KafkaProperties> kafka_properties(const Connection& connection, KafkaRole role) {
   KafkaProperties properties;
-  properties.emplace_back("bootstrap.servers", text_of(connection.definition.value(), "bootstrapServers"));
+  properties.emplace_back("bootstrap.servers",
+                          text_of(connection.definition.value(), "bootstrapServers"));
   std::string_view protocol = text_of(connection.definition.get("security"), "protocol");
   if (protocol.empty()) protocol = "PLAINTEXT";
   properties.emplace_back("security.protocol", protocol);
@@ -185,9 +200,11 @@ Result<KafkaProperties> kafka_properties(const Connection& connection, KafkaRole
   Value config = connection.definition.get("config");
   if (!config.is_object()) return properties;
   for (const Field& field : config.as_object()) {
-    bool wanted = role == KafkaRole::kProducer ? contains(kProducerOptions, field.name()) : contains(kConsumerOptions, field.name());
+    bool wanted = role == KafkaRole::kProducer ? contains(kProducerOptions, field.name())
+                                               : contains(kConsumerOptions, field.name());
     if (!wanted || contains(kJavaOnly, field.name())) continue;
-    if (field.name() == "request.timeout.ms" && role == KafkaRole::kConsumer) continue;  // a producer's option in librdkafka
+    if (field.name() == "request.timeout.ms" && role == KafkaRole::kConsumer)
+      continue;  // a producer's option in librdkafka
     properties.emplace_back(field.name(), field.value.as_string());
   }
   return properties;

@@ -16,12 +16,15 @@ std::string_view text_at(const Value& object, std::string_view name) {
   Value value = object.as_object().get(name);
   return value.is_string() ? value.as_string() : std::string_view();
 }
-Value at(const Value& object, std::string_view name) { return object.is_object() ? object.as_object().get(name) : Value(); }
+Value at(const Value& object, std::string_view name) {
+  return object.is_object() ? object.as_object().get(name) : Value();
+}
 
 // "namespace/name" of a resource or of a reference to one.
 std::string resource_key(const Value& object) {
   std::string_view ns = text_at(object, "namespace");
-  return std::string(ns.empty() ? kDefaultNamespace : ns) + "/" + std::string(text_at(object, "name"));
+  return std::string(ns.empty() ? kDefaultNamespace : ns) + "/" +
+         std::string(text_at(object, "name"));
 }
 
 class Resources {
@@ -44,7 +47,8 @@ class Resources {
     if (kind == "Secret") {
       secrets_.insert_or_assign(key, resource);
     } else if (kind == "AtlasStreamConnection") {
-      if (text_at(metadata, "name").empty()) return Status(ErrorCode::kBadValue, "AtlasStreamConnection: metadata.name is required");
+      if (text_at(metadata, "name").empty())
+        return Status(ErrorCode::kBadValue, "AtlasStreamConnection: metadata.name is required");
       auto [place, fresh] = connections_.try_emplace(key, order_.size());
       if (fresh) {
         order_.push_back(resource);
@@ -65,25 +69,30 @@ class Resources {
     for (const Document& resource : order_) {
       std::string key = resource_key(resource.get("metadata"));
       if (authoritative_ && !listed_.contains(key)) {
-        warnings_.push_back("AtlasStreamConnection " + key + " is left out: no AtlasStreamInstance lists it in connectionRegistry");
+        warnings_.push_back("AtlasStreamConnection " + key +
+                            " is left out: no AtlasStreamInstance lists it in connectionRegistry");
         continue;
       }
       auto definition = convert(resource);
       if (!definition.ok()) {
-        return Status(definition.status().code(), "AtlasStreamConnection " + key + ": " + definition.status().message());
+        return Status(definition.status().code(),
+                      "AtlasStreamConnection " + key + ": " + definition.status().message());
       }
       all.push_back(*definition);
     }
     for (const std::string& key : listed_) {
-      if (!connections_.contains(key)) warnings_.push_back("connectionRegistry names " + key + ", which is not in the file");
+      if (!connections_.contains(key))
+        warnings_.push_back("connectionRegistry names " + key + ", which is not in the file");
     }
     return all;
   }
 
  private:
   Status add_instance(const Document& resource, const std::string& key) {
-    Options spec(resource.get("spec"), "AtlasStreamInstance " + key + ": spec", ErrorCode::kBadValue);
-    MR_RETURN_IF_ERROR(spec.only({"name", "clusterConfig", "projectRef", "connectionRegistry", "connectionSecret", "externalProjectRef"}));
+    Options spec(resource.get("spec"), "AtlasStreamInstance " + key + ": spec",
+                 ErrorCode::kBadValue);
+    MR_RETURN_IF_ERROR(spec.only({"name", "clusterConfig", "projectRef", "connectionRegistry",
+                                  "connectionSecret", "externalProjectRef"}));
     if (auto name = spec.required_string("name"); !name.ok()) return name.status();
     Value registry = spec.get("connectionRegistry");
     if (registry.is_missing() || registry.is(Type::kNull)) return {};
@@ -91,23 +100,30 @@ class Resources {
     // The operator takes this list for complete: what it does not name is not in the workspace.
     authoritative_ = true;
     for (const Value& reference : registry.as_array()) {
-      if (text_at(reference, "name").empty()) return spec.error("connectionRegistry", "must hold objects with a name");
+      if (text_at(reference, "name").empty())
+        return spec.error("connectionRegistry", "must hold objects with a name");
       // A reference without a namespace means that of the instance.
       std::string_view ns = text_at(reference, "namespace");
-      listed_.insert(ns.empty() ? key.substr(0, key.find('/')) + "/" + std::string(text_at(reference, "name")) : resource_key(reference));
+      listed_.insert(ns.empty() ? key.substr(0, key.find('/')) + "/" +
+                                      std::string(text_at(reference, "name"))
+                                : resource_key(reference));
     }
     return {};
   }
 
-  // A key of a Secret: `stringData` as it is, `data` in base64. Missing ones are a warning: the connection is kept without.
+  // A key of a Secret: `stringData` as it is, `data` in base64. Missing ones are a warning: the
+  // connection is kept without.
   std::string secret_value(const Value& reference, std::string_view key) {
     std::string name = resource_key(reference);
     auto found = secrets_.find(name);
     if (found == secrets_.end()) {
-      if (missing_.insert(name).second) warnings_.push_back("Secret " + name + " is not in the file: the connection has no credentials from it");
+      if (missing_.insert(name).second)
+        warnings_.push_back("Secret " + name +
+                            " is not in the file: the connection has no credentials from it");
       return "";
     }
-    if (Value plain = at(found->second.get("stringData"), key); plain.is_string()) return std::string(plain.as_string());
+    if (Value plain = at(found->second.get("stringData"), key); plain.is_string())
+      return std::string(plain.as_string());
     if (Value coded = at(found->second.get("data"), key); coded.is_string()) {
       Arena arena;
       if (auto decoded = base64_decode(coded.as_string(), arena)) return std::string(*decoded);
@@ -124,14 +140,16 @@ class Resources {
     MR_RETURN_IF_ERROR(spec.only({"name", "type", "clusterConfig", "kafkaConfig", "role"}));
     MR_ASSIGN_OR_RETURN(std::string name, spec.required_string("name"));
     MR_ASSIGN_OR_RETURN(std::string type, spec.required_string("type"));
-    if (auto known = spec.choice("type", {"Kafka", "Cluster", "Sample"}); !known.ok()) return known.status();
+    if (auto known = spec.choice("type", {"Kafka", "Cluster", "Sample"}); !known.ok())
+      return known.status();
     BsonWriter definition;
     definition.begin_document();
     definition.append("name", name);
     definition.append("type", type);
     if (type == "Cluster") MR_RETURN_IF_ERROR(convert_cluster(spec, definition));
     if (type == "Kafka") MR_RETURN_IF_ERROR(convert_kafka(spec, definition));
-    if (type == "Sample" && name != "sample_stream_solar") return spec.error("name", "must be sample_stream_solar for type Sample");
+    if (type == "Sample" && name != "sample_stream_solar")
+      return spec.error("name", "must be sample_stream_solar for type Sample");
     definition.end();
     return Document(definition.bytes());
   }
@@ -198,7 +216,8 @@ class Resources {
 
 }  // namespace
 
-Result<std::vector<Document>> kubernetes_connections(std::span<const Document> documents, std::vector<std::string>& warnings) {
+Result<std::vector<Document>> kubernetes_connections(std::span<const Document> documents,
+                                                     std::vector<std::string>& warnings) {
   Resources resources(warnings);
   for (const Document& document : documents) MR_RETURN_IF_ERROR(resources.add(document));
   return resources.definitions();

@@ -10,7 +10,8 @@ namespace {
 constexpr size_t kMaxNameBytes = 64;
 
 const ConnectionType* find_type(std::span<const ConnectionType> types, std::string_view name) {
-  auto row = std::find_if(types.begin(), types.end(), [&](const ConnectionType& type) { return type.name == name; });
+  auto row = std::find_if(types.begin(), types.end(),
+                          [&](const ConnectionType& type) { return type.name == name; });
   return row == types.end() ? nullptr : &*row;
 }
 
@@ -22,15 +23,19 @@ bool is_hex_id(const Value& value) {
 }  // namespace
 
 Status check_connection_name(std::string_view name) {
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-*_";
-  if (name.empty() || name.size() > kMaxNameBytes || name.find_first_not_of(kAllowed) != std::string_view::npos) {
-    return Status(ErrorCode::kBadValue, "connection name '" + std::string(name.substr(0, 2 * kMaxNameBytes)) +
-                                            "' must be 1 to 64 letters, digits, '.', '-', '*' or '_'");
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-*_";
+  if (name.empty() || name.size() > kMaxNameBytes ||
+      name.find_first_not_of(kAllowed) != std::string_view::npos) {
+    return Status(ErrorCode::kBadValue,
+                  "connection name '" + std::string(name.substr(0, 2 * kMaxNameBytes)) +
+                      "' must be 1 to 64 letters, digits, '.', '-', '*' or '_'");
   }
   return {};
 }
 
-Result<ConnectionPtr> make_connection(const Value& definition, std::span<const ConnectionType> types) {
+Result<ConnectionPtr> make_connection(const Value& definition,
+                                      std::span<const ConnectionType> types) {
   if (!definition.is_object()) return Status(ErrorCode::kBadValue, "connection must be an object");
   Options options = connection_options(definition);
   MR_ASSIGN_OR_RETURN(std::string name, options.required_string("name"));
@@ -39,7 +44,8 @@ Result<ConnectionPtr> make_connection(const Value& definition, std::span<const C
   const ConnectionType* type = find_type(types, type_name);
   if (type == nullptr) {
     std::string known;
-    for (const ConnectionType& row : types) known += (known.empty() ? "" : ", ") + std::string(row.name);
+    for (const ConnectionType& row : types)
+      known += (known.empty() ? "" : ", ") + std::string(row.name);
     return options.error("type", "must be one of " + known + ", not '" + type_name + "'");
   }
   MR_ASSIGN_OR_RETURN(Document fields, type->normalize(definition));
@@ -59,9 +65,12 @@ Result<ConnectionPtr> make_connection(const Value& definition, std::span<const C
   return ConnectionPtr(connection);
 }
 
-ConnectionRegistry::ConnectionRegistry(std::span<const ConnectionType> types) : types_(types) { add_builtin(connections_); }
+ConnectionRegistry::ConnectionRegistry(std::span<const ConnectionType> types) : types_(types) {
+  add_builtin(connections_);
+}
 
-void ConnectionRegistry::add_builtin(std::map<std::string, ConnectionPtr, std::less<>>& connections) const {
+void ConnectionRegistry::add_builtin(
+    std::map<std::string, ConnectionPtr, std::less<>>& connections) const {
   auto add = [&](std::string_view name, std::string_view type, std::string_view cluster) {
     if (connections.contains(name)) return;
     BsonWriter definition;
@@ -81,8 +90,9 @@ Result<ConnectionPtr> ConnectionRegistry::find(std::string_view name) const {
   std::lock_guard lock(mutex_);
   auto found = connections_.find(name);
   if (found != connections_.end()) return found->second;
-  return Status(ErrorCode::kBadValue, "connection named " + std::string(name) +
-                                          " does not exist. Check sp.listConnections() for available connections");
+  return Status(ErrorCode::kBadValue,
+                "connection named " + std::string(name) +
+                    " does not exist. Check sp.listConnections() for available connections");
 }
 
 std::vector<ConnectionPtr> ConnectionRegistry::list() const {

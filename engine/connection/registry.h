@@ -15,12 +15,14 @@ namespace millrace::engine {
 // Letters, digits, '.', '-', '*' and '_', 1 to 64 of them. Errors: 2 BadValue.
 Status check_connection_name(std::string_view name);
 
-// Makes a connection of an Admin API definition ({name, type, …}). Its `definition` holds name, type and the normalized fields.
-// `types`: the table of kinds. Errors: 2 BadValue, naming the field.
-Result<ConnectionPtr> make_connection(const Value& definition, std::span<const ConnectionType> types);
+// Makes a connection of an Admin API definition ({name, type, …}). Its `definition` holds name,
+// type and the normalized fields. `types`: the table of kinds. Errors: 2 BadValue, naming the
+// field.
+Result<ConnectionPtr> make_connection(const Value& definition,
+                                      std::span<const ConnectionType> types);
 
-// Thread-safe. Two connections are always there unless others take their names: `sample_stream_solar` (Sample) and `local` (Cluster, the
-// local database).
+// Thread-safe. Two connections are always there unless others take their names:
+// `sample_stream_solar` (Sample) and `local` (Cluster, the local database).
 class ConnectionRegistry {
  public:
   // `types` must outlive the registry.
@@ -33,7 +35,8 @@ class ConnectionRegistry {
   // {name, type, …} as sp.listConnections() shows a connection: nothing secret.
   static Document list_entry(const Connection& connection);
 
-  // Adds a connection or takes the place of the one with its name. Those who hold the old one keep it.
+  // Adds a connection or takes the place of the one with its name. Those who hold the old one keep
+  // it.
   void upsert(ConnectionPtr connection);
   Result<ConnectionPtr> upsert(const Value& definition);
   // Exactly `connections` and the ones that are always there.

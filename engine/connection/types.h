@@ -1,14 +1,16 @@
-// The kinds of connections: how each checks its definition and what may be shown of it. One file per kind; engine/runtime/
-// connection_table.cc puts them together. Field names: the Admin API's, see
-// https://www.mongodb.com/docs/atlas/reference/api-resources-spec/v2/ (Streams, "Create One Stream Connection").
+// The kinds of connections: how each checks its definition and what may be shown of it. One file
+// per kind; engine/runtime/ connection_table.cc puts them together. Field names: the Admin API's,
+// see https://www.mongodb.com/docs/atlas/reference/api-resources-spec/v2/ (Streams, "Create One
+// Stream Connection").
 #pragma once
 
 #include "engine/connection/connection.h"
 
 namespace millrace::engine {
 
-// Each takes the whole definition (name, type and what the API adds when it answers: id, state, region, links) and gives the fields beside
-// those in the Admin API's newest spelling. Errors: 2 BadValue, naming the field. Secrets are never part of a message.
+// Each takes the whole definition (name, type and what the API adds when it answers: id, state,
+// region, links) and gives the fields beside those in the Admin API's newest spelling. Errors: 2
+// BadValue, naming the field. Secrets are never part of a message.
 Result<Document> normalize_cluster_connection(const Value& definition);
 Result<Document> normalize_kafka_connection(const Value& definition);
 Result<Document> normalize_sample_connection(const Value& definition);

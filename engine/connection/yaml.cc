@@ -28,15 +28,18 @@ struct Reader {
 
   // The core schema of YAML 1.2, which is what Kubernetes' own reader keeps to for these resources.
   void plain_scalar(std::string_view name, const std::string& text) {
-    if (is_one_of(text, {"", "~", "null", "Null", "NULL"})) return writer.append(name, Value::null());
+    if (is_one_of(text, {"", "~", "null", "Null", "NULL"}))
+      return writer.append(name, Value::null());
     if (is_one_of(text, {"true", "True", "TRUE"})) return writer.append(name, true);
     if (is_one_of(text, {"false", "False", "FALSE"})) return writer.append(name, false);
     int64_t integer;
     const char* end = text.data() + text.size();
-    if (auto [at, error] = std::from_chars(text.data(), end, integer); error == std::errc() && at == end) {
+    if (auto [at, error] = std::from_chars(text.data(), end, integer);
+        error == std::errc() && at == end) {
       return writer.append(name, Value::integer(integer));
     }
-    if (text.find_first_not_of("0123456789+-.eE") == std::string::npos && text.find_first_of("0123456789") != std::string::npos) {
+    if (text.find_first_not_of("0123456789+-.eE") == std::string::npos &&
+        text.find_first_of("0123456789") != std::string::npos) {
       char* stop;
       double number = std::strtod(text.c_str(), &stop);
       if (*stop == 0) return writer.append(name, number);
@@ -68,7 +71,8 @@ struct Reader {
           writer.append(name, node.Scalar());
         }
         return;
-      default: writer.append(name, Value::null());
+      default:
+        writer.append(name, Value::null());
     }
   }
 
@@ -76,7 +80,8 @@ struct Reader {
     for (const auto& pair : node) {
       if (!pair.first.IsScalar()) fail(pair.first, "a key must be a string");
       const std::string& key = pair.first.Scalar();
-      if (key.find('\0') != std::string::npos || !is_valid_utf8(key)) fail(pair.first, "a key must be UTF-8 text");
+      if (key.find('\0') != std::string::npos || !is_valid_utf8(key))
+        fail(pair.first, "a key must be UTF-8 text");
       value(key, pair.second, depth + 1);
     }
   }
@@ -105,8 +110,9 @@ Result<std::vector<Document>> parse_yaml(std::string_view text) {
       documents.push_back(reader.document(node));
     }
   } catch (const YAML::Exception& error) {
-    return Status(ErrorCode::kFailedToParse, "line " + std::to_string(error.mark.line + 1) + ", column " +
-                                                 std::to_string(error.mark.column + 1) + ": " + error.msg);
+    return Status(ErrorCode::kFailedToParse,
+                  "line " + std::to_string(error.mark.line + 1) + ", column " +
+                      std::to_string(error.mark.column + 1) + ": " + error.msg);
   } catch (const EvaluationError& error) {
     return error.status();
   }

@@ -5,7 +5,8 @@
 namespace millrace::engine {
 
 void* Arena::allocate_slow(size_t size) {
-  size_t next = chunks_.empty() ? kFirstChunkBytes : std::min(chunks_.back().size * 2, kMaxChunkBytes);
+  size_t next =
+      chunks_.empty() ? kFirstChunkBytes : std::min(chunks_.back().size * 2, kMaxChunkBytes);
   size_t bytes = std::max(next, size + 16);
   chunks_.push_back({std::unique_ptr<char[]>(new char[bytes]), bytes});
   capacity_ += bytes;

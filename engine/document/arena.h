@@ -1,4 +1,5 @@
-// A bump allocator: what is made while a batch is processed lives here and dies with it. No destructors run.
+// A bump allocator: what is made while a batch is processed lives here and dies with it. No
+// destructors run.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +23,8 @@ class Arena {
   // `size` bytes, aligned to `alignment` (a power of two, at most 16).
   void* allocate(size_t size, size_t alignment = 8) {
     uintptr_t at = (cursor_ + alignment - 1) & ~(alignment - 1);
-    if (at + size > end_) [[unlikely]] return allocate_slow(size);
+    if (at + size > end_) [[unlikely]]
+      return allocate_slow(size);
     cursor_ = at + size;
     return reinterpret_cast<void*>(at);
   }
@@ -40,7 +42,8 @@ class Arena {
     return new (allocate(sizeof(T), alignof(T))) T{std::forward<Args>(args)...};
   }
 
-  // Gives back the end of the newest allocation: `last` must be its address, `used` <= its size. Cheap way to trim a writer's reserve.
+  // Gives back the end of the newest allocation: `last` must be its address, `used` <= its size.
+  // Cheap way to trim a writer's reserve.
   void shrink_last(void* last, size_t used) { cursor_ = reinterpret_cast<uintptr_t>(last) + used; }
 
   std::string_view copy(std::string_view text) {

@@ -24,7 +24,8 @@ const IndexNames kIndexNames;
 
 std::string_view index_name(size_t index, char (&buffer)[20]) {
   if (index < IndexNames::kCount) return {kIndexNames.text[index], kIndexNames.size[index]};
-  return {buffer, static_cast<size_t>(std::to_chars(buffer, buffer + sizeof buffer, index).ptr - buffer)};
+  return {buffer,
+          static_cast<size_t>(std::to_chars(buffer, buffer + sizeof buffer, index).ptr - buffer)};
 }
 
 }  // namespace
@@ -89,7 +90,9 @@ void BsonWriter::write_payload(const Value& value) {
     }
     case Type::kString:
     case Type::kSymbol:
-    case Type::kCode: write_string(value.as_string()); return;
+    case Type::kCode:
+      write_string(value.as_string());
+      return;
     case Type::kObject:
       if (!value.is_tree()) return append_raw(value.bson_bytes());
       open();
@@ -113,20 +116,27 @@ void BsonWriter::write_payload(const Value& value) {
       append_raw(value.as_string());
       return;
     }
-    case Type::kObjectId: append_raw({reinterpret_cast<const char*>(value.as_object_id().bytes), 12}); return;
+    case Type::kObjectId:
+      append_raw({reinterpret_cast<const char*>(value.as_object_id().bytes), 12});
+      return;
     case Type::kBool:
       ensure(1);
       *at_++ = value.as_bool() ? 1 : 0;
       return;
-    case Type::kDecimal: append_raw({static_cast<const char*>(value.address()), 16}); return;
+    case Type::kDecimal:
+      append_raw({static_cast<const char*>(value.address()), 16});
+      return;
     case Type::kRegex:
     case Type::kDBPointer:
-    case Type::kCodeWScope: append_raw(value.encoded_bytes()); return;
+    case Type::kCodeWScope:
+      append_raw(value.encoded_bytes());
+      return;
     case Type::kMissing:
     case Type::kNull:
     case Type::kUndefined:
     case Type::kMinKey:
-    case Type::kMaxKey: return;
+    case Type::kMaxKey:
+      return;
   }
 }
 
@@ -134,15 +144,19 @@ namespace {
 
 size_t payload_size(const Value& value) {
   switch (value.type()) {
-    case Type::kInt32: return 4;
+    case Type::kInt32:
+      return 4;
     case Type::kDouble:
     case Type::kDate:
     case Type::kTimestamp:
-    case Type::kInt64: return 8;
+    case Type::kInt64:
+      return 8;
     case Type::kString:
     case Type::kSymbol:
-    case Type::kCode: return 5 + value.as_string().size();
-    case Type::kObject: return bson_size(value);
+    case Type::kCode:
+      return 5 + value.as_string().size();
+    case Type::kObject:
+      return bson_size(value);
     case Type::kArray: {
       if (!value.is_tree()) return value.bson_bytes().size();
       size_t size = 5;
@@ -153,14 +167,20 @@ size_t payload_size(const Value& value) {
       }
       return size;
     }
-    case Type::kBinData: return 5 + value.as_string().size();
-    case Type::kObjectId: return 12;
-    case Type::kBool: return 1;
-    case Type::kDecimal: return 16;
+    case Type::kBinData:
+      return 5 + value.as_string().size();
+    case Type::kObjectId:
+      return 12;
+    case Type::kBool:
+      return 1;
+    case Type::kDecimal:
+      return 16;
     case Type::kRegex:
     case Type::kDBPointer:
-    case Type::kCodeWScope: return value.encoded_bytes().size();
-    default: return 0;
+    case Type::kCodeWScope:
+      return value.encoded_bytes().size();
+    default:
+      return 0;
   }
 }
 
@@ -183,7 +203,9 @@ Document::Document(Value object) {
   bytes_ = std::make_shared<const std::string>(writer.bytes());
 }
 
-bool is_valid_utf8(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }
+bool is_valid_utf8(std::string_view text) {
+  return simdjson::validate_utf8(text.data(), text.size());
+}
 
 namespace {
 
@@ -200,7 +222,8 @@ class Validator {
     int32_t size;
     if (available < 5) return invalid("not enough bytes for a document", at);
     std::memcpy(&size, at, 4);
-    if (size < 5 || static_cast<size_t>(size) > available) return invalid("incorrect BSON length", at);
+    if (size < 5 || static_cast<size_t>(size) > available)
+      return invalid("incorrect BSON length", at);
     const char* end = at + size - 1;  // where the terminator stands
     if (*end != 0) return invalid("BSON document without terminator", at);
     const char* p = at + 4;
@@ -208,7 +231,8 @@ class Validator {
       auto type = static_cast<Type>(static_cast<uint8_t>(*p++));
       const char* zero = static_cast<const char*>(std::memchr(p, 0, end - p));
       if (type == Type::kMissing || zero == nullptr) return invalid("malformed element", p);
-      if (check_utf8_ && !is_valid_utf8({p, static_cast<size_t>(zero - p)})) return invalid("key is not valid UTF-8", p);
+      if (check_utf8_ && !is_valid_utf8({p, static_cast<size_t>(zero - p)}))
+        return invalid("key is not valid UTF-8", p);
       p = zero + 1;
       MR_RETURN_IF_ERROR(element(type, p, end, depth, &p));
     }
@@ -219,7 +243,8 @@ class Validator {
 
  private:
   Status invalid(const char* what, const char* at) const {
-    return Status(ErrorCode::kInvalidBson, std::string("Invalid BSON: ") + what + " at offset " + std::to_string(at - base_));
+    return Status(ErrorCode::kInvalidBson, std::string("Invalid BSON: ") + what + " at offset " +
+                                               std::to_string(at - base_));
   }
 
   Status string(const char* at, const char* end, const char** next) const {
@@ -228,7 +253,8 @@ class Validator {
     std::memcpy(&n, at, 4);
     if (n < 1 || n > end - at - 4) return invalid("incorrect string length", at);
     if (at[4 + n - 1] != 0) return invalid("string without terminator", at);
-    if (check_utf8_ && !is_valid_utf8({at + 4, static_cast<size_t>(n - 1)})) return invalid("string is not valid UTF-8", at);
+    if (check_utf8_ && !is_valid_utf8({at + 4, static_cast<size_t>(n - 1)}))
+      return invalid("string is not valid UTF-8", at);
     *next = at + 4 + n;
     return {};
   }
@@ -244,20 +270,28 @@ class Validator {
       case Type::kDouble:
       case Type::kDate:
       case Type::kTimestamp:
-      case Type::kInt64: return fixed(at, end, 8, next);
-      case Type::kInt32: return fixed(at, end, 4, next);
-      case Type::kDecimal: return fixed(at, end, 16, next);
-      case Type::kObjectId: return fixed(at, end, 12, next);
+      case Type::kInt64:
+        return fixed(at, end, 8, next);
+      case Type::kInt32:
+        return fixed(at, end, 4, next);
+      case Type::kDecimal:
+        return fixed(at, end, 16, next);
+      case Type::kObjectId:
+        return fixed(at, end, 12, next);
       case Type::kBool:
-        if (at < end && static_cast<uint8_t>(*at) > 1) return invalid("boolean that is neither 0 nor 1", at);
+        if (at<end&& static_cast<uint8_t>(*at)> 1)
+          return invalid("boolean that is neither 0 nor 1", at);
         return fixed(at, end, 1, next);
       case Type::kNull:
       case Type::kUndefined:
       case Type::kMinKey:
-      case Type::kMaxKey: *next = at; return {};
+      case Type::kMaxKey:
+        *next = at;
+        return {};
       case Type::kString:
       case Type::kSymbol:
-      case Type::kCode: return string(at, end, next);
+      case Type::kCode:
+        return string(at, end, next);
       case Type::kObject:
       case Type::kArray: {
         size_t length = 0;
@@ -274,7 +308,8 @@ class Validator {
           int32_t inner;
           if (n < 4) return invalid("binary data of subtype 2 without its length", at);
           std::memcpy(&inner, at + 5, 4);
-          if (inner != n - 4) return invalid("binary data of subtype 2 with an incorrect length", at);
+          if (inner != n - 4)
+            return invalid("binary data of subtype 2 with an incorrect length", at);
         }
         *next = at + 5 + n;
         return {};
@@ -283,7 +318,8 @@ class Validator {
         for (int part = 0; part < 2; ++part) {
           const char* zero = static_cast<const char*>(std::memchr(at, 0, end - at));
           if (zero == nullptr) return invalid("regular expression without terminator", at);
-          if (check_utf8_ && !is_valid_utf8({at, static_cast<size_t>(zero - at)})) return invalid("regular expression is not valid UTF-8", at);
+          if (check_utf8_ && !is_valid_utf8({at, static_cast<size_t>(zero - at)}))
+            return invalid("regular expression is not valid UTF-8", at);
           at = zero + 1;
         }
         *next = at;
@@ -300,12 +336,14 @@ class Validator {
         const char* scope = at;
         size_t length = 0;
         MR_RETURN_IF_ERROR(string(at + 4, own_end, &scope));
-        MR_RETURN_IF_ERROR(document(scope, static_cast<size_t>(own_end - scope), depth + 1, &length));
+        MR_RETURN_IF_ERROR(
+            document(scope, static_cast<size_t>(own_end - scope), depth + 1, &length));
         if (scope + length != own_end) return invalid("incorrect length of code with scope", at);
         *next = own_end;
         return {};
       }
-      case Type::kMissing: break;
+      case Type::kMissing:
+        break;
     }
     return invalid("unknown element type", at);
   }
@@ -320,7 +358,8 @@ class Validator {
 Status validate_bson(std::string_view bytes, bool check_utf8) {
   size_t length = 0;
   MR_RETURN_IF_ERROR(Validator(bytes, check_utf8).document(bytes.data(), bytes.size(), 1, &length));
-  if (length != bytes.size()) return Status(ErrorCode::kInvalidBson, "Invalid BSON: bytes behind the document");
+  if (length != bytes.size())
+    return Status(ErrorCode::kInvalidBson, "Invalid BSON: bytes behind the document");
   return {};
 }
 

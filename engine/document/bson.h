@@ -1,4 +1,5 @@
-// BSON bytes: writing them, owning them, and checking those that come from outside. Format: bsonspec.org.
+// BSON bytes: writing them, owning them, and checking those that come from outside. Format:
+// bsonspec.org.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 
 namespace millrace::engine {
 
-inline constexpr int kMaxNestingDepth = 200;                 // MongoDB's limit on levels
+inline constexpr int kMaxNestingDepth = 200;                   // MongoDB's limit on levels
 inline constexpr size_t kMaxDocumentBytes = 16 * 1024 * 1024;  // of a document that a user stores
 inline constexpr size_t kMaxInternalDocumentBytes = kMaxDocumentBytes + 16 * 1024;
 
@@ -74,7 +75,8 @@ class BsonWriter {
 
  private:
   void ensure(size_t more) {
-    if (more > static_cast<size_t>(limit_ - at_)) [[unlikely]] reserve_more(more);
+    if (more > static_cast<size_t>(limit_ - at_)) [[unlikely]]
+      reserve_more(more);
   }
   void reserve_more(size_t more);
   void open();
@@ -104,7 +106,8 @@ class Document {
   Document();  // {}
   // Requires: `bson` is one whole valid document.
   explicit Document(std::string_view bson) : bytes_(std::make_shared<const std::string>(bson)) {}
-  explicit Document(std::string&& bson) : bytes_(std::make_shared<const std::string>(std::move(bson))) {}
+  explicit Document(std::string&& bson)
+      : bytes_(std::make_shared<const std::string>(std::move(bson))) {}
   // Encodes a view. Requires: an object.
   explicit Document(Value object);
 
@@ -118,8 +121,9 @@ class Document {
   std::shared_ptr<const std::string> bytes_;
 };
 
-// Checks that `bytes` is exactly one well-formed document: lengths, terminators, known types, UTF-8 of strings and keys (when
-// `check_utf8`), nesting up to kMaxNestingDepth. Bounded time and memory whatever the input. Errors: 22 InvalidBSON, 15 Overflow.
+// Checks that `bytes` is exactly one well-formed document: lengths, terminators, known types, UTF-8
+// of strings and keys (when `check_utf8`), nesting up to kMaxNestingDepth. Bounded time and memory
+// whatever the input. Errors: 22 InvalidBSON, 15 Overflow.
 Status validate_bson(std::string_view bytes, bool check_utf8 = true);
 
 // True if `text` is well-formed UTF-8 (simdjson's check).

@@ -1,4 +1,5 @@
-// Time is handed in. Everything in the engine that waits, expires or stamps reads a Clock; only main and the tests choose which.
+// Time is handed in. Everything in the engine that waits, expires or stamps reads a Clock; only
+// main and the tests choose which.
 #pragma once
 
 #include <atomic>

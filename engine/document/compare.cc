@@ -38,7 +38,8 @@ int compare_int64_double(int64_t a, double b) {
   return fraction > 0 ? -1 : (fraction < 0 ? 1 : 0);
 }
 
-// The decimal that is exactly the double: 34 digits do not hold every double, so ties by rounding are broken by comparing the other way.
+// The decimal that is exactly the double: 34 digits do not hold every double, so ties by rounding
+// are broken by comparing the other way.
 int compare_double_decimal(double a, Decimal128 b) {
   if (std::isnan(a) || decimal::is_nan(b)) {
     return std::isnan(a) ? (decimal::is_nan(b) ? 0 : -1) : 1;
@@ -111,28 +112,45 @@ uint64_t hash_double(double d, uint64_t seed) {
 
 int canonical_type(Type type) {
   switch (type) {
-    case Type::kMinKey: return -1;
+    case Type::kMinKey:
+      return -1;
     case Type::kMissing:
-    case Type::kUndefined: return 0;
-    case Type::kNull: return 5;
+    case Type::kUndefined:
+      return 0;
+    case Type::kNull:
+      return 5;
     case Type::kInt32:
     case Type::kInt64:
     case Type::kDouble:
-    case Type::kDecimal: return 10;
+    case Type::kDecimal:
+      return 10;
     case Type::kString:
-    case Type::kSymbol: return 15;
-    case Type::kObject: return 20;
-    case Type::kArray: return 25;
-    case Type::kBinData: return 30;
-    case Type::kObjectId: return 35;
-    case Type::kBool: return 40;
-    case Type::kDate: return 45;
-    case Type::kTimestamp: return 47;
-    case Type::kRegex: return 50;
-    case Type::kDBPointer: return 55;
-    case Type::kCode: return 60;
-    case Type::kCodeWScope: return 65;
-    case Type::kMaxKey: return 127;
+    case Type::kSymbol:
+      return 15;
+    case Type::kObject:
+      return 20;
+    case Type::kArray:
+      return 25;
+    case Type::kBinData:
+      return 30;
+    case Type::kObjectId:
+      return 35;
+    case Type::kBool:
+      return 40;
+    case Type::kDate:
+      return 45;
+    case Type::kTimestamp:
+      return 47;
+    case Type::kRegex:
+      return 50;
+    case Type::kDBPointer:
+      return 55;
+    case Type::kCode:
+      return 60;
+    case Type::kCodeWScope:
+      return 65;
+    case Type::kMaxKey:
+      return 127;
   }
   return 0;
 }
@@ -140,10 +158,14 @@ int canonical_type(Type type) {
 int compare(const Value& a, const Value& b) {
   if (a.type() == b.type()) {
     switch (a.type()) {
-      case Type::kInt32: return order(a.as_int32(), b.as_int32());
-      case Type::kInt64: return order(a.as_int64(), b.as_int64());
-      case Type::kDouble: return compare_doubles(a.as_double(), b.as_double());
-      default: break;
+      case Type::kInt32:
+        return order(a.as_int32(), b.as_int32());
+      case Type::kInt64:
+        return order(a.as_int64(), b.as_int64());
+      case Type::kDouble:
+        return compare_doubles(a.as_double(), b.as_double());
+      default:
+        break;
     }
   } else if (int c = order(canonical_type(a.type()), canonical_type(b.type()))) {
     return c;
@@ -152,20 +174,28 @@ int compare(const Value& a, const Value& b) {
     case Type::kInt32:
     case Type::kInt64:
     case Type::kDouble:
-    case Type::kDecimal: return compare_numbers(a, b);
+    case Type::kDecimal:
+      return compare_numbers(a, b);
     case Type::kString:
     case Type::kSymbol:
-    case Type::kCode: return compare_bytes(a.as_string(), b.as_string());
-    case Type::kObject: return compare_objects(a, b);
-    case Type::kArray: return compare_arrays(a, b);
+    case Type::kCode:
+      return compare_bytes(a.as_string(), b.as_string());
+    case Type::kObject:
+      return compare_objects(a, b);
+    case Type::kArray:
+      return compare_arrays(a, b);
     case Type::kBinData:
       if (int c = order(a.payload_size(), b.payload_size())) return c;
       if (int c = order(a.binary_subtype(), b.binary_subtype())) return c;
       return compare_bytes(a.as_string(), b.as_string());
-    case Type::kObjectId: return sign(std::memcmp(a.address(), b.address(), 12));
-    case Type::kBool: return order(a.as_bool(), b.as_bool());
-    case Type::kDate: return order(a.as_date(), b.as_date());
-    case Type::kTimestamp: return order(a.as_timestamp_bits(), b.as_timestamp_bits());
+    case Type::kObjectId:
+      return sign(std::memcmp(a.address(), b.address(), 12));
+    case Type::kBool:
+      return order(a.as_bool(), b.as_bool());
+    case Type::kDate:
+      return order(a.as_date(), b.as_date());
+    case Type::kTimestamp:
+      return order(a.as_timestamp_bits(), b.as_timestamp_bits());
     case Type::kRegex: {
       auto left = a.as_regex();
       auto right = b.as_regex();
@@ -185,7 +215,8 @@ int compare(const Value& a, const Value& b) {
       if (int c = compare_bytes(left.code, right.code)) return c;
       return compare(left.scope, right.scope);
     }
-    default: return 0;
+    default:
+      return 0;
   }
 }
 
@@ -193,17 +224,21 @@ uint64_t hash(const Value& value, uint64_t seed) {
   seed = mix(seed, static_cast<uint64_t>(canonical_type(value.type())));
   switch (value.type()) {
     case Type::kInt32:
-    case Type::kInt64: return mix(seed, static_cast<uint64_t>(value.integer_value()));
-    case Type::kDouble: return hash_double(value.as_double(), seed);
+    case Type::kInt64:
+      return mix(seed, static_cast<uint64_t>(value.integer_value()));
+    case Type::kDouble:
+      return hash_double(value.as_double(), seed);
     case Type::kDecimal: {
       Decimal128 d = value.as_decimal();
       if (auto whole = decimal::to_int64_exact(d)) return mix(seed, static_cast<uint64_t>(*whole));
-      return hash_double(decimal::to_double(d), seed);  // unequal decimals may share a double: a collision, not an error
+      return hash_double(decimal::to_double(d),
+                         seed);  // unequal decimals may share a double: a collision, not an error
     }
     case Type::kString:
     case Type::kSymbol:
     case Type::kCode:
-    case Type::kBinData: return XXH3_64bits_withSeed(value.as_string().data(), value.as_string().size(), seed);
+    case Type::kBinData:
+      return XXH3_64bits_withSeed(value.as_string().data(), value.as_string().size(), seed);
     case Type::kObject:
       for (const Field& field : value.as_object()) {
         seed = hash(field.value, XXH3_64bits_withSeed(field.name_data, field.name_size, seed));
@@ -212,22 +247,28 @@ uint64_t hash(const Value& value, uint64_t seed) {
     case Type::kArray:
       for (const Value& element : value.as_array()) seed = hash(element, seed);
       return mix(seed, 2);
-    case Type::kObjectId: return XXH3_64bits_withSeed(value.address(), 12, seed);
+    case Type::kObjectId:
+      return XXH3_64bits_withSeed(value.address(), 12, seed);
     case Type::kBool:
     case Type::kDate:
-    case Type::kTimestamp: return mix(seed, value.as_timestamp_bits());
+    case Type::kTimestamp:
+      return mix(seed, value.as_timestamp_bits());
     case Type::kRegex:
     case Type::kDBPointer:
-    case Type::kCodeWScope: return XXH3_64bits_withSeed(value.encoded_bytes().data(), value.encoded_bytes().size(), seed);
-    default: return seed;
+    case Type::kCodeWScope:
+      return XXH3_64bits_withSeed(value.encoded_bytes().data(), value.encoded_bytes().size(), seed);
+    default:
+      return seed;
   }
 }
 
 bool identical(const Value& a, const Value& b) {
   if (a.type() != b.type()) return false;
   switch (a.type()) {
-    case Type::kDouble: return a.as_timestamp_bits() == b.as_timestamp_bits();
-    case Type::kDecimal: return std::memcmp(a.address(), b.address(), 16) == 0;
+    case Type::kDouble:
+      return a.as_timestamp_bits() == b.as_timestamp_bits();
+    case Type::kDecimal:
+      return std::memcmp(a.address(), b.address(), 16) == 0;
     case Type::kObject: {
       auto left = a.as_object();
       auto right = b.as_object();
@@ -248,7 +289,8 @@ bool identical(const Value& a, const Value& b) {
       }
       return l == left.end() && r == right.end();
     }
-    default: return compare(a, b) == 0;
+    default:
+      return compare(a, b) == 0;
   }
 }
 

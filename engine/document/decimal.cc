@@ -1,6 +1,7 @@
 #include "engine/document/decimal.h"
 
-// The library is built in several variants; these three choose libbidgcc000.a: arguments by value, rounding and flags passed in.
+// The library is built in several variants; these three choose libbidgcc000.a: arguments by value,
+// rounding and flags passed in.
 #define DECIMAL_CALL_BY_REFERENCE 0
 #define DECIMAL_GLOBAL_ROUNDING 0
 #define DECIMAL_GLOBAL_EXCEPTION_FLAGS 0
@@ -41,20 +42,24 @@ BID_UINT128 to_bid(Decimal128 d) {
 Decimal128 from_bid(BID_UINT128 bid) { return {bid.w[0], bid.w[1]}; }
 
 Decimal128 encode(bool negative, Coefficient coefficient, int exponent) {
-  auto high = static_cast<uint64_t>(coefficient >> 64) | static_cast<uint64_t>(exponent - kMinExponent) << 49;
+  auto high = static_cast<uint64_t>(coefficient >> 64) |
+              static_cast<uint64_t>(exponent - kMinExponent) << 49;
   return {static_cast<uint64_t>(coefficient), high | (negative ? kSignBit : 0)};
 }
 
-// A finite number taken apart. Coefficients out of range (non-canonical encodings) count as zero, as IEEE 754 wants.
+// A finite number taken apart. Coefficients out of range (non-canonical encodings) count as zero,
+// as IEEE 754 wants.
 struct Parts {
   bool negative;
   Coefficient coefficient;
   int exponent;
 };
 Parts take_apart(Decimal128 d) {
-  bool large = (d.high >> 61 & 3) == 3;  // the form for coefficients of 2^113 and more: always out of range
+  bool large =
+      (d.high >> 61 & 3) == 3;  // the form for coefficients of 2^113 and more: always out of range
   int exponent = static_cast<int>(d.high >> (large ? 47 : 49) & 0x3fff) + kMinExponent;
-  Coefficient coefficient = large ? 0 : Coefficient{d.high & ((uint64_t{1} << 49) - 1)} << 64 | d.low;
+  Coefficient coefficient =
+      large ? 0 : Coefficient{d.high & ((uint64_t{1} << 49) - 1)} << 64 | d.low;
   if (coefficient >= kCoefficientLimit) coefficient = 0;
   return {(d.high & kSignBit) != 0, coefficient, exponent};
 }
@@ -66,16 +71,18 @@ int digit_count(Coefficient c) {
 }
 
 bool equal_ignoring_case(std::string_view text, std::string_view lower) {
-  return std::ranges::equal(text, lower, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
+  return std::ranges::equal(
+      text, lower, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
 }
 
-// The digits of a number's text, cut at 34 with a note of what was cut, and the exponent that goes with them.
+// The digits of a number's text, cut at 34 with a note of what was cut, and the exponent that goes
+// with them.
 struct Digits {
   Coefficient coefficient = 0;
-  int count = 0;           // of digits kept, without leading zeros
+  int count = 0;  // of digits kept, without leading zeros
   int64_t exponent = 0;
-  int first_cut = -1;      // the first digit cut off
-  bool rest_cut = false;   // whether another one behind it was not 0
+  int first_cut = -1;     // the first digit cut off
+  bool rest_cut = false;  // whether another one behind it was not 0
 
   void add(int digit, bool behind_point) {
     if (count == 0 && digit == 0) {
@@ -106,7 +113,8 @@ struct Digits {
   }
 };
 
-constexpr int64_t kExponentLimit = 1'000'000'000'000;  // more than the length of any text can make good again
+constexpr int64_t kExponentLimit =
+    1'000'000'000'000;  // more than the length of any text can make good again
 
 // Reads "[eE][+-]?digits" at the end of a number; false if it is anything else.
 bool scan_exponent(std::string_view text, int64_t* exponent) {
@@ -146,7 +154,8 @@ std::optional<Decimal128> parse(std::string_view text, bool only_exact) {
   bool negative = !text.empty() && text[0] == '-';
   if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
   uint64_t sign = negative ? kSignBit : 0;
-  if (equal_ignoring_case(text, "inf") || equal_ignoring_case(text, "infinity")) return Decimal128{0, kInfinityBits | sign};
+  if (equal_ignoring_case(text, "inf") || equal_ignoring_case(text, "infinity"))
+    return Decimal128{0, kInfinityBits | sign};
   if (equal_ignoring_case(text, "nan")) return Decimal128{0, kNanBits};
   Digits digits;
   if (!scan_number(text, &digits)) return std::nullopt;
@@ -157,8 +166,11 @@ std::optional<Decimal128> parse(std::string_view text, bool only_exact) {
   if (only_exact && !digits.exact()) return std::nullopt;
   digits.round();
   // An exponent a little too large or too small is made up for with zeros of the coefficient.
-  for (; digits.exponent > kMaxExponent && digits.coefficient < kCoefficientLimit / 10; --digits.exponent) digits.coefficient *= 10;
-  for (; digits.exponent < kMinExponent && digits.coefficient % 10 == 0; ++digits.exponent) digits.coefficient /= 10;
+  for (; digits.exponent > kMaxExponent && digits.coefficient < kCoefficientLimit / 10;
+       --digits.exponent)
+    digits.coefficient *= 10;
+  for (; digits.exponent < kMinExponent && digits.coefficient % 10 == 0; ++digits.exponent)
+    digits.coefficient /= 10;
   if (digits.exponent > kMaxExponent || digits.exponent < kMinExponent) return std::nullopt;
   return encode(negative, digits.coefficient, static_cast<int>(digits.exponent));
 }
@@ -175,9 +187,11 @@ Decimal128 with_exponent(Decimal128 d, int exponent, unsigned rounding) {
   return from_bid(bid128_quantize(to_bid(d), to_bid(encode(false, 1, exponent)), rounding, &flags));
 }
 
-// The same number with as many digits as fit: what is left when it has no room for the places asked for.
+// The same number with as many digits as fit: what is left when it has no room for the places asked
+// for.
 Decimal128 with_all_digits(Decimal128 d) {
-  return with_exponent(d, std::max(adjusted_exponent(d) - (kMaxDigits - 1), kMinExponent), kNearestEven);
+  return with_exponent(d, std::max(adjusted_exponent(d) - (kMaxDigits - 1), kMinExponent),
+                       kNearestEven);
 }
 
 }  // namespace
@@ -273,7 +287,9 @@ std::optional<int64_t> to_int64_exact(Decimal128 d) {
 
 bool is_nan(Decimal128 d) { return (d.high & kNanBits) == kNanBits; }
 bool is_infinite(Decimal128 d) { return (d.high & kNanBits) == kInfinityBits; }
-bool is_zero(Decimal128 d) { return (d.high & kInfinityBits) != kInfinityBits && take_apart(d).coefficient == 0; }
+bool is_zero(Decimal128 d) {
+  return (d.high & kInfinityBits) != kInfinityBits && take_apart(d).coefficient == 0;
+}
 bool is_negative(Decimal128 d) { return (d.high & kSignBit) != 0; }
 
 int compare(Decimal128 a, Decimal128 b) {
@@ -296,7 +312,8 @@ Decimal128 truncate(Decimal128 a) { return quantize(a, 0, true); }
 Decimal128 quantize(Decimal128 a, int place, bool toward_zero) {
   if (is_nan(a) || is_infinite(a)) return a;
   int exponent = std::clamp(-place, kMinExponent, kMaxExponent);
-  Decimal128 rounded = with_exponent(a, exponent, toward_zero ? BID_ROUNDING_TO_ZERO : BID_ROUNDING_TO_NEAREST);
+  Decimal128 rounded =
+      with_exponent(a, exponent, toward_zero ? BID_ROUNDING_TO_ZERO : BID_ROUNDING_TO_NEAREST);
   return is_nan(rounded) ? with_all_digits(a) : rounded;
 }
 

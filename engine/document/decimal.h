@@ -1,5 +1,6 @@
-// decimal128 arithmetic: a thin cover of Intel's decimal library, the one MongoDB itself uses. Rounding is half to even everywhere
-// unless a function says otherwise; no function raises, NaN and infinities are results.
+// decimal128 arithmetic: a thin cover of Intel's decimal library, the one MongoDB itself uses.
+// Rounding is half to even everywhere unless a function says otherwise; no function raises, NaN and
+// infinities are results.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +13,14 @@
 namespace millrace::engine::decimal {
 
 Decimal128 from_int64(int64_t v);
-// Rounded to 15 significant digits, always all of them ("5.50000000000000"): MongoDB's conversion, seen with $toDecimal of 6.0.5.
-// Zeros and infinities keep their sign.
+// Rounded to 15 significant digits, always all of them ("5.50000000000000"): MongoDB's conversion,
+// seen with $toDecimal of 6.0.5. Zeros and infinities keep their sign.
 Decimal128 from_double(double v);
 // Rounded to 34 digits from the double's exact binary value.
 Decimal128 from_double_exact(double v);
-// nullopt when the text is not a decimal number (an exponent out of range, junk around it, …). More than 34 digits are rounded, as
-// $toDecimal does; the exact form refuses them instead, as the BSON decimal128 specification wants of a parser.
+// nullopt when the text is not a decimal number (an exponent out of range, junk around it, …). More
+// than 34 digits are rounded, as $toDecimal does; the exact form refuses them instead, as the BSON
+// decimal128 specification wants of a parser.
 std::optional<Decimal128> from_string(std::string_view text);
 std::optional<Decimal128> from_string_exact(std::string_view text);
 double to_double(Decimal128 d);
@@ -46,8 +48,9 @@ Decimal128 modulo(Decimal128 a, Decimal128 b);  // sign of the dividend
 Decimal128 power(Decimal128 a, Decimal128 b);   // with all 34 digits, as $pow has it
 Decimal128 negate(Decimal128 a);
 Decimal128 absolute(Decimal128 a);
-// With all their digits ("1000" for 1E+3), and NaN for an infinity or where 34 digits do not reach the ones: as $floor and $ceil of
-// MongoDB 6.0.5 have it. truncate keeps infinities and large numbers.
+// With all their digits ("1000" for 1E+3), and NaN for an infinity or where 34 digits do not reach
+// the ones: as $floor and $ceil of MongoDB 6.0.5 have it. truncate keeps infinities and large
+// numbers.
 Decimal128 floor(Decimal128 a);
 Decimal128 ceil(Decimal128 a);
 Decimal128 truncate(Decimal128 a);
@@ -56,8 +59,8 @@ Decimal128 exp(Decimal128 a);
 Decimal128 ln(Decimal128 a);
 Decimal128 log10(Decimal128 a);
 Decimal128 log2(Decimal128 a);
-// Rounded to `place` decimal places (negative: left of the point), half to even, or toward zero when `toward_zero`.
-// Has exactly these places, or as many as 34 digits allow ($round, $trunc).
+// Rounded to `place` decimal places (negative: left of the point), half to even, or toward zero
+// when `toward_zero`. Has exactly these places, or as many as 34 digits allow ($round, $trunc).
 Decimal128 quantize(Decimal128 a, int place, bool toward_zero);
 Decimal128 sin(Decimal128 a);
 Decimal128 cos(Decimal128 a);

@@ -1,4 +1,5 @@
-// Every error code that a client can see, with MongoDB's number and name. A code without a name of its own is shown as "Location<number>".
+// Every error code that a client can see, with MongoDB's number and name. A code without a name of
+// its own is shown as "Location<number>".
 #pragma once
 
 #include <cstdint>
@@ -6,7 +7,8 @@
 
 namespace millrace::engine {
 
-// Numbers and names from the MongoDB manual's "Error Codes" page; 418 to 420 from the Atlas Stream Processing documentation.
+// Numbers and names from the MongoDB manual's "Error Codes" page; 418 to 420 from the Atlas Stream
+// Processing documentation.
 enum class ErrorCode : int32_t {
   kOk = 0,
   kInternalError = 1,

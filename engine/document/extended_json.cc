@@ -1,5 +1,6 @@
-// Reads Extended JSON through simdjson's On-Demand interface into a tree. For configuration, commands' texts, keys and tests; events
-// of a source have a decoder of their own that reads only the fields a pipeline needs.
+// Reads Extended JSON through simdjson's On-Demand interface into a tree. For configuration,
+// commands' texts, keys and tests; events of a source have a decoder of their own that reads only
+// the fields a pipeline needs.
 #include "engine/document/extended_json.h"
 
 #include <simdjson.h>
@@ -20,8 +21,8 @@ Status invalid(std::string_view what) {
 Status invalid(simdjson::error_code error) { return invalid(simdjson::error_message(error)); }
 
 // MR_ASSIGN_OR_RETURN for what simdjson gives.
-#define MR_JSON(target, expression)                                      \
-  do {                                                                   \
+#define MR_JSON(target, expression)                                         \
+  do {                                                                      \
     if (auto mr_error = (expression).get(target)) return invalid(mr_error); \
   } while (false)
 
@@ -55,7 +56,8 @@ class Reader {
         MR_JSON(text, json.get_string());
         return Value::string(arena_.copy(text));
       }
-      case ondemand::json_type::number: return number(json);
+      case ondemand::json_type::number:
+        return number(json);
       case ondemand::json_type::boolean: {
         bool truth;
         MR_JSON(truth, json.get_bool());
@@ -79,7 +81,8 @@ class Reader {
       MR_JSON(field, std::move(item));
       std::string_view name;
       MR_JSON(name, field.unescaped_key());
-      if (name.find('\0') != std::string_view::npos) return invalid("field names must not contain a null character");
+      if (name.find('\0') != std::string_view::npos)
+        return invalid("field names must not contain a null character");
       name = arena_.copy(name);
       MR_ASSIGN_OR_RETURN(Value v, value(field.value(), depth));
       builder.add(name, v);
@@ -119,12 +122,14 @@ class Reader {
 
 #undef MR_JSON
 
-// The parser and the padded copy of the text that it wants. Kept by each thread for the next text unless that one was large.
+// The parser and the padded copy of the text that it wants. Kept by each thread for the next text
+// unless that one was large.
 struct Workspace {
   ondemand::parser parser;
   std::string padded;
 
-  simdjson::error_code open(std::string_view before, std::string_view text, std::string_view after, ondemand::document* document) {
+  simdjson::error_code open(std::string_view before, std::string_view text, std::string_view after,
+                            ondemand::document* document) {
     padded.clear();
     padded.reserve(before.size() + text.size() + after.size() + simdjson::SIMDJSON_PADDING);
     padded.append(before).append(text).append(after);
@@ -165,7 +170,8 @@ Result<Value> read_container(ondemand::document& document, Arena& arena) {
     if (auto error = document.get_array().get(array)) return invalid(error);
     result = reader.array(array, 1);
   }
-  if (result.ok() && document.current_location().error() != simdjson::OUT_OF_BOUNDS) return invalid("there is text behind the value");
+  if (result.ok() && document.current_location().error() != simdjson::OUT_OF_BOUNDS)
+    return invalid("there is text behind the value");
   return result;
 }
 
@@ -191,19 +197,22 @@ Result<Value> parse_extended_json_value(std::string_view text, Arena& arena) {
 Result<Document> parse_extended_json(std::string_view text) {
   Arena arena;
   MR_ASSIGN_OR_RETURN(Value value, parse_extended_json_value(text, arena));
-  if (!value.is_object()) return invalid("expected an object, found " + std::string(value.type_name()));
+  if (!value.is_object())
+    return invalid("expected an object, found " + std::string(value.type_name()));
   return Document(value);
 }
 
 Result<std::vector<Document>> parse_extended_json_array(std::string_view text) {
   Arena arena;
   MR_ASSIGN_OR_RETURN(Value value, parse_extended_json_value(text, arena));
-  if (!value.is_array()) return invalid("expected an array, found " + std::string(value.type_name()));
+  if (!value.is_array())
+    return invalid("expected an array, found " + std::string(value.type_name()));
   std::vector<Document> documents;
   documents.reserve(value.tree_elements().size());
   for (const Value& element : value.tree_elements()) {
     if (!element.is_object()) {
-      return invalid("expected only objects in the array, found " + std::string(element.type_name()));
+      return invalid("expected only objects in the array, found " +
+                     std::string(element.type_name()));
     }
     documents.emplace_back(element);
   }
@@ -240,9 +249,11 @@ Value parse_json_number(std::string_view text) {
   double value = 0;
   auto error = std::from_chars(text.data(), end, value).ec;
   if (error == std::errc()) return Value::number(value);
-  // Out of range: too small is zero, too large is refused. from_chars leaves the value as it was in both cases.
+  // Out of range: too small is zero, too large is refused. from_chars leaves the value as it was in
+  // both cases.
   auto exponent = text.find_first_of("eE");
-  bool small = exponent != std::string_view::npos && exponent + 1 < text.size() && text[exponent + 1] == '-';
+  bool small =
+      exponent != std::string_view::npos && exponent + 1 < text.size() && text[exponent + 1] == '-';
   return small ? Value::number(text[0] == '-' ? -0.0 : 0.0) : Value();
 }
 

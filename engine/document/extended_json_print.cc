@@ -1,4 +1,5 @@
-// Writes JSON. The sinks' hot path: text goes through a raw cursor into the string, numbers through fmt and to_chars.
+// Writes JSON. The sinks' hot path: text goes through a raw cursor into the string, numbers through
+// fmt and to_chars.
 #include <fmt/compile.h>
 #include <fmt/format.h>
 
@@ -16,7 +17,8 @@
 namespace millrace::engine {
 namespace {
 
-// What follows the backslash for each byte of a JSON string: 0 for a byte that stands for itself, "u" for \u00XX.
+// What follows the backslash for each byte of a JSON string: 0 for a byte that stands for itself,
+// "u" for \u00XX.
 constexpr std::array<char, 256> kEscapes = [] {
   std::array<char, 256> escapes{};
   for (int c = 0; c < 0x20; ++c) escapes[c] = 'u';
@@ -31,21 +33,24 @@ constexpr std::array<char, 256> kEscapes = [] {
 }();
 
 constexpr char kHexDigits[] = "0123456789abcdef";
-constexpr int kMaxDepth = kMaxNestingDepth + 64;          // what BsonWriter allows
+constexpr int kMaxDepth = kMaxNestingDepth + 64;  // what BsonWriter allows
 constexpr int64_t kFirstMsOfYear10000 = 253'402'300'800'000;
 
-// True if any of the 8 bytes needs an escape (some others may be taken for one that does: those are looked at singly).
+// True if any of the 8 bytes needs an escape (some others may be taken for one that does: those are
+// looked at singly).
 bool may_need_escape(uint64_t bytes) {
   constexpr uint64_t kOnes = 0x0101010101010101;
   constexpr uint64_t kHighs = 0x8080808080808080;
   auto has_zero = [](uint64_t v) { return (v - kOnes) & ~v; };
   uint64_t control = (bytes - kOnes * 0x20) & ~bytes;
-  return ((control | has_zero(bytes ^ (kOnes * '"')) | has_zero(bytes ^ (kOnes * '\\'))) & kHighs) != 0;
+  return ((control | has_zero(bytes ^ (kOnes * '"')) | has_zero(bytes ^ (kOnes * '\\'))) &
+          kHighs) != 0;
 }
 
 class Printer {
  public:
-  Printer(std::string& out, JsonFormat format, DateFormat dates) : out_(out), format_(format), dates_(dates) {
+  Printer(std::string& out, JsonFormat format, DateFormat dates)
+      : out_(out), format_(format), dates_(dates) {
     size_t size = out.size();
     out_.resize(std::max(size + 256, std::min(out_.capacity(), 2 * size + 1024)));
     at_ = out_.data() + size;
@@ -60,7 +65,8 @@ class Printer {
  private:
   // Room for `bytes` more.
   void ensure(size_t bytes) {
-    if (static_cast<size_t>(limit_ - at_) < bytes) [[unlikely]] grow(bytes);
+    if (static_cast<size_t>(limit_ - at_) < bytes) [[unlikely]]
+      grow(bytes);
   }
   void grow(size_t bytes) {
     size_t used = at_ - out_.data();
@@ -108,7 +114,8 @@ class Printer {
     put("\"}");
   }
   void enter() {
-    if (++depth_ > kMaxDepth) fail_evaluation(ErrorCode::kOverflow, "the document has more than 200 levels of nesting");
+    if (++depth_ > kMaxDepth)
+      fail_evaluation(ErrorCode::kOverflow, "the document has more than 200 levels of nesting");
   }
 
   std::string& out_;
@@ -125,7 +132,8 @@ void Printer::string(std::string_view text) {
   const char* from = text.data();
   const char* end = from + text.size();
   while (from != end) {
-    ensure(end - from + 8 * std::strlen("\\u00XX") + 1);  // the next 8 bytes at their longest, the rest as it is, the quote
+    ensure(end - from + 8 * std::strlen("\\u00XX") +
+           1);  // the next 8 bytes at their longest, the rest as it is, the quote
     if (end - from >= 8) {
       uint64_t bytes;
       std::memcpy(&bytes, from, 8);
@@ -182,7 +190,8 @@ void Printer::array(const Value& v) {
   --depth_;
 }
 
-// The shortest text that reads back as the same double, with a point or an exponent so that it does not read as an integer.
+// The shortest text that reads back as the same double, with a point or an exponent so that it does
+// not read as an integer.
 void Printer::finite(double v) {
   ensure(40);
   char* first = at_;
@@ -195,7 +204,8 @@ void Printer::finite(double v) {
 
 void Printer::number(double v) {
   bool finite_number = std::isfinite(v);
-  bool wrapped = format_ == JsonFormat::kCanonical || (format_ == JsonFormat::kRelaxed && !finite_number);
+  bool wrapped =
+      format_ == JsonFormat::kCanonical || (format_ == JsonFormat::kRelaxed && !finite_number);
   if (finite_number && !wrapped) return finite(v);
   put(wrapped ? "{\"$numberDouble\":\"" : "\"");
   if (finite_number) {
@@ -290,7 +300,8 @@ void Printer::regex(RegexParts parts) {
 
 // What the basic format has no form for is written as in the relaxed one, down to its parts.
 void Printer::code_w_scope(const Value& v) {
-  JsonFormat format = std::exchange(format_, format_ == JsonFormat::kBasic ? JsonFormat::kRelaxed : format_);
+  JsonFormat format =
+      std::exchange(format_, format_ == JsonFormat::kBasic ? JsonFormat::kRelaxed : format_);
   auto parts = v.as_code_w_scope();
   put("{\"$code\":");
   string(parts.code);
@@ -315,26 +326,40 @@ void Printer::value(const Value& v) {
   bool canonical = format_ == JsonFormat::kCanonical;
   switch (v.type()) {
     case Type::kMissing:
-    case Type::kNull: return put("null");
-    case Type::kBool: return put(v.as_bool() ? "true" : "false");
+    case Type::kNull:
+      return put("null");
+    case Type::kBool:
+      return put(v.as_bool() ? "true" : "false");
     case Type::kInt32:
       if (!canonical) return integer(v.as_int32());
       return quoted_wrapper("{\"$numberInt\":\"", [&] { integer(v.as_int32()); });
     case Type::kInt64:
       if (!canonical) return integer(v.as_int64());
       return quoted_wrapper("{\"$numberLong\":\"", [&] { integer(v.as_int64()); });
-    case Type::kDouble: return number(v.as_double());
-    case Type::kDecimal: return decimal(v.as_decimal());
-    case Type::kString: return string(v.as_string());
-    case Type::kObject: return object(v);
-    case Type::kArray: return array(v);
-    case Type::kBinData: return binary(v);
-    case Type::kObjectId: return object_id(v.as_object_id());
-    case Type::kDate: return date(v.as_date());
-    case Type::kTimestamp: return timestamp(v);
-    case Type::kRegex: return regex(v.as_regex());
-    case Type::kDBPointer: return db_pointer(v);
-    case Type::kCodeWScope: return code_w_scope(v);
+    case Type::kDouble:
+      return number(v.as_double());
+    case Type::kDecimal:
+      return decimal(v.as_decimal());
+    case Type::kString:
+      return string(v.as_string());
+    case Type::kObject:
+      return object(v);
+    case Type::kArray:
+      return array(v);
+    case Type::kBinData:
+      return binary(v);
+    case Type::kObjectId:
+      return object_id(v.as_object_id());
+    case Type::kDate:
+      return date(v.as_date());
+    case Type::kTimestamp:
+      return timestamp(v);
+    case Type::kRegex:
+      return regex(v.as_regex());
+    case Type::kDBPointer:
+      return db_pointer(v);
+    case Type::kCodeWScope:
+      return code_w_scope(v);
     case Type::kCode:
       put("{\"$code\":");
       string(v.as_string());
@@ -343,9 +368,12 @@ void Printer::value(const Value& v) {
       put("{\"$symbol\":");
       string(v.as_string());
       return put('}');
-    case Type::kUndefined: return put("{\"$undefined\":true}");
-    case Type::kMinKey: return put("{\"$minKey\":1}");
-    case Type::kMaxKey: return put("{\"$maxKey\":1}");
+    case Type::kUndefined:
+      return put("{\"$undefined\":true}");
+    case Type::kMinKey:
+      return put("{\"$minKey\":1}");
+    case Type::kMaxKey:
+      return put("{\"$maxKey\":1}");
   }
 }
 

@@ -14,7 +14,8 @@ namespace {
 using Fields = std::span<const Field>;
 
 Status malformed(std::string_view name, std::string_view expected) {
-  return Status(ErrorCode::kFailedToParse, "Invalid Extended JSON: " + std::string(name) + " " + std::string(expected));
+  return Status(ErrorCode::kFailedToParse,
+                "Invalid Extended JSON: " + std::string(name) + " " + std::string(expected));
 }
 
 Value field_named(Fields fields, std::string_view name) {
@@ -44,7 +45,8 @@ bool read_hex(std::string_view text, uint8_t* to) {
   return true;
 }
 
-// The two values of an object with exactly these two fields, in either order; missing ones otherwise.
+// The two values of an object with exactly these two fields, in either order; missing ones
+// otherwise.
 struct Pair {
   Value first;
   Value second;
@@ -62,7 +64,8 @@ bool is_sole_string(Fields fields) { return fields.size() == 1 && fields[0].valu
 
 Result<Value> read_oid(Fields fields, Arena& arena) {
   auto* id = arena.make<ObjectId>();
-  if (!is_sole_string(fields) || fields[0].value.as_string().size() != 24 || !read_hex(fields[0].value.as_string(), id->bytes)) {
+  if (!is_sole_string(fields) || fields[0].value.as_string().size() != 24 ||
+      !read_hex(fields[0].value.as_string(), id->bytes)) {
     return malformed("$oid", "must be a string of 24 hexadecimal digits, and the only field");
   }
   return Value::object_id(id);
@@ -78,16 +81,20 @@ std::optional<Integer> read_integer(std::string_view text) {
 
 Result<Value> read_number_int(Fields fields, Arena&) {
   if (is_sole_string(fields)) {
-    if (auto value = read_integer<int32_t>(fields[0].value.as_string())) return Value::int32(*value);
+    if (auto value = read_integer<int32_t>(fields[0].value.as_string()))
+      return Value::int32(*value);
   }
-  return malformed("$numberInt", "must be the digits of a 32-bit integer in a string, and the only field");
+  return malformed("$numberInt",
+                   "must be the digits of a 32-bit integer in a string, and the only field");
 }
 
 Result<Value> read_number_long(Fields fields, Arena&) {
   if (is_sole_string(fields)) {
-    if (auto value = read_integer<int64_t>(fields[0].value.as_string())) return Value::int64(*value);
+    if (auto value = read_integer<int64_t>(fields[0].value.as_string()))
+      return Value::int64(*value);
   }
-  return malformed("$numberLong", "must be the digits of a 64-bit integer in a string, and the only field");
+  return malformed("$numberLong",
+                   "must be the digits of a 64-bit integer in a string, and the only field");
 }
 
 std::optional<double> read_double(std::string_view text) {
@@ -95,7 +102,8 @@ std::optional<double> read_double(std::string_view text) {
   if (text == "-Infinity") return -std::numeric_limits<double>::infinity();
   if (text == "NaN") return std::numeric_limits<double>::quiet_NaN();
   std::string_view digits = text.starts_with('-') ? text.substr(1) : text;
-  if (digits.empty() || (digits[0] != '.' && (digits[0] < '0' || digits[0] > '9'))) return std::nullopt;  // "inf", "nan"
+  if (digits.empty() || (digits[0] != '.' && (digits[0] < '0' || digits[0] > '9')))
+    return std::nullopt;  // "inf", "nan"
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -111,12 +119,15 @@ Result<Value> read_number_double(Fields fields, Arena&) {
 
 Result<Value> read_number_decimal(Fields fields, Arena& arena) {
   if (is_sole_string(fields)) {
-    if (auto value = decimal::from_string_exact(fields[0].value.as_string())) return Value::decimal(*value, arena);
+    if (auto value = decimal::from_string_exact(fields[0].value.as_string()))
+      return Value::decimal(*value, arena);
   }
-  return malformed("$numberDecimal", "must be a decimal number of at most 34 digits in a string, and the only field");
+  return malformed("$numberDecimal",
+                   "must be a decimal number of at most 34 digits in a string, and the only field");
 }
 
-// {$date: "ISO 8601"}, {$date: {$numberLong: "…"}}; the legacy form had the milliseconds as a plain number.
+// {$date: "ISO 8601"}, {$date: {$numberLong: "…"}}; the legacy form had the milliseconds as a plain
+// number.
 Result<Value> read_date(Fields fields, Arena&) {
   if (fields.size() == 1) {
     Value value = fields[0].value;
@@ -125,7 +136,9 @@ Result<Value> read_date(Fields fields, Arena&) {
       if (auto ms = parse_iso_date(value.as_string())) return Value::date(*ms);
     }
   }
-  return malformed("$date", "must be an ISO 8601 date in a string or milliseconds in a $numberLong, and the only field");
+  return malformed(
+      "$date",
+      "must be an ISO 8601 date in a string or milliseconds in a $numberLong, and the only field");
 }
 
 Result<Value> binary(std::string_view base64, std::string_view subtype_hex, Arena& arena) {
@@ -172,12 +185,14 @@ Result<Value> read_uuid(Fields fields, Arena& arena) {
       ok = c == '-';
     }
   }
-  if (!ok || !read_hex(digits, bytes)) return malformed("$uuid", "must be a UUID in a string, and the only field");
+  if (!ok || !read_hex(digits, bytes))
+    return malformed("$uuid", "must be a UUID in a string, and the only field");
   return Value::binary(4, {reinterpret_cast<const char*>(bytes), 16});
 }
 
 Result<Value> regex(std::string_view pattern, std::string_view options, Arena& arena) {
-  if (has_nul(pattern) || has_nul(options)) return malformed("regular expressions", "must not contain a null character");
+  if (has_nul(pattern) || has_nul(options))
+    return malformed("regular expressions", "must not contain a null character");
   std::string sorted(options);
   std::ranges::sort(sorted);  // as BSON wants them
   return Value::regex(pattern, sorted, arena);
@@ -187,7 +202,8 @@ Result<Value> read_regular_expression(Fields fields, Arena& arena) {
   Pair parts;
   if (fields.size() == 1) parts = exactly_two(fields[0].value, "pattern", "options", arena);
   if (!parts.first.is_string() || !parts.second.is_string()) {
-    return malformed("$regularExpression", "must have exactly the strings pattern and options, and be the only field");
+    return malformed("$regularExpression",
+                     "must have exactly the strings pattern and options, and be the only field");
   }
   return regex(parts.first.as_string(), parts.second.as_string(), arena);
 }
@@ -200,16 +216,20 @@ Result<Value> read_regex(Fields fields, Arena& arena) {
 }
 
 bool is_uint32(const Value& value) {
-  return value.is_integer() && value.integer_value() >= 0 && value.integer_value() <= std::numeric_limits<uint32_t>::max();
+  return value.is_integer() && value.integer_value() >= 0 &&
+         value.integer_value() <= std::numeric_limits<uint32_t>::max();
 }
 
 Result<Value> read_timestamp(Fields fields, Arena& arena) {
   Pair parts;
   if (fields.size() == 1) parts = exactly_two(fields[0].value, "t", "i", arena);
   if (!is_uint32(parts.first) || !is_uint32(parts.second)) {
-    return malformed("$timestamp", "must have exactly the unsigned 32-bit integers t and i, and be the only field");
+    return malformed(
+        "$timestamp",
+        "must have exactly the unsigned 32-bit integers t and i, and be the only field");
   }
-  return Value::timestamp(static_cast<uint32_t>(parts.first.integer_value()), static_cast<uint32_t>(parts.second.integer_value()));
+  return Value::timestamp(static_cast<uint32_t>(parts.first.integer_value()),
+                          static_cast<uint32_t>(parts.second.integer_value()));
 }
 
 Result<Value> read_code(Fields fields, Arena& arena) {
@@ -221,7 +241,8 @@ Result<Value> read_code(Fields fields, Arena& arena) {
   return Value::code_w_scope(parts.first.as_string(), parts.second, arena);
 }
 
-// The second key of a two-key wrapper came first; alone it is an ordinary field ($type is a query operator).
+// The second key of a two-key wrapper came first; alone it is an ordinary field ($type is a query
+// operator).
 Result<Value> read_scope(Fields fields, Arena& arena) {
   if (exactly_two(fields, "$code", "$scope").first.is_missing()) return Value();
   return read_code(fields, arena);
@@ -240,7 +261,8 @@ Result<Value> read_db_pointer(Fields fields, Arena& arena) {
   Pair parts;
   if (fields.size() == 1) parts = exactly_two(fields[0].value, "$ref", "$id", arena);
   if (!parts.first.is_string() || !parts.second.is(Type::kObjectId)) {
-    return malformed("$dbPointer", "must have exactly a string $ref and an ObjectId $id, and be the only field");
+    return malformed("$dbPointer",
+                     "must have exactly a string $ref and an ObjectId $id, and be the only field");
   }
   return Value::db_pointer(parts.first.as_string(), parts.second.as_object_id(), arena);
 }

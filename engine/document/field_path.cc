@@ -33,13 +33,17 @@ Result<FieldPath> parse_field_path(std::string_view dotted, NameTable& names) {
     std::string_view part = dotted.substr(from, dot - from);
     if (part.empty()) return Status(15998, "FieldPath field names may not be empty strings.");
     if (part[0] == '$') {
-      return Status(16410, "FieldPath field names may not start with '$'. Consider using $getField or $setField.");
+      return Status(
+          16410,
+          "FieldPath field names may not start with '$'. Consider using $getField or $setField.");
     }
-    if (part.find('\0') != std::string_view::npos) return Status(16411, "FieldPath field names may not contain '\\0'.");
+    if (part.find('\0') != std::string_view::npos)
+      return Status(16411, "FieldPath field names may not contain '\\0'.");
     path.parts.push_back(names.intern(part));
     from = dot + 1;
   }
-  if (path.parts.size() > kMaxNestingDepth) return Status(ErrorCode::kOverflow, "FieldPath is too long");
+  if (path.parts.size() > kMaxNestingDepth)
+    return Status(ErrorCode::kOverflow, "FieldPath is too long");
   return path;
 }
 
@@ -74,7 +78,8 @@ void PathSet::add(const PathSet& other) {
   if (all) return;
   if (other.all) return add_all();
   for (const Child& child : other.children) {
-    auto own = std::find_if(children.begin(), children.end(), [&](const Child& c) { return c.name == child.name; });
+    auto own = std::find_if(children.begin(), children.end(),
+                            [&](const Child& c) { return c.name == child.name; });
     if (own == children.end()) {
       children.push_back(child);
     } else {
@@ -85,7 +90,8 @@ void PathSet::add(const PathSet& other) {
 
 void PathSet::remove(const std::string_view* parts, size_t count) {
   if (all || count == 0) return;
-  auto child = std::find_if(children.begin(), children.end(), [&](const Child& c) { return c.name == parts[0]; });
+  auto child = std::find_if(children.begin(), children.end(),
+                            [&](const Child& c) { return c.name == parts[0]; });
   if (child == children.end()) return;
   if (count > 1) {
     child->set.remove(parts + 1, count - 1);

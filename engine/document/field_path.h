@@ -13,7 +13,8 @@
 
 namespace millrace::engine {
 
-// Names seen by one pipeline, each stored once: equal names from one table are the same pointer, which Field::has_name checks first.
+// Names seen by one pipeline, each stored once: equal names from one table are the same pointer,
+// which Field::has_name checks first.
 class NameTable {
  public:
   std::string_view intern(std::string_view name);
@@ -23,7 +24,8 @@ class NameTable {
   std::unordered_set<std::string_view> names_;
 };
 
-// What compiled expressions, predicates and stages point into: names and constants. It must outlive them; a pipeline owns one.
+// What compiled expressions, predicates and stages point into: names and constants. It must outlive
+// them; a pipeline owns one.
 struct CompiledMemory {
   NameTable names;
   Arena constants;
@@ -36,15 +38,18 @@ struct FieldPath {
   size_t size() const { return parts.size(); }
 };
 
-// Splits and checks a dotted path as MongoDB does for aggregation: no empty part, no leading '$' in a part, no NUL, at most 200 parts.
-// Errors: 15998, 16410, 16411, 40352, 40353 as the server has them.
+// Splits and checks a dotted path as MongoDB does for aggregation: no empty part, no leading '$' in
+// a part, no NUL, at most 200 parts. Errors: 15998, 16410, 16411, 40352, 40353 as the server has
+// them.
 Result<FieldPath> parse_field_path(std::string_view dotted, NameTable& names);
 
-// The value(s) at `parts` below `from`, with aggregation's rule for arrays: a part applied to an array applies to each element that is
-// an object and collects what it finds (missing ones left out). Nested arrays inside the array are skipped.
+// The value(s) at `parts` below `from`, with aggregation's rule for arrays: a part applied to an
+// array applies to each element that is an object and collects what it finds (missing ones left
+// out). Nested arrays inside the array are skipped.
 Value get_path(const Value& from, const std::string_view* parts, size_t count, Arena& arena);
 
-// A set of field paths as a tree. `all` means the whole value at that place. The pipeline builder computes the set a source must decode.
+// A set of field paths as a tree. `all` means the whole value at that place. The pipeline builder
+// computes the set a source must decode.
 struct PathSet {
   struct Child;
   bool all = false;
@@ -54,7 +59,8 @@ struct PathSet {
   void add(const std::string_view* parts, size_t count);
   void add_all();
   void add(const PathSet& other);
-  // Takes a path out (it is computed by a stage). Only whole subtrees: removing "a.b" from {a: all} changes nothing.
+  // Takes a path out (it is computed by a stage). Only whole subtrees: removing "a.b" from {a: all}
+  // changes nothing.
   void remove(const std::string_view* parts, size_t count);
   bool empty() const { return !all && children.empty(); }
   const PathSet* find(std::string_view name) const;

@@ -11,13 +11,15 @@ namespace {
 
 constexpr int32_t kMsPerDay = 86'400'000;
 
-// Days since 1970-01-01 of the proleptic Gregorian calendar. Years count from March here, so that the leap day comes last.
+// Days since 1970-01-01 of the proleptic Gregorian calendar. Years count from March here, so that
+// the leap day comes last.
 int64_t days_from_date(int64_t year, int month, int day) {
   if (month <= 2) --year;
   int64_t era = (year >= 0 ? year : year - 399) / 400;
   int64_t year_of_era = year - era * 400;
   int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-  return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
+  return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
+         719468;
 }
 
 struct CalendarDate {
@@ -29,11 +31,14 @@ CalendarDate date_from_days(int64_t days) {
   days += 719468;
   int64_t era = (days >= 0 ? days : days - 146096) / 146097;
   int64_t day_of_era = days - era * 146097;
-  int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-  auto day_of_year = static_cast<int>(day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100));
+  int64_t year_of_era =
+      (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  auto day_of_year =
+      static_cast<int>(day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100));
   int shifted_month = (5 * day_of_year + 2) / 153;
   int month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
-  return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month, day_of_year - (153 * shifted_month + 2) / 5 + 1};
+  return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month,
+          day_of_year - (153 * shifted_month + 2) / 5 + 1};
 }
 
 int days_in_month(int year, int month) {
@@ -108,7 +113,8 @@ struct Reader {
   }
 };
 
-// Eight characters of a fixed shape, read at once on a little-endian machine; '0' stands for any digit.
+// Eight characters of a fixed shape, read at once on a little-endian machine; '0' stands for any
+// digit.
 struct Shape {
   uint64_t expected = 0;
   uint64_t is_digit = 0;
@@ -118,7 +124,8 @@ struct Shape {
       if (shape[i] == '0') is_digit |= uint64_t{0xFF} << (8 * i);
     }
   }
-  // The digits' values, character i in byte i, and 0 for the other characters; `failed` is set if the text has another shape.
+  // The digits' values, character i in byte i, and 0 for the other characters; `failed` is set if
+  // the text has another shape.
   uint64_t read(const char* at, bool& failed) const {
     constexpr uint64_t kEachByte = 0x0101010101010101;
     uint64_t digits;
@@ -132,17 +139,21 @@ struct Shape {
 
 int byte_of(uint64_t bytes, int i) { return static_cast<int>(bytes >> (8 * i) & 0xFF); }
 
-// "YYYY-MM-DDTHH:MM:SS.fffZ", "…SSZ" and "…SS" alone, from the year 1 on, the usual forms of an event's time: it is read once per event,
-// where reading it by character would cost as much as the rest of a simple pipeline.
+// "YYYY-MM-DDTHH:MM:SS.fffZ", "…SSZ" and "…SS" alone, from the year 1 on, the usual forms of an
+// event's time: it is read once per event, where reading it by character would cost as much as the
+// rest of a simple pipeline.
 std::optional<int64_t> parse_usual_form(std::string_view text) {
-  static constexpr Shape kDate("0000-00-"), kTime("00T00:00"), kFraction(":00.000Z"), kZulu("0:00:00Z"), kLocal("00:00:00");
+  static constexpr Shape kDate("0000-00-"), kTime("00T00:00"), kFraction(":00.000Z"),
+      kZulu("0:00:00Z"), kLocal("00:00:00");
   size_t size = text.size();
-  if ((size != 24 && size != 20 && size != 19) || std::endian::native != std::endian::little) return std::nullopt;
+  if ((size != 24 && size != 20 && size != 19) || std::endian::native != std::endian::little)
+    return std::nullopt;
   bool failed = false;
   uint64_t date = kDate.read(text.data(), failed);
   uint64_t time = kTime.read(text.data() + 8, failed);
   // The last eight characters; where they begin depends on the form.
-  uint64_t rest = (size == 24 ? kFraction : (size == 20 ? kZulu : kLocal)).read(text.data() + size - 8, failed);
+  uint64_t rest =
+      (size == 24 ? kFraction : (size == 20 ? kZulu : kLocal)).read(text.data() + size - 8, failed);
   if (failed) return std::nullopt;
   // Byte i: the number that digits i and i + 1 make.
   uint64_t date_pairs = date * 10 + (date >> 8);
@@ -154,13 +165,15 @@ std::optional<int64_t> parse_usual_form(std::string_view text) {
   int hour = byte_of(time_pairs, 3);
   int minute = byte_of(time_pairs, 6);
   int second = byte_of(rest_pairs, size == 24 ? 1 : (size == 20 ? 5 : 6));
-  if (year < 1 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  if (year < 1 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59)
+    return std::nullopt;
   if (day > 28 && day > days_in_month(year, month)) return std::nullopt;
   static constexpr int16_t kDaysBefore[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
   constexpr int kDaysTo1970 = 719162;  // from 0001-01-01
   int before = year - 1;
   bool leap_day_passed = month > 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-  int days = before * 365 + before / 4 - before / 100 + before / 400 + kDaysBefore[month - 1] + leap_day_passed + day - 1 - kDaysTo1970;
+  int days = before * 365 + before / 4 - before / 100 + before / 400 + kDaysBefore[month - 1] +
+             leap_day_passed + day - 1 - kDaysTo1970;
   int ms = second * 1000 + (size == 24 ? byte_of(rest, 4) * 100 + byte_of(rest_pairs, 5) : 0);
   return int64_t{days} * kMsPerDay + (hour * 60 + minute) * 60'000 + ms;
 }
@@ -190,7 +203,8 @@ std::optional<int64_t> parse_iso_date(std::string_view text) {
   int month = reader.digits(2, 12);
   reader.expect('-');
   int day = reader.digits(2, 31);
-  if (reader.failed || month == 0 || day == 0 || day > days_in_month(year, month)) return std::nullopt;
+  if (reader.failed || month == 0 || day == 0 || day > days_in_month(year, month))
+    return std::nullopt;
   int64_t ms = days_from_date(year, month, day) * kMsPerDay;
   if (reader.done()) return ms;
   if (!reader.take('T')) reader.expect(' ');

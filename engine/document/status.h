@@ -1,5 +1,5 @@
-// Status and Result<T>: how a user's mistake or the outside world's fault travels. One place (commands/reply.cc) turns a Status into
-// {ok: 0, code, codeName, errmsg}.
+// Status and Result<T>: how a user's mistake or the outside world's fault travels. One place
+// (commands/reply.cc) turns a Status into {ok: 0, code, codeName, errmsg}.
 #pragma once
 
 #include <exception>
@@ -16,8 +16,10 @@ namespace millrace::engine {
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  Status(int32_t code, std::string message) : rep_(std::make_unique<Rep>(Rep{code, std::move(message)})) {}
-  Status(ErrorCode code, std::string message) : Status(static_cast<int32_t>(code), std::move(message)) {}
+  Status(int32_t code, std::string message)
+      : rep_(std::make_unique<Rep>(Rep{code, std::move(message)})) {}
+  Status(ErrorCode code, std::string message)
+      : Status(static_cast<int32_t>(code), std::move(message)) {}
   Status(const Status& other) : rep_(other.rep_ ? std::make_unique<Rep>(*other.rep_) : nullptr) {}
   Status& operator=(const Status& other) {
     rep_ = other.rep_ ? std::make_unique<Rep>(*other.rep_) : nullptr;
@@ -46,12 +48,16 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Result(Status status) : state_(std::in_place_index<1>, std::move(status)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Status status)
+      : state_(std::in_place_index<1>, std::move(status)) {}  // NOLINT(google-explicit-constructor)
   template <typename U>
-    requires(std::is_convertible_v<U, T> && !std::is_same_v<std::decay_t<U>, T> &&
-             !std::is_same_v<std::decay_t<U>, Status> && !std::is_same_v<std::decay_t<U>, Result>)
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT(google-explicit-constructor)
+  requires(std::is_convertible_v<U, T> && !std::is_same_v<std::decay_t<U>, T> &&
+           !std::is_same_v<std::decay_t<U>, Status> && !std::is_same_v<std::decay_t<U>, Result>)
+      Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {
+  }  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
   // Requires: ok().
@@ -68,9 +74,10 @@ class [[nodiscard]] Result {
   std::variant<T, Status> state_;
 };
 
-// Thrown while an expression or predicate is evaluated for one document, and caught once per document by the operator that evaluates
-// (engine/stage). An exception, not a Result, because a checked return value in each of a dozen nested calls per event costs more than
-// the whole evaluation. Nothing but evaluation throws it.
+// Thrown while an expression or predicate is evaluated for one document, and caught once per
+// document by the operator that evaluates (engine/stage). An exception, not a Result, because a
+// checked return value in each of a dozen nested calls per event costs more than the whole
+// evaluation. Nothing but evaluation throws it.
 class EvaluationError : public std::exception {
  public:
   explicit EvaluationError(Status status) : status_(std::move(status)) {}
@@ -94,11 +101,11 @@ class EvaluationError : public std::exception {
 #define MR_CONCAT(a, b) MR_CONCAT_INNER(a, b)
 
 // Returns from the enclosing function with the error, if there is one.
-#define MR_RETURN_IF_ERROR(expression)                         \
-  do {                                                         \
-    if (auto mr_status = (expression); !mr_status.ok()) {      \
-      return mr_status;                                        \
-    }                                                          \
+#define MR_RETURN_IF_ERROR(expression)                    \
+  do {                                                    \
+    if (auto mr_status = (expression); !mr_status.ok()) { \
+      return mr_status;                                   \
+    }                                                     \
   } while (false)
 
 // MR_ASSIGN_OR_RETURN(auto x, f()): the value, or returns with the error.

@@ -14,28 +14,50 @@ namespace millrace::engine {
 
 std::string_view type_name(Type type) {
   switch (type) {
-    case Type::kMissing: return "missing";
-    case Type::kDouble: return "double";
-    case Type::kString: return "string";
-    case Type::kObject: return "object";
-    case Type::kArray: return "array";
-    case Type::kBinData: return "binData";
-    case Type::kUndefined: return "undefined";
-    case Type::kObjectId: return "objectId";
-    case Type::kBool: return "bool";
-    case Type::kDate: return "date";
-    case Type::kNull: return "null";
-    case Type::kRegex: return "regex";
-    case Type::kDBPointer: return "dbPointer";
-    case Type::kCode: return "javascript";
-    case Type::kSymbol: return "symbol";
-    case Type::kCodeWScope: return "javascriptWithScope";
-    case Type::kInt32: return "int";
-    case Type::kTimestamp: return "timestamp";
-    case Type::kInt64: return "long";
-    case Type::kDecimal: return "decimal";
-    case Type::kMaxKey: return "maxKey";
-    case Type::kMinKey: return "minKey";
+    case Type::kMissing:
+      return "missing";
+    case Type::kDouble:
+      return "double";
+    case Type::kString:
+      return "string";
+    case Type::kObject:
+      return "object";
+    case Type::kArray:
+      return "array";
+    case Type::kBinData:
+      return "binData";
+    case Type::kUndefined:
+      return "undefined";
+    case Type::kObjectId:
+      return "objectId";
+    case Type::kBool:
+      return "bool";
+    case Type::kDate:
+      return "date";
+    case Type::kNull:
+      return "null";
+    case Type::kRegex:
+      return "regex";
+    case Type::kDBPointer:
+      return "dbPointer";
+    case Type::kCode:
+      return "javascript";
+    case Type::kSymbol:
+      return "symbol";
+    case Type::kCodeWScope:
+      return "javascriptWithScope";
+    case Type::kInt32:
+      return "int";
+    case Type::kTimestamp:
+      return "timestamp";
+    case Type::kInt64:
+      return "long";
+    case Type::kDecimal:
+      return "decimal";
+    case Type::kMaxKey:
+      return "maxKey";
+    case Type::kMinKey:
+      return "minKey";
   }
   return "unknown";
 }
@@ -53,8 +75,9 @@ std::string ObjectId::to_hex() const {
 ObjectId ObjectId::generate() {
   static const uint64_t kProcess = std::random_device{}() | uint64_t{std::random_device{}()} << 32;
   static std::atomic<uint32_t> counter{std::random_device{}()};
-  auto seconds = static_cast<uint32_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+  auto seconds = static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(
+                                           std::chrono::system_clock::now().time_since_epoch())
+                                           .count());
   uint32_t count = counter.fetch_add(1, std::memory_order_relaxed);
   ObjectId id{};
   for (int i = 0; i < 4; ++i) id.bytes[i] = static_cast<uint8_t>(seconds >> (24 - 8 * i));
@@ -91,7 +114,9 @@ char* store_string(char* at, std::string_view text) {
 
 Value read_bson_value(Type type, const char* at, const char** end) {
   switch (type) {
-    case Type::kDouble: *end = at + 8; return Value::number(std::bit_cast<double>(load_uint64(at)));
+    case Type::kDouble:
+      *end = at + 8;
+      return Value::number(std::bit_cast<double>(load_uint64(at)));
     case Type::kString:
     case Type::kSymbol:
     case Type::kCode: {
@@ -101,18 +126,32 @@ Value read_bson_value(Type type, const char* at, const char** end) {
       if (type == Type::kString) return Value::string(text);
       return type == Type::kSymbol ? Value::symbol(text) : Value::code(text);
     }
-    case Type::kObject: *end = at + load_int32(at); return Value::bson_object(at);
-    case Type::kArray: *end = at + load_int32(at); return Value::bson_array(at);
+    case Type::kObject:
+      *end = at + load_int32(at);
+      return Value::bson_object(at);
+    case Type::kArray:
+      *end = at + load_int32(at);
+      return Value::bson_array(at);
     case Type::kBinData: {
       int32_t n = load_int32(at);
       *end = at + 5 + n;
       return Value::binary(static_cast<uint8_t>(at[4]), {at + 5, static_cast<size_t>(n)});
     }
-    case Type::kUndefined: *end = at; return Value::undefined();
-    case Type::kObjectId: *end = at + 12; return Value::object_id(reinterpret_cast<const ObjectId*>(at));
-    case Type::kBool: *end = at + 1; return Value::boolean(*at != 0);
-    case Type::kDate: *end = at + 8; return Value::date(static_cast<int64_t>(load_uint64(at)));
-    case Type::kNull: *end = at; return Value::null();
+    case Type::kUndefined:
+      *end = at;
+      return Value::undefined();
+    case Type::kObjectId:
+      *end = at + 12;
+      return Value::object_id(reinterpret_cast<const ObjectId*>(at));
+    case Type::kBool:
+      *end = at + 1;
+      return Value::boolean(*at != 0);
+    case Type::kDate:
+      *end = at + 8;
+      return Value::date(static_cast<int64_t>(load_uint64(at)));
+    case Type::kNull:
+      *end = at;
+      return Value::null();
     case Type::kRegex: {
       const char* options = at + std::strlen(at) + 1;
       *end = options + std::strlen(options) + 1;
@@ -127,13 +166,26 @@ Value read_bson_value(Type type, const char* at, const char** end) {
       *end = at + load_int32(at);
       return Value::encoded(type, at, *end - at);
     }
-    case Type::kInt32: *end = at + 4; return Value::int32(load_int32(at));
-    case Type::kTimestamp: *end = at + 8; return Value::timestamp_bits(load_uint64(at));
-    case Type::kInt64: *end = at + 8; return Value::int64(static_cast<int64_t>(load_uint64(at)));
-    case Type::kDecimal: *end = at + 16; return Value::decimal(at);
-    case Type::kMaxKey: *end = at; return Value::max_key();
-    case Type::kMinKey: *end = at; return Value::min_key();
-    case Type::kMissing: break;
+    case Type::kInt32:
+      *end = at + 4;
+      return Value::int32(load_int32(at));
+    case Type::kTimestamp:
+      *end = at + 8;
+      return Value::timestamp_bits(load_uint64(at));
+    case Type::kInt64:
+      *end = at + 8;
+      return Value::int64(static_cast<int64_t>(load_uint64(at)));
+    case Type::kDecimal:
+      *end = at + 16;
+      return Value::decimal(at);
+    case Type::kMaxKey:
+      *end = at;
+      return Value::max_key();
+    case Type::kMinKey:
+      *end = at;
+      return Value::min_key();
+    case Type::kMissing:
+      break;
   }
   *end = at;
   return {};
@@ -204,12 +256,18 @@ std::span<const Field> object_fields(Value object, Arena& arena) {
 
 Value deep_copy(Value value, Arena& arena) {
   switch (value.type()) {
-    case Type::kString: return Value::string(arena.copy(value.as_string()));
-    case Type::kSymbol: return Value::symbol(arena.copy(value.as_string()));
-    case Type::kCode: return Value::code(arena.copy(value.as_string()));
-    case Type::kBinData: return Value::binary(value.binary_subtype(), arena.copy(value.as_string()));
-    case Type::kObjectId: return Value::object_id(arena.make<ObjectId>(value.as_object_id()));
-    case Type::kDecimal: return Value::decimal(value.as_decimal(), arena);
+    case Type::kString:
+      return Value::string(arena.copy(value.as_string()));
+    case Type::kSymbol:
+      return Value::symbol(arena.copy(value.as_string()));
+    case Type::kCode:
+      return Value::code(arena.copy(value.as_string()));
+    case Type::kBinData:
+      return Value::binary(value.binary_subtype(), arena.copy(value.as_string()));
+    case Type::kObjectId:
+      return Value::object_id(arena.make<ObjectId>(value.as_object_id()));
+    case Type::kDecimal:
+      return Value::decimal(value.as_decimal(), arena);
     case Type::kRegex:
     case Type::kCodeWScope:
     case Type::kDBPointer: {
@@ -218,7 +276,8 @@ Value deep_copy(Value value, Arena& arena) {
     }
     case Type::kObject: {
       ObjectBuilder builder(arena);
-      for (const Field& field : value.as_object()) builder.add(arena.copy(field.name()), deep_copy(field.value, arena));
+      for (const Field& field : value.as_object())
+        builder.add(arena.copy(field.name()), deep_copy(field.value, arena));
       return builder.finish();
     }
     case Type::kArray: {
@@ -226,7 +285,8 @@ Value deep_copy(Value value, Arena& arena) {
       for (const Value& element : value.as_array()) builder.add(deep_copy(element, arena));
       return builder.finish();
     }
-    default: return value;
+    default:
+      return value;
   }
 }
 

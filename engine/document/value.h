@@ -1,8 +1,10 @@
-// A BSON value as the engine passes it around: 16 bytes, trivially copyable, a view. Scalars are inside; strings, documents and arrays
-// point into memory that belongs to someone else (the batch's arena, a received message, an owned Document) and must outlive the Value.
+// A BSON value as the engine passes it around: 16 bytes, trivially copyable, a view. Scalars are
+// inside; strings, documents and arrays point into memory that belongs to someone else (the batch's
+// arena, a received message, an owned Document) and must outlive the Value.
 //
-// Documents and arrays have two forms behind one interface: "tree" (an array of Field or Value, what stages build) and "BSON" (encoded
-// bytes, what came from the wire, a change stream or storage and is copied through unread). ObjectView and ArrayView hide the difference.
+// Documents and arrays have two forms behind one interface: "tree" (an array of Field or Value,
+// what stages build) and "BSON" (encoded bytes, what came from the wire, a change stream or storage
+// and is copied through unread). ObjectView and ArrayView hide the difference.
 #pragma once
 
 #include <bit>
@@ -17,7 +19,8 @@
 
 namespace millrace::engine {
 
-// BSON's type numbers (bsonspec.org). kMissing is no BSON type: the value of a path that leads nowhere.
+// BSON's type numbers (bsonspec.org). kMissing is no BSON type: the value of a path that leads
+// nowhere.
 enum class Type : uint8_t {
   kMissing = 0,
   kDouble = 1,
@@ -46,7 +49,8 @@ enum class Type : uint8_t {
 // "double", "string", "object", …, "missing": the aliases of $type and of the $type expression.
 std::string_view type_name(Type type);
 
-// IEEE 754-2008 decimal128 in BID encoding, the low word first as BSON has it. Arithmetic: decimal.h.
+// IEEE 754-2008 decimal128 in BID encoding, the low word first as BSON has it. Arithmetic:
+// decimal.h.
 struct Decimal128 {
   uint64_t low = 0;
   uint64_t high = 0;
@@ -55,7 +59,8 @@ struct Decimal128 {
 struct ObjectId {
   uint8_t bytes[12];
   std::string to_hex() const;
-  static ObjectId generate();  // thread-safe; time, process and counter parts as the ObjectId specification says
+  static ObjectId
+  generate();  // thread-safe; time, process and counter parts as the ObjectId specification says
 };
 
 struct RegexParts {
@@ -71,7 +76,8 @@ struct DBPointerParts;
 
 class Value {
  public:
-  constexpr Value() : type_(Type::kMissing), form_(Form::kNone), subtype_(0), reserved_(0), size_(0), bits_(0) {}
+  constexpr Value()
+      : type_(Type::kMissing), form_(Form::kNone), subtype_(0), reserved_(0), size_(0), bits_(0) {}
 
   static Value missing() { return {}; }
   static Value null() { return Value(Type::kNull, 0, 0); }
@@ -82,7 +88,9 @@ class Value {
   static Value int32(int32_t v) { return Value(Type::kInt32, 0, static_cast<uint32_t>(v)); }
   static Value int64(int64_t v) { return Value(Type::kInt64, 0, static_cast<uint64_t>(v)); }
   // int32 when it fits, else int64: how counts are shown to users.
-  static Value integer(int64_t v) { return v == static_cast<int32_t>(v) ? int32(static_cast<int32_t>(v)) : int64(v); }
+  static Value integer(int64_t v) {
+    return v == static_cast<int32_t>(v) ? int32(static_cast<int32_t>(v)) : int64(v);
+  }
   static Value number(double v) { return Value(Type::kDouble, 0, std::bit_cast<uint64_t>(v)); }
   static Value date(int64_t ms) { return Value(Type::kDate, 0, static_cast<uint64_t>(ms)); }
   // `seconds` in the high half, as BSON's timestamp has it.
@@ -90,9 +98,15 @@ class Value {
     return Value(Type::kTimestamp, 0, uint64_t{seconds} << 32 | increment);
   }
   static Value timestamp_bits(uint64_t bits) { return Value(Type::kTimestamp, 0, bits); }
-  static Value string(std::string_view text) { return Value(Type::kString, text.size(), pointer(text.data())); }
-  static Value symbol(std::string_view text) { return Value(Type::kSymbol, text.size(), pointer(text.data())); }
-  static Value code(std::string_view text) { return Value(Type::kCode, text.size(), pointer(text.data())); }
+  static Value string(std::string_view text) {
+    return Value(Type::kString, text.size(), pointer(text.data()));
+  }
+  static Value symbol(std::string_view text) {
+    return Value(Type::kSymbol, text.size(), pointer(text.data()));
+  }
+  static Value code(std::string_view text) {
+    return Value(Type::kCode, text.size(), pointer(text.data()));
+  }
   static Value binary(uint8_t subtype, std::string_view bytes) {
     Value v(Type::kBinData, bytes.size(), pointer(bytes.data()));
     v.subtype_ = subtype;
@@ -102,11 +116,14 @@ class Value {
   // Requires: `bytes` is the 16 bytes of a decimal128 (any alignment).
   static Value decimal(const void* bytes) { return Value(Type::kDecimal, 16, pointer(bytes)); }
   static Value decimal(Decimal128 d, Arena& arena) { return decimal(arena.make<Decimal128>(d)); }
-  // The three rare types with several parts point at their BSON encoding ("pattern\0options\0" and so on), in bytes or in `arena`.
+  // The three rare types with several parts point at their BSON encoding ("pattern\0options\0" and
+  // so on), in bytes or in `arena`.
   static Value regex(std::string_view pattern, std::string_view options, Arena& arena);
   static Value code_w_scope(std::string_view code, Value scope, Arena& arena);
   static Value db_pointer(std::string_view ns, const ObjectId& id, Arena& arena);
-  static Value encoded(Type type, const void* bson, size_t size) { return Value(type, size, pointer(bson)); }
+  static Value encoded(Type type, const void* bson, size_t size) {
+    return Value(type, size, pointer(bson));
+  }
   // Tree forms: fields and elements in order.
   static Value object(std::span<const Field> fields);
   static Value array(std::span<const Value> elements) {
@@ -114,7 +131,8 @@ class Value {
     v.form_ = Form::kTree;
     return v;
   }
-  // BSON forms. Requires: `bson` starts a whole, valid document (bson.h validates bytes from outside).
+  // BSON forms. Requires: `bson` starts a whole, valid document (bson.h validates bytes from
+  // outside).
   static Value bson_object(const void* bson) { return bson_container(Type::kObject, bson); }
   static Value bson_array(const void* bson) { return bson_container(Type::kArray, bson); }
 
@@ -132,7 +150,8 @@ class Value {
   bool is_integer() const { return type_ == Type::kInt32 || type_ == Type::kInt64; }
   // int32, int64, double or decimal.
   bool is_number() const {
-    return type_ == Type::kInt32 || type_ == Type::kInt64 || type_ == Type::kDouble || type_ == Type::kDecimal;
+    return type_ == Type::kInt32 || type_ == Type::kInt64 || type_ == Type::kDouble ||
+           type_ == Type::kDecimal;
   }
 
   // The raw payload; Requires: the matching type.
@@ -166,10 +185,14 @@ class Value {
   // Any number as a double (decimals rounded). Requires: is_number().
   double to_double() const {
     switch (type_) {
-      case Type::kInt32: return as_int32();
-      case Type::kInt64: return static_cast<double>(as_int64());
-      case Type::kDouble: return as_double();
-      default: return decimal_to_double();
+      case Type::kInt32:
+        return as_int32();
+      case Type::kInt64:
+        return static_cast<double>(as_int64());
+      case Type::kDouble:
+        return as_double();
+      default:
+        return decimal_to_double();
     }
   }
   // MongoDB's truth: false, null, undefined, missing and every zero are false, all else is true.
@@ -177,13 +200,18 @@ class Value {
     switch (type_) {
       case Type::kMissing:
       case Type::kNull:
-      case Type::kUndefined: return false;
+      case Type::kUndefined:
+        return false;
       case Type::kBool:
       case Type::kInt32:
-      case Type::kInt64: return bits_ != 0;
-      case Type::kDouble: return as_double() != 0;
-      case Type::kDecimal: return !decimal_is_zero();
-      default: return true;
+      case Type::kInt64:
+        return bits_ != 0;
+      case Type::kDouble:
+        return as_double() != 0;
+      case Type::kDecimal:
+        return !decimal_is_zero();
+      default:
+        return true;
     }
   }
 
@@ -191,7 +219,9 @@ class Value {
   bool is_tree() const { return form_ == Form::kTree; }
   // Tree form only.
   inline std::span<const Field> tree_fields() const;
-  std::span<const Value> tree_elements() const { return {reinterpret_cast<const Value*>(bits_), size_}; }
+  std::span<const Value> tree_elements() const {
+    return {reinterpret_cast<const Value*>(bits_), size_};
+  }
   // BSON form only: the encoded bytes, length prefix and terminator included.
   std::string_view bson_bytes() const { return {reinterpret_cast<const char*>(bits_), size_}; }
   // Address of the payload in memory: equal addresses and sizes mean equal values.
@@ -202,7 +232,12 @@ class Value {
   enum class Form : uint8_t { kNone, kTree, kBson };
 
   Value(Type type, size_t size, uint64_t bits)
-      : type_(type), form_(Form::kNone), subtype_(0), reserved_(0), size_(static_cast<uint32_t>(size)), bits_(bits) {}
+      : type_(type),
+        form_(Form::kNone),
+        subtype_(0),
+        reserved_(0),
+        size_(static_cast<uint32_t>(size)),
+        bits_(bits) {}
   static uint64_t pointer(const void* p) { return reinterpret_cast<uint64_t>(p); }
   static Value bson_container(Type type, const void* bson) {
     int32_t length;
@@ -231,7 +266,8 @@ struct Field {
   std::string_view name() const { return {name_data, name_size}; }
   // Names that come from one NameTable are the same pointer; others are compared by bytes.
   bool has_name(std::string_view other) const {
-    return name_size == other.size() && (name_data == other.data() || std::memcmp(name_data, other.data(), name_size) == 0);
+    return name_size == other.size() &&
+           (name_data == other.data() || std::memcmp(name_data, other.data(), name_size) == 0);
   }
 
   const char* name_data = "";
@@ -255,7 +291,9 @@ inline Value Value::object(std::span<const Field> fields) {
   v.form_ = Form::kTree;
   return v;
 }
-inline std::span<const Field> Value::tree_fields() const { return {reinterpret_cast<const Field*>(bits_), size_}; }
+inline std::span<const Field> Value::tree_fields() const {
+  return {reinterpret_cast<const Field*>(bits_), size_};
+}
 
 // Walks encoded BSON elements.
 class BsonIterator {
@@ -265,7 +303,10 @@ class BsonIterator {
   explicit BsonIterator(const void* bson) : at_(static_cast<const char*>(bson) + 4) { read(); }
   bool done() const { return value_at_ == nullptr; }
   const Field& field() const { return field_; }
-  void next() { at_ = next_; read(); }
+  void next() {
+    at_ = next_;
+    read();
+  }
 
  private:
   void read();
@@ -275,7 +316,8 @@ class BsonIterator {
   Field field_;
 };
 
-// Reads the value of `type` whose bytes start at `at`; sets `end` to what follows. Requires: valid BSON.
+// Reads the value of `type` whose bytes start at `at`; sets `end` to what follows. Requires: valid
+// BSON.
 Value read_bson_value(Type type, const char* at, const char** end);
 
 // A document's fields in order, whatever its form.
@@ -285,7 +327,7 @@ class ObjectView {
 
   class Iterator {
    public:
-    Iterator(const Field* at) : tree_(at) {}              // NOLINT(google-explicit-constructor)
+    Iterator(const Field* at) : tree_(at) {}  // NOLINT(google-explicit-constructor)
     explicit Iterator(const void* bson) : bson_(bson), is_bson_(true) {}
     const Field& operator*() const { return is_bson_ ? bson_.field() : *tree_; }
     const Field* operator->() const { return &**this; }
@@ -297,7 +339,9 @@ class ObjectView {
       }
       return *this;
     }
-    bool operator==(const Iterator& other) const { return is_bson_ ? bson_.done() : tree_ == other.tree_; }
+    bool operator==(const Iterator& other) const {
+      return is_bson_ ? bson_.done() : tree_ == other.tree_;
+    }
 
    private:
     const Field* tree_ = nullptr;
@@ -310,7 +354,8 @@ class ObjectView {
     return Iterator(static_cast<const void*>(value_.bson_bytes().data()));
   }
   Iterator end() const {
-    if (value_.is_tree()) return Iterator(value_.tree_fields().data() + value_.tree_fields().size());
+    if (value_.is_tree())
+      return Iterator(value_.tree_fields().data() + value_.tree_fields().size());
     return Iterator(static_cast<const Field*>(nullptr));
   }
   // The first field of that name; missing if there is none.
@@ -332,7 +377,7 @@ class ArrayView {
 
   class Iterator {
    public:
-    Iterator(const Value* at) : tree_(at) {}              // NOLINT(google-explicit-constructor)
+    Iterator(const Value* at) : tree_(at) {}  // NOLINT(google-explicit-constructor)
     explicit Iterator(const void* bson) : bson_(bson), is_bson_(true) {}
     const Value& operator*() const { return is_bson_ ? bson_.field().value : *tree_; }
     const Value* operator->() const { return &**this; }
@@ -344,7 +389,9 @@ class ArrayView {
       }
       return *this;
     }
-    bool operator==(const Iterator& other) const { return is_bson_ ? bson_.done() : tree_ == other.tree_; }
+    bool operator==(const Iterator& other) const {
+      return is_bson_ ? bson_.done() : tree_ == other.tree_;
+    }
 
    private:
     const Value* tree_ = nullptr;
@@ -357,7 +404,8 @@ class ArrayView {
     return Iterator(static_cast<const void*>(value_.bson_bytes().data()));
   }
   Iterator end() const {
-    if (value_.is_tree()) return Iterator(value_.tree_elements().data() + value_.tree_elements().size());
+    if (value_.is_tree())
+      return Iterator(value_.tree_elements().data() + value_.tree_elements().size());
     return Iterator(static_cast<const Value*>(nullptr));
   }
   bool empty() const { return begin() == end(); }
@@ -375,19 +423,23 @@ class ArrayView {
 inline ObjectView Value::as_object() const { return ObjectView(*this); }
 inline ArrayView Value::as_array() const { return ArrayView(*this); }
 
-// A document's fields as an array in memory: the tree itself, or the BSON form decoded one level deep into `arena`.
+// A document's fields as an array in memory: the tree itself, or the BSON form decoded one level
+// deep into `arena`.
 std::span<const Field> object_fields(Value object, Arena& arena);
 
 // A copy that owns nothing outside `arena`; containers become the tree form.
 Value deep_copy(Value value, Arena& arena);
 
-// Collects fields or elements whose number is not known beforehand; finish() gives the tree form, valid as long as the arena.
+// Collects fields or elements whose number is not known beforehand; finish() gives the tree form,
+// valid as long as the arena.
 class ObjectBuilder {
  public:
-  explicit ObjectBuilder(Arena& arena, size_t expected = 8) : arena_(arena), capacity_(expected ? expected : 1) {
+  explicit ObjectBuilder(Arena& arena, size_t expected = 8)
+      : arena_(arena), capacity_(expected ? expected : 1) {
     fields_ = arena.allocate_array<Field>(capacity_);
   }
-  // Appends; does not look for a field of the same name. The name must live as long as the document. A missing value is not added.
+  // Appends; does not look for a field of the same name. The name must live as long as the
+  // document. A missing value is not added.
   void add(std::string_view name, Value value) {
     if (value.is_missing()) return;
     if (size_ == capacity_) grow();
@@ -409,7 +461,8 @@ class ObjectBuilder {
 
 class ArrayBuilder {
  public:
-  explicit ArrayBuilder(Arena& arena, size_t expected = 8) : arena_(arena), capacity_(expected ? expected : 1) {
+  explicit ArrayBuilder(Arena& arena, size_t expected = 8)
+      : arena_(arena), capacity_(expected ? expected : 1) {
     elements_ = arena.allocate_array<Value>(capacity_);
   }
   void add(Value value) {

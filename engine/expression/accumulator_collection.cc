@@ -1,4 +1,5 @@
-// $push, $addToSet, $mergeObjects, $concatArrays, $setUnion: accumulators that keep everything they see, or every distinct value.
+// $push, $addToSet, $mergeObjects, $concatArrays, $setUnion: accumulators that keep everything they
+// see, or every distinct value.
 #include <array>
 #include <cstdlib>
 #include <vector>
@@ -12,10 +13,12 @@ namespace millrace::engine {
 namespace {
 
 Status bad_state(std::string_view name) {
-  return Status(ErrorCode::kInternalError, "the saved state of " + std::string(name) + " is not one");
+  return Status(ErrorCode::kInternalError,
+                "the saved state of " + std::string(name) + " is not one");
 }
 
-// Values one behind the other as BSON elements without names: a type byte, a zero byte, the payload.
+// Values one behind the other as BSON elements without names: a type byte, a zero byte, the
+// payload.
 struct ValueList {
   char* bytes = nullptr;
   uint32_t size = 0;
@@ -45,7 +48,8 @@ struct ValueList {
   // The value at `offset`, a view into `base`; moves `offset` behind it.
   static Value read(const char* base, uint32_t& offset) {
     const char* end;
-    Value value = read_bson_value(static_cast<Type>(static_cast<uint8_t>(base[offset])), base + offset + 2, &end);
+    Value value = read_bson_value(static_cast<Type>(static_cast<uint8_t>(base[offset])),
+                                  base + offset + 2, &end);
     offset = static_cast<uint32_t>(end - base);
     return value;
   }
@@ -59,8 +63,9 @@ struct ValueList {
 
  private:
   void grow(size_t needed, HeapBytes& heap) {
-    auto larger = static_cast<uint32_t>(std::min<size_t>(std::max<size_t>(needed, size_t{capacity} + capacity / 2 + 16),
-                                                         std::numeric_limits<uint32_t>::max()));
+    auto larger = static_cast<uint32_t>(
+        std::min<size_t>(std::max<size_t>(needed, size_t{capacity} + capacity / 2 + 16),
+                         std::numeric_limits<uint32_t>::max()));
     auto* moved = static_cast<char*>(std::realloc(bytes, larger));
     if (moved == nullptr) throw std::bad_alloc();
     heap.used += static_cast<int64_t>(larger) - capacity;
@@ -77,7 +82,9 @@ class ListAccumulator : public SingleArgumentAccumulator {
   uint32_t state_size() const override { return sizeof(ValueList); }
   bool zero_is_fresh() const override { return true; }
   void init(void* state) const override { *static_cast<ValueList*>(state) = {}; }
-  void destroy(void* state, HeapBytes& heap) const override { static_cast<ValueList*>(state)->release(heap); }
+  void destroy(void* state, HeapBytes& heap) const override {
+    static_cast<ValueList*>(state)->release(heap);
+  }
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
     if (!argument.is_missing()) static_cast<ValueList*>(state)->append(argument, heap);
   }
@@ -86,11 +93,14 @@ class ListAccumulator : public SingleArgumentAccumulator {
     static_cast<ValueList*>(state)->append_encoded(from->encoded(), from->count, heap);
   }
   bool order_sensitive() const override { return true; }
-  Value result(const void* state, Arena& arena) const override { return static_cast<const ValueList*>(state)->to_array(arena); }
+  Value result(const void* state, Arena& arena) const override {
+    return static_cast<const ValueList*>(state)->to_array(arena);
+  }
   Value save(const void* state, Arena& arena) const override { return result(state, arena); }
   Status load(void* state, const Value& saved, HeapBytes& heap) const override {
     if (!saved.is_array()) return bad_state("$push");
-    for (const Value& element : saved.as_array()) static_cast<ValueList*>(state)->append(element, heap);
+    for (const Value& element : saved.as_array())
+      static_cast<ValueList*>(state)->append(element, heap);
     return {};
   }
 };
@@ -99,8 +109,9 @@ class ListAccumulator : public SingleArgumentAccumulator {
 Value evaluate_array(const Expression& argument, EvalContext& context, std::string_view name) {
   Value value = argument.evaluate(context);
   if (!value.is_missing() && !value.is_array()) {
-    fail_evaluation(ErrorCode::kTypeMismatch,
-                    std::string(name) + " requires array inputs, but input is of type " + std::string(value.type_name()));
+    fail_evaluation(ErrorCode::kTypeMismatch, std::string(name) +
+                                                  " requires array inputs, but input is of type " +
+                                                  std::string(value.type_name()));
   }
   return value;
 }
@@ -108,11 +119,14 @@ Value evaluate_array(const Expression& argument, EvalContext& context, std::stri
 class ConcatArraysAccumulator final : public ListAccumulator {
  public:
   using ListAccumulator::ListAccumulator;
-  Value evaluate(EvalContext& context) const override { return evaluate_array(*argument_, context, "$concatArrays"); }
+  Value evaluate(EvalContext& context) const override {
+    return evaluate_array(*argument_, context, "$concatArrays");
+  }
   const Expression* argument() const override { return nullptr; }
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
     if (argument.is_missing()) return;
-    for (const Value& element : argument.as_array()) static_cast<ValueList*>(state)->append(element, heap);
+    for (const Value& element : argument.as_array())
+      static_cast<ValueList*>(state)->append(element, heap);
   }
 };
 
@@ -147,7 +161,8 @@ struct ValueSet {
   }
 };
 
-// $addToSet, and $setUnion, which takes the elements of each value. In the order in which the values were first seen.
+// $addToSet, and $setUnion, which takes the elements of each value. In the order in which the
+// values were first seen.
 class SetAccumulator : public SingleArgumentAccumulator {
  public:
   using SingleArgumentAccumulator::SingleArgumentAccumulator;
@@ -169,7 +184,8 @@ class SetAccumulator : public SingleArgumentAccumulator {
     const ValueSet* from = *static_cast<ValueSet* const*>(other);
     if (from == nullptr) return;
     ValueSet& to = ensure(state, heap);
-    for (uint32_t offset = 0; offset < from->list.size;) to.insert(ValueList::read(from->list.bytes, offset), heap);
+    for (uint32_t offset = 0; offset < from->list.size;)
+      to.insert(ValueList::read(from->list.bytes, offset), heap);
   }
   Value result(const void* state, Arena& arena) const override {
     const ValueSet* set = *static_cast<ValueSet* const*>(state);
@@ -196,7 +212,9 @@ class SetAccumulator : public SingleArgumentAccumulator {
 class SetUnionAccumulator final : public SetAccumulator {
  public:
   using SetAccumulator::SetAccumulator;
-  Value evaluate(EvalContext& context) const override { return evaluate_array(*argument_, context, "$setUnion"); }
+  Value evaluate(EvalContext& context) const override {
+    return evaluate_array(*argument_, context, "$setUnion");
+  }
   const Expression* argument() const override { return nullptr; }
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
     if (argument.is_missing()) return;
@@ -204,18 +222,22 @@ class SetUnionAccumulator final : public SetAccumulator {
   }
 };
 
-// $mergeObjects: later fields win, each stays where its name first stood. Null and missing do not count.
+// $mergeObjects: later fields win, each stays where its name first stood. Null and missing do not
+// count.
 class MergeObjectsAccumulator final : public SingleArgumentAccumulator {
  public:
   using SingleArgumentAccumulator::SingleArgumentAccumulator;
   uint32_t state_size() const override { return sizeof(Value); }
   bool zero_is_fresh() const override { return true; }
   void init(void* state) const override { *static_cast<Value*>(state) = {}; }
-  void destroy(void* state, HeapBytes& heap) const override { disown(*static_cast<Value*>(state), heap); }
+  void destroy(void* state, HeapBytes& heap) const override {
+    disown(*static_cast<Value*>(state), heap);
+  }
   Value evaluate(EvalContext& context) const override {
     Value value = argument_->evaluate(context);
     if (!value.is_nullish() && !value.is_object()) {
-      fail_evaluation(40400, "$mergeObjects requires object inputs, but input is of type " + std::string(value.type_name()));
+      fail_evaluation(40400, "$mergeObjects requires object inputs, but input is of type " +
+                                 std::string(value.type_name()));
     }
     return value;
   }

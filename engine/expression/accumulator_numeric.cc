@@ -12,16 +12,20 @@ namespace {
 
 // A sum that does not fit SumState's 16 bytes.
 struct WideSum {
-  CompensatedSum binary;      // of everything but decimals
-  double special = 0;         // the same added plainly: the result where compensation has turned infinities into NaN
+  CompensatedSum binary;  // of everything but decimals
+  double special =
+      0;  // the same added plainly: the result where compensation has turned infinities into NaN
   Type widest = Type::kInt32;
   bool has_decimal = false;
-  Decimal128 decimal = decimal::from_int64(0);  // not all bits zero, which is 0E-6176 and would pad every sum to 34 digits
+  Decimal128 decimal = decimal::from_int64(
+      0);  // not all bits zero, which is 0E-6176 and would pad every sum to 34 digits
 
   double as_double() const { return std::isnan(binary.sum) ? special : binary.sum; }
   Decimal128 as_decimal() const {
-    if (!std::isfinite(binary.sum)) return decimal::add(decimal, decimal::from_double_exact(special));
-    Decimal128 exact = decimal::add(decimal::from_double_exact(binary.sum), decimal::from_double_exact(binary.addend));
+    if (!std::isfinite(binary.sum))
+      return decimal::add(decimal, decimal::from_double_exact(special));
+    Decimal128 exact = decimal::add(decimal::from_double_exact(binary.sum),
+                                    decimal::from_double_exact(binary.addend));
     return decimal::add(decimal, exact);
   }
 };
@@ -102,7 +106,8 @@ void add_double(SumState& state, double x) {
 // Any number.
 void add_number(SumState& state, const Value& value, HeapBytes& heap) {
   if (state.add_fast(value)) return;
-  if (state.tag == SumState::kWide || value.is(Type::kDecimal) || (state.is_integer() && value.is_integer())) {
+  if (state.tag == SumState::kWide || value.is(Type::kDecimal) ||
+      (state.is_integer() && value.is_integer())) {
     make_wide(state, heap);
     add_to_wide(wide(state), value);
     return;
@@ -118,9 +123,11 @@ void merge_sums(SumState& state, const SumState& other, HeapBytes& heap) {
       return;
     }
     bool only_int32 = other.tag == SumState::kInt32 &&
-                      (state.tag == SumState::kInt32 || (state.tag == SumState::kWide && wide(state).widest == Type::kInt32));
+                      (state.tag == SumState::kInt32 ||
+                       (state.tag == SumState::kWide && wide(state).widest == Type::kInt32));
     add_number(state, Value::int64(other.integer()), heap);
-    if (only_int32 && state.tag == SumState::kWide && wide(state).widest == Type::kInt64) wide(state).widest = Type::kInt32;
+    if (only_int32 && state.tag == SumState::kWide && wide(state).widest == Type::kInt64)
+      wide(state).widest = Type::kInt32;
     return;
   }
   if (other.tag == SumState::kWide) {
@@ -144,24 +151,32 @@ void merge_sums(SumState& state, const SumState& other, HeapBytes& heap) {
   add_number(state, Value::number(from.addend), heap);
 }
 
-// An integer when both halves are whole and in range, as the server decides whether its sum fits a long.
+// An integer when both halves are whole and in range, as the server decides whether its sum fits a
+// long.
 bool fits_int64(const CompensatedSum& s, int64_t* value) {
   constexpr double kLimit = 9223372036854775808.0;
   if (!std::isfinite(s.sum) || s.sum < -kLimit || s.sum > kLimit) return false;
   if (s.sum == kLimit) {
     if (!(s.addend < 0)) return false;
-    return !__builtin_add_overflow(std::numeric_limits<int64_t>::max(), static_cast<int64_t>(s.addend) + 1, value);
+    return !__builtin_add_overflow(std::numeric_limits<int64_t>::max(),
+                                   static_cast<int64_t>(s.addend) + 1, value);
   }
-  return !__builtin_add_overflow(static_cast<int64_t>(s.sum), static_cast<int64_t>(s.addend), value);
+  return !__builtin_add_overflow(static_cast<int64_t>(s.sum), static_cast<int64_t>(s.addend),
+                                 value);
 }
 
 Value sum_result(const SumState& state, Arena& arena) {
   switch (state.tag) {
-    case SumState::kInt32: return Value::integer(state.integer());
-    case SumState::kInt64: return Value::int64(state.integer());
-    case SumState::kSpecial: return Value::number(std::bit_cast<double>(state.bits));
-    case SumState::kWide: break;
-    default: return Value::number(std::bit_cast<double>(state.bits));
+    case SumState::kInt32:
+      return Value::integer(state.integer());
+    case SumState::kInt64:
+      return Value::int64(state.integer());
+    case SumState::kSpecial:
+      return Value::number(std::bit_cast<double>(state.bits));
+    case SumState::kWide:
+      break;
+    default:
+      return Value::number(std::bit_cast<double>(state.bits));
   }
   const WideSum& sum = wide(state);
   if (sum.has_decimal) return Value::decimal(sum.as_decimal(), arena);
@@ -178,19 +193,23 @@ double sum_as_double(const SumState& state) {
   return std::bit_cast<double>(state.bits);
 }
 
-// Saved: an int or long is the integer state (an int sum beyond 32 bits: {int: long}), a double the special one, [sum, addend] the
-// compensated, {sum, addend, special, type, decimal} the wide.
+// Saved: an int or long is the integer state (an int sum beyond 32 bits: {int: long}), a double the
+// special one, [sum, addend] the compensated, {sum, addend, special, type, decimal} the wide.
 Value save_sum(const SumState& state, Arena& arena) {
   switch (state.tag) {
     case SumState::kInt32: {
-      if (state.integer() == static_cast<int32_t>(state.integer())) return Value::int32(static_cast<int32_t>(state.integer()));
+      if (state.integer() == static_cast<int32_t>(state.integer()))
+        return Value::int32(static_cast<int32_t>(state.integer()));
       ObjectBuilder object(arena, 1);
       object.add("int", Value::int64(state.integer()));
       return object.finish();
     }
-    case SumState::kInt64: return Value::int64(state.integer());
-    case SumState::kSpecial: return Value::number(std::bit_cast<double>(state.bits));
-    case SumState::kWide: break;
+    case SumState::kInt64:
+      return Value::int64(state.integer());
+    case SumState::kSpecial:
+      return Value::number(std::bit_cast<double>(state.bits));
+    case SumState::kWide:
+      break;
     default: {
       CompensatedSum s = state.compensated();
       ArrayBuilder array(arena, 2);
@@ -210,14 +229,21 @@ Value save_sum(const SumState& state, Arena& arena) {
 }
 
 Status bad_state(std::string_view name) {
-  return Status(ErrorCode::kInternalError, "the saved state of " + std::string(name) + " is not one");
+  return Status(ErrorCode::kInternalError,
+                "the saved state of " + std::string(name) + " is not one");
 }
 
 Status load_sum(SumState& state, const Value& saved, HeapBytes& heap) {
   switch (saved.type()) {
-    case Type::kInt32: state = {static_cast<uint64_t>(int64_t{saved.as_int32()}), SumState::kInt32}; return {};
-    case Type::kInt64: state = {static_cast<uint64_t>(saved.as_int64()), SumState::kInt64}; return {};
-    case Type::kDouble: state = {std::bit_cast<uint64_t>(saved.as_double()), SumState::kSpecial}; return {};
+    case Type::kInt32:
+      state = {static_cast<uint64_t>(int64_t{saved.as_int32()}), SumState::kInt32};
+      return {};
+    case Type::kInt64:
+      state = {static_cast<uint64_t>(saved.as_int64()), SumState::kInt64};
+      return {};
+    case Type::kDouble:
+      state = {std::bit_cast<uint64_t>(saved.as_double()), SumState::kSpecial};
+      return {};
     case Type::kArray: {
       Value sum = saved.as_array().at(0);
       Value addend = saved.as_array().at(1);
@@ -225,8 +251,10 @@ Status load_sum(SumState& state, const Value& saved, HeapBytes& heap) {
       if (!state.store({sum.as_double(), addend.as_double()})) return bad_state("a sum");
       return {};
     }
-    case Type::kObject: break;
-    default: return bad_state("a sum");
+    case Type::kObject:
+      break;
+    default:
+      return bad_state("a sum");
   }
   ObjectView object = saved.as_object();
   if (Value total = object.get("int"); total.is(Type::kInt64)) {
@@ -238,7 +266,8 @@ Status load_sum(SumState& state, const Value& saved, HeapBytes& heap) {
   Value special = object.get("special");
   Value type = object.get("type");
   Value decimal = object.get("decimal");
-  if (!sum.is(Type::kDouble) || !addend.is(Type::kDouble) || !special.is(Type::kDouble) || !type.is(Type::kInt32)) {
+  if (!sum.is(Type::kDouble) || !addend.is(Type::kDouble) || !special.is(Type::kDouble) ||
+      !type.is(Type::kInt32)) {
     return bad_state("a sum");
   }
   make_wide(state, heap);
@@ -259,15 +288,21 @@ class SumAccumulator final : public SingleArgumentAccumulator {
   uint32_t state_size() const override { return sizeof(SumState); }
   bool zero_is_fresh() const override { return true; }
   void init(void* state) const override { *static_cast<SumState*>(state) = {}; }
-  void destroy(void* state, HeapBytes& heap) const override { destroy_sum(*static_cast<SumState*>(state), heap); }
+  void destroy(void* state, HeapBytes& heap) const override {
+    destroy_sum(*static_cast<SumState*>(state), heap);
+  }
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
     if (argument.is_number()) add_number(*static_cast<SumState*>(state), argument, heap);
   }
   void merge(void* state, const void* other, HeapBytes& heap) const override {
     merge_sums(*static_cast<SumState*>(state), *static_cast<const SumState*>(other), heap);
   }
-  Value result(const void* state, Arena& arena) const override { return sum_result(*static_cast<const SumState*>(state), arena); }
-  Value save(const void* state, Arena& arena) const override { return save_sum(*static_cast<const SumState*>(state), arena); }
+  Value result(const void* state, Arena& arena) const override {
+    return sum_result(*static_cast<const SumState*>(state), arena);
+  }
+  Value save(const void* state, Arena& arena) const override {
+    return save_sum(*static_cast<const SumState*>(state), arena);
+  }
   Status load(void* state, const Value& saved, HeapBytes& heap) const override {
     return load_sum(*static_cast<SumState*>(state), saved, heap);
   }
@@ -282,17 +317,22 @@ class CountAccumulator final : public Accumulator {
   bool zero_is_fresh() const override { return true; }
   void init(void* state) const override { *static_cast<CountState*>(state) = {}; }
   Value evaluate(EvalContext&) const override { return {}; }
-  void add(void* state, const Value&, HeapBytes&) const override { ++static_cast<CountState*>(state)->count; }
+  void add(void* state, const Value&, HeapBytes&) const override {
+    ++static_cast<CountState*>(state)->count;
+  }
   void merge(void* state, const void* other, HeapBytes&) const override {
     static_cast<CountState*>(state)->count += static_cast<const CountState*>(other)->count;
   }
   Value result(const void* state, Arena&) const override {
     int64_t count = static_cast<const CountState*>(state)->count;
     int64_t sum;
-    if (__builtin_mul_overflow(count, int64_t{step_}, &sum)) return Value::number(static_cast<double>(count) * step_);
+    if (__builtin_mul_overflow(count, int64_t{step_}, &sum))
+      return Value::number(static_cast<double>(count) * step_);
     return Value::integer(sum);
   }
-  Value save(const void* state, Arena&) const override { return Value::int64(static_cast<const CountState*>(state)->count); }
+  Value save(const void* state, Arena&) const override {
+    return Value::int64(static_cast<const CountState*>(state)->count);
+  }
   Status load(void* state, const Value& saved, HeapBytes&) const override {
     if (!saved.is(Type::kInt64)) return bad_state("$count");
     static_cast<CountState*>(state)->count = saved.as_int64();
@@ -311,7 +351,9 @@ class AverageAccumulator final : public SingleArgumentAccumulator {
   uint32_t state_size() const override { return sizeof(AverageState); }
   bool zero_is_fresh() const override { return true; }
   void init(void* state) const override { *static_cast<AverageState*>(state) = {}; }
-  void destroy(void* state, HeapBytes& heap) const override { destroy_sum(static_cast<AverageState*>(state)->sum, heap); }
+  void destroy(void* state, HeapBytes& heap) const override {
+    destroy_sum(static_cast<AverageState*>(state)->sum, heap);
+  }
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
     if (!argument.is_number()) return;
     auto* average = static_cast<AverageState*>(state);
@@ -329,7 +371,8 @@ class AverageAccumulator final : public SingleArgumentAccumulator {
     if (average->count == 0) return Value::null();
     const SumState& sum = average->sum;
     if (sum.tag == SumState::kWide && wide(sum).has_decimal) {
-      return Value::decimal(decimal::divide(wide(sum).as_decimal(), decimal::from_int64(average->count)), arena);
+      return Value::decimal(
+          decimal::divide(wide(sum).as_decimal(), decimal::from_int64(average->count)), arena);
     }
     return Value::number(sum_as_double(sum) / static_cast<double>(average->count));
   }
@@ -361,7 +404,8 @@ struct DeviationState {
 
 class DeviationAccumulator final : public SingleArgumentAccumulator {
  public:
-  DeviationAccumulator(ExpressionPtr argument, bool sample) : SingleArgumentAccumulator(std::move(argument)), sample_(sample) {}
+  DeviationAccumulator(ExpressionPtr argument, bool sample)
+      : SingleArgumentAccumulator(std::move(argument)), sample_(sample) {}
   uint32_t state_size() const override { return sizeof(DeviationState); }
   bool zero_is_fresh() const override { return true; }
   void init(void* state) const override { *static_cast<DeviationState*>(state) = {}; }
@@ -408,8 +452,10 @@ class DeviationAccumulator final : public SingleArgumentAccumulator {
     Value count = saved.as_object().get("count");
     Value mean = saved.as_object().get("mean");
     Value squares = saved.as_object().get("squares");
-    if (!count.is(Type::kInt64) || !mean.is(Type::kDouble) || !squares.is(Type::kDouble)) return bad_state("$stdDevPop");
-    *static_cast<DeviationState*>(state) = {count.as_int64(), mean.as_double(), squares.as_double()};
+    if (!count.is(Type::kInt64) || !mean.is(Type::kDouble) || !squares.is(Type::kDouble))
+      return bad_state("$stdDevPop");
+    *static_cast<DeviationState*>(state) = {count.as_int64(), mean.as_double(),
+                                            squares.as_double()};
     return {};
   }
 
@@ -417,9 +463,11 @@ class DeviationAccumulator final : public SingleArgumentAccumulator {
   bool sample_;
 };
 
-Result<AccumulatorPtr> parse_sum(std::string_view name, const Value& operand, ParseContext& context) {
+Result<AccumulatorPtr> parse_sum(std::string_view name, const Value& operand,
+                                 ParseContext& context) {
   MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
-  if (const Value* constant = argument->constant(); constant != nullptr && constant->is(Type::kInt32)) {
+  if (const Value* constant = argument->constant();
+      constant != nullptr && constant->is(Type::kInt32)) {
     return AccumulatorPtr(std::make_unique<CountAccumulator>(constant->as_int32()));
   }
   return AccumulatorPtr(std::make_unique<SumAccumulator>(std::move(argument)));
@@ -432,14 +480,17 @@ Result<AccumulatorPtr> parse_count(std::string_view, const Value& operand, Parse
   return AccumulatorPtr(std::make_unique<CountAccumulator>(1));
 }
 
-Result<AccumulatorPtr> parse_average(std::string_view name, const Value& operand, ParseContext& context) {
+Result<AccumulatorPtr> parse_average(std::string_view name, const Value& operand,
+                                     ParseContext& context) {
   MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
   return AccumulatorPtr(std::make_unique<AverageAccumulator>(std::move(argument)));
 }
 
-Result<AccumulatorPtr> parse_deviation(std::string_view name, const Value& operand, ParseContext& context) {
+Result<AccumulatorPtr> parse_deviation(std::string_view name, const Value& operand,
+                                       ParseContext& context) {
   MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
-  return AccumulatorPtr(std::make_unique<DeviationAccumulator>(std::move(argument), name == "$stdDevSamp"));
+  return AccumulatorPtr(
+      std::make_unique<DeviationAccumulator>(std::move(argument), name == "$stdDevSamp"));
 }
 
 constexpr std::array kRows = {

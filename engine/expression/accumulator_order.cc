@@ -1,4 +1,5 @@
-// $min, $max, $first, $last, their N forms, and $top, $bottom, $topN, $bottomN: accumulators that keep some of the values they see.
+// $min, $max, $first, $last, their N forms, and $top, $bottom, $topN, $bottomN: accumulators that
+// keep some of the values they see.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -15,7 +16,8 @@ namespace millrace::engine {
 namespace {
 
 Status bad_state(std::string_view name) {
-  return Status(ErrorCode::kInternalError, "the saved state of " + std::string(name) + " is not one");
+  return Status(ErrorCode::kInternalError,
+                "the saved state of " + std::string(name) + " is not one");
 }
 
 // $min and $max. Null, undefined and missing do not count; of equal values the first stays.
@@ -26,7 +28,9 @@ class ExtremeAccumulator final : public SingleArgumentAccumulator {
   uint32_t state_size() const override { return sizeof(ExtremeState); }
   bool zero_is_fresh() const override { return true; }
   void init(void* state) const override { *static_cast<ExtremeState*>(state) = {}; }
-  void destroy(void* state, HeapBytes& heap) const override { disown(static_cast<ExtremeState*>(state)->best, heap); }
+  void destroy(void* state, HeapBytes& heap) const override {
+    disown(static_cast<ExtremeState*>(state)->best, heap);
+  }
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
     if (argument.is_nullish()) return;
     Value& best = static_cast<ExtremeState*>(state)->best;
@@ -52,7 +56,9 @@ class ExtremeAccumulator final : public SingleArgumentAccumulator {
     add(state, saved, heap);
     return {};
   }
-  AccumulatorKind kind() const override { return kMin ? AccumulatorKind::kMin : AccumulatorKind::kMax; }
+  AccumulatorKind kind() const override {
+    return kMin ? AccumulatorKind::kMin : AccumulatorKind::kMax;
+  }
 };
 
 // $first and $last. A missing value is kept as null, which is how it is shown.
@@ -63,7 +69,9 @@ class EdgeAccumulator final : public SingleArgumentAccumulator {
   uint32_t state_size() const override { return sizeof(Value); }
   bool zero_is_fresh() const override { return true; }
   void init(void* state) const override { *static_cast<Value*>(state) = {}; }
-  void destroy(void* state, HeapBytes& heap) const override { disown(*static_cast<Value*>(state), heap); }
+  void destroy(void* state, HeapBytes& heap) const override {
+    disown(*static_cast<Value*>(state), heap);
+  }
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
     auto& kept = *static_cast<Value*>(state);
     if (kFirst && !kept.is_missing()) return;
@@ -108,12 +116,14 @@ const T* peek(const void* state) {
   return *static_cast<T* const*>(state);
 }
 
-// Rows of `width` owned values each, in order: the kept values of the N forms, with their sort keys before them.
+// Rows of `width` owned values each, in order: the kept values of the N forms, with their sort keys
+// before them.
 struct Rows {
   std::vector<Value> values;
 };
 
-// Keeps the best n rows by some order: what $minN, $maxN, $top, … share. A row is `key_width` key values and, if `has_output`, one more.
+// Keeps the best n rows by some order: what $minN, $maxN, $top, … share. A row is `key_width` key
+// values and, if `has_output`, one more.
 class RowsAccumulator : public Accumulator {
  public:
   explicit RowsAccumulator(int64_t n) : n_(n) {}
@@ -150,7 +160,8 @@ class RowsAccumulator : public Accumulator {
     return array.finish();
   }
   Status load(void* state, const Value& saved, HeapBytes& heap) const override {
-    if (!saved.is_array() || saved.as_array().size() % width() != 0) return bad_state("an N accumulator");
+    if (!saved.is_array() || saved.as_array().size() % width() != 0)
+      return bad_state("an N accumulator");
     std::vector<Value> row;
     for (const Value& value : saved.as_array()) {
       row.push_back(value);
@@ -178,7 +189,8 @@ class RowsAccumulator : public Accumulator {
     }
     for (size_t i = 0; i < w; ++i) copy[i] = own(row[i], heap);
     rows.values.insert(rows.values.begin() + static_cast<ptrdiff_t>(position * w), copy, copy + w);
-    heap.used += (static_cast<int64_t>(rows.values.capacity()) - before) * static_cast<int64_t>(sizeof(Value));
+    heap.used += (static_cast<int64_t>(rows.values.capacity()) - before) *
+                 static_cast<int64_t>(sizeof(Value));
   }
   void erase_at(Rows& rows, size_t position, HeapBytes& heap) const {
     size_t w = width();
@@ -209,7 +221,9 @@ class EdgeNAccumulator final : public RowsAccumulator {
     }
     return array.finish();
   }
-  void add_dependencies(Dependencies& dependencies) const override { input_->add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    input_->add_dependencies(dependencies);
+  }
 
  protected:
   size_t width() const override { return 1; }
@@ -224,12 +238,13 @@ class EdgeNAccumulator final : public RowsAccumulator {
   ExpressionPtr input_;
 };
 
-// $minN, $maxN: the n best, kept ascending; null and missing do not count. The largest are shown in descending order, equal ones (1 and
-// 1.0) thus the later first, as the server does.
+// $minN, $maxN: the n best, kept ascending; null and missing do not count. The largest are shown in
+// descending order, equal ones (1 and 1.0) thus the later first, as the server does.
 template <bool kMin>
 class ExtremeNAccumulator final : public RowsAccumulator {
  public:
-  ExtremeNAccumulator(ExpressionPtr input, int64_t n) : RowsAccumulator(n), input_(std::move(input)) {}
+  ExtremeNAccumulator(ExpressionPtr input, int64_t n)
+      : RowsAccumulator(n), input_(std::move(input)) {}
   Value evaluate(EvalContext& context) const override { return input_->evaluate(context); }
   Value result(const void* state, Arena& arena) const override {
     const Rows* rows = peek<Rows>(state);
@@ -241,7 +256,9 @@ class ExtremeNAccumulator final : public RowsAccumulator {
     }
     return array.finish();
   }
-  void add_dependencies(Dependencies& dependencies) const override { input_->add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    input_->add_dependencies(dependencies);
+  }
 
  protected:
   size_t width() const override { return 1; }
@@ -263,11 +280,16 @@ class ExtremeNAccumulator final : public RowsAccumulator {
   ExpressionPtr input_;
 };
 
-// $top, $topN, $bottom, $bottomN. Rows are kept in sortBy's order; a row is the key's values and the output's.
+// $top, $topN, $bottom, $bottomN. Rows are kept in sortBy's order; a row is the key's values and
+// the output's.
 class SortedAccumulator final : public RowsAccumulator {
  public:
   SortedAccumulator(SortPattern sort, ExpressionPtr output, int64_t n, bool top, bool single)
-      : RowsAccumulator(n), sort_(std::move(sort)), output_(std::move(output)), top_(top), single_(single) {}
+      : RowsAccumulator(n),
+        sort_(std::move(sort)),
+        output_(std::move(output)),
+        top_(top),
+        single_(single) {}
   Value evaluate(EvalContext& context) const override {
     Value* row = context.arena->allocate_array<Value>(width());
     sort_.top_key(context, row);
@@ -275,7 +297,9 @@ class SortedAccumulator final : public RowsAccumulator {
     row[width() - 1] = output.is_missing() ? Value::null() : output;
     return Value::array({row, width()});
   }
-  bool order_sensitive() const override { return true; }  // of equal keys the first (top) or the last (bottom) is taken
+  bool order_sensitive() const override {
+    return true;
+  }  // of equal keys the first (top) or the last (bottom) is taken
   Value result(const void* state, Arena& arena) const override {
     const Rows* rows = peek<Rows>(state);
     ArrayBuilder array(arena, 4);
@@ -305,7 +329,8 @@ class SortedAccumulator final : public RowsAccumulator {
       }
     }
     bool full = static_cast<int64_t>(count(rows)) >= n_;
-    // A full one changes only for a row that is better, not for an equal one: so does the server, for both ends.
+    // A full one changes only for a row that is better, not for an equal one: so does the server,
+    // for both ends.
     if (full && (top_ ? low == count(rows) : sort_.compare(row, rows.values.data()) <= 0)) return;
     insert_at(rows, low, row, heap);
     if (full) erase_at(rows, top_ ? count(rows) - 1 : 0, heap);
@@ -322,10 +347,13 @@ class SortedAccumulator final : public RowsAccumulator {
 Result<int64_t> parse_n(const Value& spec, ParseContext& context) {
   MR_ASSIGN_OR_RETURN(ExpressionPtr n, parse_expression(spec, context));
   if (n->constant() == nullptr) {
-    return Status(ErrorCode::kNotImplemented, "an 'n' that is computed from the group key is not supported by Millrace yet");
+    return Status(ErrorCode::kNotImplemented,
+                  "an 'n' that is computed from the group key is not supported by Millrace yet");
   }
   const Value& value = *n->constant();
-  if (!value.is_number()) return Status(5787902, "Value for 'n' must be of integral type, but found " + std::string(value.type_name()));
+  if (!value.is_number())
+    return Status(5787902, "Value for 'n' must be of integral type, but found " +
+                               std::string(value.type_name()));
   int64_t count = 0;
   if (value.is_integer()) {
     count = value.integer_value();
@@ -335,37 +363,46 @@ Result<int64_t> parse_n(const Value& spec, ParseContext& context) {
     count = *exact;
   } else {
     double d = value.as_double();
-    if (!(d >= -9007199254740992.0 && d <= 9007199254740992.0) || d != static_cast<double>(static_cast<int64_t>(d))) {
+    if (!(d >= -9007199254740992.0 && d <= 9007199254740992.0) ||
+        d != static_cast<double>(static_cast<int64_t>(d))) {
       return Status(5787903, "Value for 'n' must be of integral type");
     }
     count = static_cast<int64_t>(d);
   }
-  if (count <= 0) return Status(5787908, "'n' must be greater than 0, found " + std::to_string(count));
+  if (count <= 0)
+    return Status(5787908, "'n' must be greater than 0, found " + std::to_string(count));
   return count;
 }
 
-Result<AccumulatorPtr> parse_min(std::string_view name, const Value& operand, ParseContext& context) {
+Result<AccumulatorPtr> parse_min(std::string_view name, const Value& operand,
+                                 ParseContext& context) {
   MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
   return AccumulatorPtr(std::make_unique<ExtremeAccumulator<true>>(std::move(argument)));
 }
-Result<AccumulatorPtr> parse_max(std::string_view name, const Value& operand, ParseContext& context) {
+Result<AccumulatorPtr> parse_max(std::string_view name, const Value& operand,
+                                 ParseContext& context) {
   MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
   return AccumulatorPtr(std::make_unique<ExtremeAccumulator<false>>(std::move(argument)));
 }
-Result<AccumulatorPtr> parse_first(std::string_view name, const Value& operand, ParseContext& context) {
+Result<AccumulatorPtr> parse_first(std::string_view name, const Value& operand,
+                                   ParseContext& context) {
   MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
   return AccumulatorPtr(std::make_unique<EdgeAccumulator<true>>(std::move(argument)));
 }
-Result<AccumulatorPtr> parse_last(std::string_view name, const Value& operand, ParseContext& context) {
+Result<AccumulatorPtr> parse_last(std::string_view name, const Value& operand,
+                                  ParseContext& context) {
   MR_ASSIGN_OR_RETURN(ExpressionPtr argument, parse_single_argument(name, operand, context));
   return AccumulatorPtr(std::make_unique<EdgeAccumulator<false>>(std::move(argument)));
 }
 
 // {input: …, n: …}
-Result<AccumulatorPtr> parse_n_form(std::string_view name, const Value& operand, ParseContext& context) {
+Result<AccumulatorPtr> parse_n_form(std::string_view name, const Value& operand,
+                                    ParseContext& context) {
   if (!operand.is_object()) {
     bool edge = name == "$firstN" || name == "$lastN";
-    return Status(edge ? 5787801 : 5787900, "specification must be an object; found " + std::string(name) + " of type " + std::string(operand.type_name()));
+    return Status(edge ? 5787801 : 5787900, "specification must be an object; found " +
+                                                std::string(name) + " of type " +
+                                                std::string(operand.type_name()));
   }
   Value input_spec;
   Value n_spec;
@@ -382,18 +419,24 @@ Result<AccumulatorPtr> parse_n_form(std::string_view name, const Value& operand,
   if (input_spec.is_missing()) return Status(5787907, "Missing value for 'input'");
   MR_ASSIGN_OR_RETURN(int64_t n, parse_n(n_spec, context));
   MR_ASSIGN_OR_RETURN(ExpressionPtr input, parse_expression(input_spec, context));
-  if (name == "$firstN") return AccumulatorPtr(std::make_unique<EdgeNAccumulator<true>>(std::move(input), n));
-  if (name == "$lastN") return AccumulatorPtr(std::make_unique<EdgeNAccumulator<false>>(std::move(input), n));
-  if (name == "$minN") return AccumulatorPtr(std::make_unique<ExtremeNAccumulator<true>>(std::move(input), n));
+  if (name == "$firstN")
+    return AccumulatorPtr(std::make_unique<EdgeNAccumulator<true>>(std::move(input), n));
+  if (name == "$lastN")
+    return AccumulatorPtr(std::make_unique<EdgeNAccumulator<false>>(std::move(input), n));
+  if (name == "$minN")
+    return AccumulatorPtr(std::make_unique<ExtremeNAccumulator<true>>(std::move(input), n));
   return AccumulatorPtr(std::make_unique<ExtremeNAccumulator<false>>(std::move(input), n));
 }
 
 // {output: …, sortBy: {…}} and, for the N forms, n.
-Result<AccumulatorPtr> parse_sorted(std::string_view name, const Value& operand, ParseContext& context) {
+Result<AccumulatorPtr> parse_sorted(std::string_view name, const Value& operand,
+                                    ParseContext& context) {
   bool single = name == "$top" || name == "$bottom";
   bool top = name == "$top" || name == "$topN";
   std::string text(name);
-  if (!operand.is_object()) return Status(5788001, "specification must be an object; found " + text + " of type " + std::string(operand.type_name()));
+  if (!operand.is_object())
+    return Status(5788001, "specification must be an object; found " + text + " of type " +
+                               std::string(operand.type_name()));
   Value output_spec;
   Value sort_spec;
   Value n_spec;
@@ -401,12 +444,14 @@ Result<AccumulatorPtr> parse_sorted(std::string_view name, const Value& operand,
     if (field.name() == "output") {
       output_spec = field.value;
     } else if (field.name() == "sortBy") {
-      if (!field.value.is_object()) return Status(10065, "invalid parameter: expected an object (sortBy)");
+      if (!field.value.is_object())
+        return Status(10065, "invalid parameter: expected an object (sortBy)");
       sort_spec = field.value;
     } else if (field.name() == "n" && !single) {
       n_spec = field.value;
     } else {
-      return Status(5788002, "Unknown argument to " + text + " '" + std::string(field.name()) + "'");
+      return Status(5788002,
+                    "Unknown argument to " + text + " '" + std::string(field.name()) + "'");
     }
   }
   if (!single && n_spec.is_missing()) return Status(5788003, "Missing value for 'n'");
@@ -418,7 +463,8 @@ Result<AccumulatorPtr> parse_sorted(std::string_view name, const Value& operand,
   }
   MR_ASSIGN_OR_RETURN(SortPattern sort, SortPattern::parse(sort_spec, context));
   MR_ASSIGN_OR_RETURN(ExpressionPtr output, parse_expression(output_spec, context));
-  return AccumulatorPtr(std::make_unique<SortedAccumulator>(std::move(sort), std::move(output), n, top, single));
+  return AccumulatorPtr(
+      std::make_unique<SortedAccumulator>(std::move(sort), std::move(output), n, top, single));
 }
 
 constexpr std::array kRows = {

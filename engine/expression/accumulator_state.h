@@ -1,5 +1,6 @@
-// The layouts of the numeric accumulators' states, and the additions that need no call: a plain number to a state that holds plain
-// numbers. What these refuse goes through Accumulator::add. All states are fresh when their bytes are zero.
+// The layouts of the numeric accumulators' states, and the additions that need no call: a plain
+// number to a state that holds plain numbers. What these refuse goes through Accumulator::add. All
+// states are fresh when their bytes are zero.
 #pragma once
 
 #include <bit>
@@ -9,9 +10,10 @@
 
 namespace millrace::engine {
 
-// A sum of two unevaluated doubles, the second the rounding error of the first, so that the order and size of the numbers hardly matter.
-// MongoDB's $sum and $avg add this way; the steps are the same, so that results agree to the last bit.
-// Source: Boldo, Graillat, Muller, "On the robustness of the 2Sum and Fast2Sum algorithms", 2016.
+// A sum of two unevaluated doubles, the second the rounding error of the first, so that the order
+// and size of the numbers hardly matter. MongoDB's $sum and $avg add this way; the steps are the
+// same, so that results agree to the last bit. Source: Boldo, Graillat, Muller, "On the robustness
+// of the 2Sum and Fast2Sum algorithms", 2016.
 struct CompensatedSum {
   double sum = 0;
   double addend = 0;
@@ -33,14 +35,18 @@ struct CompensatedSum {
   }
 };
 
-// $sum in 16 bytes. `tag` tells what `bits` is; the two words of a CompensatedSum are (bits, tag ^ kTagMask), where the mask is the
-// pattern of a NaN that no addition yields, so that small tags and addends cannot be confused.
+// $sum in 16 bytes. `tag` tells what `bits` is; the two words of a CompensatedSum are (bits, tag ^
+// kTagMask), where the mask is the pattern of a NaN that no addition yields, so that small tags and
+// addends cannot be confused.
 struct SumState {
   static constexpr uint64_t kTagMask = 0xFFF7'4D52'0000'0000;
-  static constexpr uint64_t kInt32 = 0;    // an exact int64 sum of int32 values: shown as an int when it fits
-  static constexpr uint64_t kInt64 = 1;    // the same with int64 values among them: shown as a long
-  static constexpr uint64_t kSpecial = 2;  // a plain double: an infinity or NaN has come along, or the sum has overflowed
-  static constexpr uint64_t kWide = 3;     // a pointer to a WideSum (accumulator_numeric.cc): decimals, or integers beyond 64 bits
+  static constexpr uint64_t kInt32 =
+      0;  // an exact int64 sum of int32 values: shown as an int when it fits
+  static constexpr uint64_t kInt64 = 1;  // the same with int64 values among them: shown as a long
+  static constexpr uint64_t kSpecial =
+      2;  // a plain double: an infinity or NaN has come along, or the sum has overflowed
+  static constexpr uint64_t kWide =
+      3;  // a pointer to a WideSum (accumulator_numeric.cc): decimals, or integers beyond 64 bits
 
   uint64_t bits;
   uint64_t tag;
@@ -48,7 +54,9 @@ struct SumState {
   bool is_integer() const { return tag <= kInt64; }
   bool is_compensated() const { return tag > kWide; }
   int64_t integer() const { return static_cast<int64_t>(bits); }
-  CompensatedSum compensated() const { return {std::bit_cast<double>(bits), std::bit_cast<double>(tag ^ kTagMask)}; }
+  CompensatedSum compensated() const {
+    return {std::bit_cast<double>(bits), std::bit_cast<double>(tag ^ kTagMask)};
+  }
 
   // False, and nothing changed, if the sum is not finite.
   bool store(const CompensatedSum& s) {
@@ -85,8 +93,10 @@ struct SumState {
         s.add(value.as_double());
         return store(s);
       }
-      case Type::kDecimal: return false;
-      default: return true;
+      case Type::kDecimal:
+        return false;
+      default:
+        return true;
     }
   }
 };
@@ -120,17 +130,22 @@ struct ExtremeState {
     if (value.type() != best.type()) return false;
     switch (value.type()) {
       case Type::kInt32:
-        if (kMin ? value.as_int32() < best.as_int32() : value.as_int32() > best.as_int32()) best = value;
+        if (kMin ? value.as_int32() < best.as_int32() : value.as_int32() > best.as_int32())
+          best = value;
         return true;
       case Type::kInt64:
       case Type::kDate:
-        if (kMin ? value.as_int64() < best.as_int64() : value.as_int64() > best.as_int64()) best = value;
+        if (kMin ? value.as_int64() < best.as_int64() : value.as_int64() > best.as_int64())
+          best = value;
         return true;
       case Type::kDouble:
-        if (value.as_double() != value.as_double() || best.as_double() != best.as_double()) return false;
-        if (kMin ? value.as_double() < best.as_double() : value.as_double() > best.as_double()) best = value;
+        if (value.as_double() != value.as_double() || best.as_double() != best.as_double())
+          return false;
+        if (kMin ? value.as_double() < best.as_double() : value.as_double() > best.as_double())
+          best = value;
         return true;
-      default: return false;
+      default:
+        return false;
     }
   }
 };

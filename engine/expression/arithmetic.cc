@@ -1,5 +1,7 @@
-// Arithmetic operators. int32 widens to int64 and int64 to double where a result does not fit; a decimal anywhere makes the result a
-// decimal. Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation-arithmetic/, and MongoDB 6.0.5 for what it leaves open.
+// Arithmetic operators. int32 widens to int64 and int64 to double where a result does not fit; a
+// decimal anywhere makes the result a decimal. Source:
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation-arithmetic/, and MongoDB 6.0.5
+// for what it leaves open.
 #include "engine/expression/arithmetic.h"
 
 #include <cmath>
@@ -12,7 +14,8 @@
 namespace millrace::engine {
 
 void fail_not_numeric(std::string_view name, const Value& v) {
-  fail_evaluation(28765, std::string(name) + " only supports numeric types, not " + std::string(v.type_name()));
+  fail_evaluation(
+      28765, std::string(name) + " only supports numeric types, not " + std::string(v.type_name()));
 }
 
 namespace {
@@ -55,7 +58,8 @@ class Sum {
         decimal_ = decimal::add(decimal_, v.as_decimal());
         has_decimal_ = true;
         break;
-      default: fail_evaluation(16554, "$add only supports numbers and dates, not " + type_text(v));
+      default:
+        fail_evaluation(16554, "$add only supports numbers and dates, not " + type_text(v));
     }
   }
 
@@ -71,13 +75,17 @@ class Sum {
   double as_double() const { return std::isnan(binary_.sum) ? plain_ : binary_.sum; }
   Decimal128 as_decimal() const {
     if (!has_double_) return decimal::add(decimal_, whole_decimal());
-    if (!std::isfinite(binary_.sum)) return decimal::add(decimal_, decimal::from_double_exact(plain_));
-    auto exact = decimal::add(decimal::from_double_exact(binary_.sum), decimal::from_double_exact(binary_.addend));
+    if (!std::isfinite(binary_.sum))
+      return decimal::add(decimal_, decimal::from_double_exact(plain_));
+    auto exact = decimal::add(decimal::from_double_exact(binary_.sum),
+                              decimal::from_double_exact(binary_.addend));
     return decimal::add(decimal_, exact);
   }
   Decimal128 whole_decimal() const {
-    if (whole_ <= kMaxInt64 && whole_ >= kMinInt64) return decimal::from_int64(static_cast<int64_t>(whole_));
-    return decimal::add(decimal::from_double_exact(binary_.sum), decimal::from_double_exact(binary_.addend));
+    if (whole_ <= kMaxInt64 && whole_ >= kMinInt64)
+      return decimal::from_int64(static_cast<int64_t>(whole_));
+    return decimal::add(decimal::from_double_exact(binary_.sum),
+                        decimal::from_double_exact(binary_.addend));
   }
 
   int64_t milliseconds() const {
@@ -96,10 +104,14 @@ class Sum {
     double first = std::round(binary_.sum);
     if (!(first >= -kLimit && first < kLimit)) fail_overflow();
     int64_t ms;
-    if (__builtin_add_overflow(static_cast<int64_t>(first), std::llround((binary_.sum - first) + binary_.addend), &ms)) fail_overflow();
+    if (__builtin_add_overflow(static_cast<int64_t>(first),
+                               std::llround((binary_.sum - first) + binary_.addend), &ms))
+      fail_overflow();
     return ms;
   }
-  [[noreturn]] static void fail_overflow() { fail_evaluation(ErrorCode::kOverflow, "date overflow in $add"); }
+  [[noreturn]] static void fail_overflow() {
+    fail_evaluation(ErrorCode::kOverflow, "date overflow in $add");
+  }
 
   WideInteger whole_ = 0;  // of the integers, exact
   CompensatedSum binary_;  // of everything but decimals
@@ -115,10 +127,14 @@ Value eval_add(EvalContext& context, std::span<const Value> arguments) {
   if (arguments.size() == 2) {
     const Value& a = arguments[0];
     const Value& b = arguments[1];
-    if (a.is(Type::kDouble) && b.is(Type::kDouble)) return Value::number(0.0 + a.as_double() + b.as_double());
-    if (a.is(Type::kInt32) && b.is(Type::kInt32)) return Value::integer(int64_t{a.as_int32()} + b.as_int32());
-    if (a.is(Type::kDouble) && b.is(Type::kInt32)) return Value::number(a.as_double() + b.as_int32());
-    if (a.is(Type::kInt32) && b.is(Type::kDouble)) return Value::number(a.as_int32() + b.as_double());
+    if (a.is(Type::kDouble) && b.is(Type::kDouble))
+      return Value::number(0.0 + a.as_double() + b.as_double());
+    if (a.is(Type::kInt32) && b.is(Type::kInt32))
+      return Value::integer(int64_t{a.as_int32()} + b.as_int32());
+    if (a.is(Type::kDouble) && b.is(Type::kInt32))
+      return Value::number(a.as_double() + b.as_int32());
+    if (a.is(Type::kInt32) && b.is(Type::kDouble))
+      return Value::number(a.as_int32() + b.as_double());
   }
   Sum sum;
   for (const Value& v : arguments) {
@@ -140,18 +156,23 @@ int64_t date_offset(const Value& v) {
     }
     case Type::kDecimal: {
       auto ms = decimal::to_int64_exact(decimal::quantize(v.as_decimal(), 0, false));
-      if (!ms) fail_evaluation(ErrorCode::kDurationOverflow, "$subtract cannot take " + shown(v) + " ms from a date");
+      if (!ms)
+        fail_evaluation(ErrorCode::kDurationOverflow,
+                        "$subtract cannot take " + shown(v) + " ms from a date");
       return *ms;
     }
-    default: return v.integer_value();
+    default:
+      return v.integer_value();
   }
 }
 
 Value subtract_from_date(const Value& date, const Value& v) {
   if (v.is(Type::kDate)) {
-    return Value::int64(static_cast<int64_t>(static_cast<uint64_t>(date.as_date()) - static_cast<uint64_t>(v.as_date())));
+    return Value::int64(static_cast<int64_t>(static_cast<uint64_t>(date.as_date()) -
+                                             static_cast<uint64_t>(v.as_date())));
   }
-  if (!v.is_number()) fail_evaluation(ErrorCode::kTypeMismatch, "can't $subtract " + type_text(v) + " from a date");
+  if (!v.is_number())
+    fail_evaluation(ErrorCode::kTypeMismatch, "can't $subtract " + type_text(v) + " from a date");
   int64_t ms;
   if (__builtin_sub_overflow(date.as_date(), date_offset(v), &ms)) {
     fail_evaluation(ErrorCode::kDurationOverflow, "date overflow in $subtract");
@@ -162,16 +183,19 @@ Value subtract_from_date(const Value& date, const Value& v) {
 Value eval_subtract(EvalContext& context, std::span<const Value> arguments) {
   const Value& a = arguments[0];
   const Value& b = arguments[1];
-  if (a.is(Type::kDouble) && b.is(Type::kDouble)) return Value::number(a.as_double() - b.as_double());
+  if (a.is(Type::kDouble) && b.is(Type::kDouble))
+    return Value::number(a.as_double() - b.as_double());
   if (a.is_nullish() || b.is_nullish()) return Value::null();
   if (a.is_integer() && b.is_integer()) {
     int64_t difference;
-    if (__builtin_sub_overflow(a.integer_value(), b.integer_value(), &difference)) return Value::number(a.to_double() - b.to_double());
+    if (__builtin_sub_overflow(a.integer_value(), b.integer_value(), &difference))
+      return Value::number(a.to_double() - b.to_double());
     return integer_result(difference, a.is(Type::kInt32) && b.is(Type::kInt32));
   }
   if (a.is(Type::kDate)) return subtract_from_date(a, b);
   if (!a.is_number() || !b.is_number()) {
-    fail_evaluation(ErrorCode::kTypeMismatch, "can't $subtract " + type_text(b) + " from " + type_text(a));
+    fail_evaluation(ErrorCode::kTypeMismatch,
+                    "can't $subtract " + type_text(b) + " from " + type_text(a));
   }
   if (a.is(Type::kDecimal) || b.is(Type::kDecimal)) {
     return Value::decimal(decimal::subtract(to_decimal(a), to_decimal(b)), *context.arena);
@@ -179,7 +203,8 @@ Value eval_subtract(EvalContext& context, std::span<const Value> arguments) {
   return Value::number(a.to_double() - b.to_double());
 }
 
-// The product so far, in the widest type met. The double product runs along, because that is what an overflow falls back to.
+// The product so far, in the widest type met. The double product runs along, because that is what
+// an overflow falls back to.
 class Product {
  public:
   void multiply(const Value& v) {
@@ -188,9 +213,14 @@ class Product {
       kind_ = Kind::kDecimal;
     }
     switch (kind_) {
-      case Kind::kDecimal: decimal_ = decimal::multiply(decimal_, to_decimal(v)); return;
-      case Kind::kDouble: binary_ *= v.to_double(); return;
-      default: break;
+      case Kind::kDecimal:
+        decimal_ = decimal::multiply(decimal_, to_decimal(v));
+        return;
+      case Kind::kDouble:
+        binary_ *= v.to_double();
+        return;
+      default:
+        break;
     }
     binary_ *= v.to_double();
     if (v.is(Type::kDouble)) {
@@ -202,9 +232,12 @@ class Product {
   }
   Value result(Arena& arena) const {
     switch (kind_) {
-      case Kind::kDecimal: return Value::decimal(decimal_, arena);
-      case Kind::kDouble: return Value::number(binary_);
-      default: return integer_result(whole_, kind_ == Kind::kInt32);
+      case Kind::kDecimal:
+        return Value::decimal(decimal_, arena);
+      case Kind::kDouble:
+        return Value::number(binary_);
+      default:
+        return integer_result(whole_, kind_ == Kind::kInt32);
     }
   }
 
@@ -221,15 +254,21 @@ Value eval_multiply(EvalContext& context, std::span<const Value> arguments) {
   if (arguments.size() == 2) {
     const Value& a = arguments[0];
     const Value& b = arguments[1];
-    if (a.is(Type::kDouble) && b.is(Type::kDouble)) return Value::number(a.as_double() * b.as_double());
-    if (a.is(Type::kInt32) && b.is(Type::kInt32)) return Value::integer(int64_t{a.as_int32()} * b.as_int32());
-    if (a.is(Type::kDouble) && b.is(Type::kInt32)) return Value::number(a.as_double() * b.as_int32());
-    if (a.is(Type::kInt32) && b.is(Type::kDouble)) return Value::number(a.as_int32() * b.as_double());
+    if (a.is(Type::kDouble) && b.is(Type::kDouble))
+      return Value::number(a.as_double() * b.as_double());
+    if (a.is(Type::kInt32) && b.is(Type::kInt32))
+      return Value::integer(int64_t{a.as_int32()} * b.as_int32());
+    if (a.is(Type::kDouble) && b.is(Type::kInt32))
+      return Value::number(a.as_double() * b.as_int32());
+    if (a.is(Type::kInt32) && b.is(Type::kDouble))
+      return Value::number(a.as_int32() * b.as_double());
   }
   Product product;
   for (const Value& v : arguments) {
     if (v.is_nullish()) return Value::null();
-    if (!v.is_number()) fail_evaluation(ErrorCode::kTypeMismatch, "$multiply only supports numeric types, not " + type_text(v));
+    if (!v.is_number())
+      fail_evaluation(ErrorCode::kTypeMismatch,
+                      "$multiply only supports numeric types, not " + type_text(v));
     product.multiply(v);
   }
   return product.result(*context.arena);
@@ -249,7 +288,8 @@ Value eval_divide(EvalContext& context, std::span<const Value> arguments) {
     return Value::number(a.to_double() / divisor);
   }
   if (a.is_nullish() || b.is_nullish()) return Value::null();
-  fail_evaluation(ErrorCode::kTypeMismatch, "$divide only supports numeric types, not " + type_text(a) + " and " + type_text(b));
+  fail_evaluation(ErrorCode::kTypeMismatch, "$divide only supports numeric types, not " +
+                                                type_text(a) + " and " + type_text(b));
 }
 
 Value eval_mod(EvalContext& context, std::span<const Value> arguments) {
@@ -257,7 +297,8 @@ Value eval_mod(EvalContext& context, std::span<const Value> arguments) {
   const Value& b = arguments[1];
   if (a.is_nullish() || b.is_nullish()) return Value::null();
   if (!a.is_number() || !b.is_number()) {
-    fail_evaluation(16611, "$mod only supports numeric types, not " + type_text(a) + " and " + type_text(b));
+    fail_evaluation(
+        16611, "$mod only supports numeric types, not " + type_text(a) + " and " + type_text(b));
   }
   if (a.is(Type::kDecimal) || b.is(Type::kDecimal)) {
     Decimal128 divisor = to_decimal(b);
@@ -272,7 +313,8 @@ Value eval_mod(EvalContext& context, std::span<const Value> arguments) {
   } else if (auto small = whole_int32(b)) {
     divisor = *small;
   }
-  if (a.is(Type::kDouble) || !divisor) return Value::number(std::fmod(a.to_double(), b.to_double()));
+  if (a.is(Type::kDouble) || !divisor)
+    return Value::number(std::fmod(a.to_double(), b.to_double()));
   int64_t remainder = *divisor == -1 ? 0 : a.integer_value() % *divisor;
   return integer_result(remainder, !a.is(Type::kInt64) && !b.is(Type::kInt64));
 }
@@ -280,9 +322,12 @@ Value eval_mod(EvalContext& context, std::span<const Value> arguments) {
 Value eval_abs(EvalContext& context, std::span<const Value> arguments) {
   const Value& v = arguments[0];
   switch (v.type()) {
-    case Type::kDouble: return Value::number(std::fabs(v.as_double()));
-    case Type::kDecimal: return Value::decimal(decimal::absolute(v.as_decimal()), *context.arena);
-    case Type::kInt32: return Value::integer(std::abs(int64_t{v.as_int32()}));
+    case Type::kDouble:
+      return Value::number(std::fabs(v.as_double()));
+    case Type::kDecimal:
+      return Value::decimal(decimal::absolute(v.as_decimal()), *context.arena);
+    case Type::kInt32:
+      return Value::integer(std::abs(int64_t{v.as_int32()}));
     case Type::kInt64:
       if (v.as_int64() == kMinInt64) fail_evaluation(28680, "the smallest long has no $abs");
       return Value::int64(std::abs(v.as_int64()));

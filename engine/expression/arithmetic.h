@@ -18,7 +18,8 @@ Value eval_log(EvalContext& context, std::span<const Value> arguments);
 Value eval_log10(EvalContext& context, std::span<const Value> arguments);
 Value eval_pow(EvalContext& context, std::span<const Value> arguments);
 Value eval_sqrt(EvalContext& context, std::span<const Value> arguments);
-Result<ExpressionPtr> parse_sigmoid(std::string_view name, const Value& operand, ParseContext& context);
+Result<ExpressionPtr> parse_sigmoid(std::string_view name, const Value& operand,
+                                    ParseContext& context);
 
 // 28765, for the functions of one number.
 [[noreturn]] void fail_not_numeric(std::string_view name, const Value& v);

@@ -22,34 +22,42 @@ Value eval_array_elem_at(EvalContext&, std::span<const Value> arguments) {
   const Value& position = arguments[1];
   if (array.is_nullish() || position.is_nullish()) return Value::null();
   if (!array.is_array()) {
-    fail_evaluation(28689, "$arrayElemAt's first argument must be an array, but is " + type_text(array));
+    fail_evaluation(28689,
+                    "$arrayElemAt's first argument must be an array, but is " + type_text(array));
   }
   if (!position.is_number()) {
-    fail_evaluation(28690, "$arrayElemAt's second argument must be a number, but is " + type_text(position));
+    fail_evaluation(
+        28690, "$arrayElemAt's second argument must be a number, but is " + type_text(position));
   }
   auto index = whole_int32(position);
-  if (!index) fail_evaluation(28691, "$arrayElemAt's second argument must fit a 32-bit integer: " + shown(position));
+  if (!index)
+    fail_evaluation(28691,
+                    "$arrayElemAt's second argument must fit a 32-bit integer: " + shown(position));
   if (*index >= 0) return array.as_array().at(*index);
   int64_t from_start = static_cast<int64_t>(array.as_array().size()) + *index;
   return from_start < 0 ? Value() : array.as_array().at(from_start);
 }
 
 [[noreturn]] void fail_pair_form(int code, const Value& found) {
-  fail_evaluation(code, "$arrayToObject requires its elements to be all arrays or all objects; found " + type_text(found) +
-                            " after the other kind");
+  fail_evaluation(code,
+                  "$arrayToObject requires its elements to be all arrays or all objects; found " +
+                      type_text(found) + " after the other kind");
 }
 
 // [key, value].
 void add_pair_array(const Value& pair, ObjectBuilder& object) {
   if (!pair.is_array()) fail_pair_form(40396, pair);
   if (size_t size = pair.as_array().size(); size != 2) {
-    fail_evaluation(40397, "$arrayToObject requires arrays of two elements, found one of size " + std::to_string(size));
+    fail_evaluation(40397, "$arrayToObject requires arrays of two elements, found one of size " +
+                               std::to_string(size));
   }
   Value key = pair.as_array().at(0);
   if (!key.is_string()) {
-    fail_evaluation(40395, "$arrayToObject requires the key of a pair to be a string, found " + type_text(key));
+    fail_evaluation(
+        40395, "$arrayToObject requires the key of a pair to be a string, found " + type_text(key));
   }
-  if (key.as_string().find('\0') != std::string_view::npos) fail_evaluation(4940400, "a field name cannot contain a null byte");
+  if (key.as_string().find('\0') != std::string_view::npos)
+    fail_evaluation(4940400, "a field name cannot contain a null byte");
   object.set(key.as_string(), pair.as_array().at(1));
 }
 
@@ -57,24 +65,30 @@ void add_pair_array(const Value& pair, ObjectBuilder& object) {
 void add_pair_object(const Value& pair, ObjectBuilder& object) {
   if (!pair.is_object()) fail_pair_form(40391, pair);
   if (size_t size = pair.as_object().size(); size != 2) {
-    fail_evaluation(40392, "$arrayToObject requires objects with the two keys 'k' and 'v', found one with " + std::to_string(size));
+    fail_evaluation(
+        40392, "$arrayToObject requires objects with the two keys 'k' and 'v', found one with " +
+                   std::to_string(size));
   }
   Value key = pair.as_object().get("k");
   Value value = pair.as_object().get("v");
   if (key.is_missing() || value.is_missing()) {
-    fail_evaluation(40393, "$arrayToObject requires objects with the keys 'k' and 'v', found " + shown(pair));
+    fail_evaluation(
+        40393, "$arrayToObject requires objects with the keys 'k' and 'v', found " + shown(pair));
   }
   if (!key.is_string()) {
-    fail_evaluation(40394, "$arrayToObject requires the value of 'k' to be a string, found " + type_text(key));
+    fail_evaluation(
+        40394, "$arrayToObject requires the value of 'k' to be a string, found " + type_text(key));
   }
-  if (key.as_string().find('\0') != std::string_view::npos) fail_evaluation(4940401, "a field name cannot contain a null byte");
+  if (key.as_string().find('\0') != std::string_view::npos)
+    fail_evaluation(4940401, "a field name cannot contain a null byte");
   object.set(key.as_string(), value);
 }
 
 Value eval_array_to_object(EvalContext& context, std::span<const Value> arguments) {
   const Value& pairs = arguments[0];
   if (pairs.is_nullish()) return Value::null();
-  if (!pairs.is_array()) fail_evaluation(40386, "$arrayToObject requires an array, found: " + type_text(pairs));
+  if (!pairs.is_array())
+    fail_evaluation(40386, "$arrayToObject requires an array, found: " + type_text(pairs));
   ObjectBuilder object(*context.arena);
   Type form = Type::kMissing;
   for (const Value& pair : pairs.as_array()) {
@@ -84,7 +98,8 @@ Value eval_array_to_object(EvalContext& context, std::span<const Value> argument
     } else if (form == Type::kObject) {
       add_pair_object(pair, object);
     } else {
-      fail_evaluation(40398, "$arrayToObject cannot read its input: an element is of type " + type_text(pair));
+      fail_evaluation(
+          40398, "$arrayToObject cannot read its input: an element is of type " + type_text(pair));
     }
   }
   return object.finish();
@@ -94,7 +109,8 @@ Value eval_concat_arrays(EvalContext& context, std::span<const Value> arguments)
   ArrayBuilder joined(*context.arena, 16);
   for (const Value& array : arguments) {
     if (array.is_nullish()) return Value::null();
-    if (!array.is_array()) fail_evaluation(28664, "$concatArrays only supports arrays, not " + type_text(array));
+    if (!array.is_array())
+      fail_evaluation(28664, "$concatArrays only supports arrays, not " + type_text(array));
     for (const Value& element : array.as_array()) joined.add(element);
   }
   return joined.finish();
@@ -102,7 +118,8 @@ Value eval_concat_arrays(EvalContext& context, std::span<const Value> arguments)
 
 Value eval_in(EvalContext&, std::span<const Value> arguments) {
   if (!arguments[1].is_array()) {
-    fail_evaluation(40081, "$in requires an array as its second argument, found: " + type_text(arguments[1]));
+    fail_evaluation(
+        40081, "$in requires an array as its second argument, found: " + type_text(arguments[1]));
   }
   for (const Value& element : arguments[1].as_array()) {
     if (equal(arguments[0], element)) return Value::boolean(true);
@@ -114,11 +131,12 @@ Value eval_in(EvalContext&, std::span<const Value> arguments) {
 size_t search_bound(const Value& bound, const char* which) {
   auto index = whole_int32(bound);
   if (!index) {
-    fail_evaluation(40096, std::string("$indexOfArray requires a whole number as its ") + which + " index, found " +
-                               type_text(bound) + " " + shown(bound));
+    fail_evaluation(40096, std::string("$indexOfArray requires a whole number as its ") + which +
+                               " index, found " + type_text(bound) + " " + shown(bound));
   }
   if (*index < 0) {
-    fail_evaluation(40097, std::string("$indexOfArray requires a ") + which + " index that is not negative, found: " + shown(bound));
+    fail_evaluation(40097, std::string("$indexOfArray requires a ") + which +
+                               " index that is not negative, found: " + shown(bound));
   }
   return static_cast<size_t>(*index);
 }
@@ -127,7 +145,8 @@ Value eval_index_of_array(EvalContext&, std::span<const Value> arguments) {
   const Value& array = arguments[0];
   if (array.is_nullish()) return Value::null();
   if (!array.is_array()) {
-    fail_evaluation(40090, "$indexOfArray requires an array as its first argument, found: " + type_text(array));
+    fail_evaluation(
+        40090, "$indexOfArray requires an array as its first argument, found: " + type_text(array));
   }
   size_t start = arguments.size() > 2 ? search_bound(arguments[2], "starting") : 0;
   size_t end = arguments.size() > 3 ? search_bound(arguments[3], "ending") : SIZE_MAX;
@@ -140,14 +159,20 @@ Value eval_index_of_array(EvalContext&, std::span<const Value> arguments) {
   return Value::int32(-1);
 }
 
-Value eval_is_array(EvalContext&, std::span<const Value> arguments) { return Value::boolean(arguments[0].is_array()); }
+Value eval_is_array(EvalContext&, std::span<const Value> arguments) {
+  return Value::boolean(arguments[0].is_array());
+}
 
-// One argument of $range; `code` for a value that is no number, the next one for a number that is not whole.
+// One argument of $range; `code` for a value that is no number, the next one for a number that is
+// not whole.
 int64_t range_argument(const Value& v, const char* what, int code) {
-  if (!v.is_number()) fail_evaluation(code, std::string("$range requires a numeric ") + what + ", found " + type_text(v));
+  if (!v.is_number())
+    fail_evaluation(code,
+                    std::string("$range requires a numeric ") + what + ", found " + type_text(v));
   auto number = whole_int32(v);
   if (!number) {
-    fail_evaluation(code + 1, std::string("$range requires a ") + what + " that fits a 32-bit integer, found: " + shown(v));
+    fail_evaluation(code + 1, std::string("$range requires a ") + what +
+                                  " that fits a 32-bit integer, found: " + shown(v));
   }
   return *number;
 }
@@ -163,11 +188,13 @@ Value eval_range(EvalContext& context, std::span<const Value> arguments) {
   int64_t count = (distance + stride - 1) / stride;
   constexpr int64_t kMaxBytes = 100 * 1024 * 1024;  // the server's limit on what $range may hold
   if (count * static_cast<int64_t>(sizeof(Value)) > kMaxBytes) {
-    fail_evaluation(ErrorCode::kExceededMemoryLimit,
-                    "$range of " + std::to_string(count) + " elements would need more than " + std::to_string(kMaxBytes) + " bytes");
+    fail_evaluation(ErrorCode::kExceededMemoryLimit, "$range of " + std::to_string(count) +
+                                                         " elements would need more than " +
+                                                         std::to_string(kMaxBytes) + " bytes");
   }
   auto* elements = context.arena->allocate_array<Value>(count);
-  for (int64_t i = 0; i < count; ++i) elements[i] = Value::int32(static_cast<int32_t>(start + i * step));
+  for (int64_t i = 0; i < count; ++i)
+    elements[i] = Value::int32(static_cast<int32_t>(start + i * step));
   return Value::array({elements, static_cast<size_t>(count)});
 }
 
@@ -185,26 +212,35 @@ Value eval_reverse_array(EvalContext& context, std::span<const Value> arguments)
 
 Value eval_size(EvalContext&, std::span<const Value> arguments) {
   if (!arguments[0].is_array()) {
-    fail_evaluation(17124, "$size's argument must be an array, but is of type: " + type_text(arguments[0]));
+    fail_evaluation(
+        17124, "$size's argument must be an array, but is of type: " + type_text(arguments[0]));
   }
   return Value::integer(static_cast<int64_t>(arguments[0].as_array().size()));
 }
 
-// An argument of $slice; `code` for a value that is no number, the next one for a number that is not whole.
+// An argument of $slice; `code` for a value that is no number, the next one for a number that is
+// not whole.
 int64_t slice_argument(const Value& v, const char* which, int code) {
   if (!v.is_number()) {
-    fail_evaluation(code, std::string(which) + " argument of $slice must be a number, but is of type: " + type_text(v));
+    fail_evaluation(code,
+                    std::string(which) +
+                        " argument of $slice must be a number, but is of type: " + type_text(v));
   }
   auto number = whole_int32(v);
-  if (!number) fail_evaluation(code + 1, std::string(which) + " argument of $slice must fit a 32-bit integer: " + shown(v));
+  if (!number)
+    fail_evaluation(code + 1, std::string(which) +
+                                  " argument of $slice must fit a 32-bit integer: " + shown(v));
   return *number;
 }
 
-// [array, n]: the first n, or the last -n. [array, position, n]: n from the position, which may count from the end.
+// [array, n]: the first n, or the last -n. [array, position, n]: n from the position, which may
+// count from the end.
 Value eval_slice(EvalContext& context, std::span<const Value> arguments) {
   if (any_nullish(arguments)) return Value::null();
   const Value& array = arguments[0];
-  if (!array.is_array()) fail_evaluation(28724, "First argument of $slice must be an array, but is of type: " + type_text(array));
+  if (!array.is_array())
+    fail_evaluation(
+        28724, "First argument of $slice must be an array, but is of type: " + type_text(array));
   int64_t first = slice_argument(arguments[1], "Second", 28725);
   auto elements = array.as_array().elements(*context.arena);
   auto size = static_cast<int64_t>(elements.size());
@@ -215,7 +251,8 @@ Value eval_slice(EvalContext& context, std::span<const Value> arguments) {
     to = first >= 0 ? std::min(size, first) : size;
   } else {
     int64_t count = slice_argument(arguments[2], "Third", 28727);
-    if (count <= 0) fail_evaluation(28729, "Third argument of $slice must be positive: " + std::to_string(count));
+    if (count <= 0)
+      fail_evaluation(28729, "Third argument of $slice must be positive: " + std::to_string(count));
     from = first >= 0 ? std::min(size, first) : std::max<int64_t>(0, size + first);
     to = std::min(size, from + count);
   }

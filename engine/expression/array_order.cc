@@ -15,10 +15,11 @@ struct ElementOrder {
     FieldPath path;
     bool descending;
   };
-  bool descending = false;   // of the whole element, when there are no parts
+  bool descending = false;  // of the whole element, when there are no parts
   std::vector<Part> parts;
 
-  // Unlike $sort this does not look into arrays on the way: what stands behind one counts as null, as does a missing field.
+  // Unlike $sort this does not look into arrays on the way: what stands behind one counts as null,
+  // as does a missing field.
   static Value field(const Value& element, const FieldPath& path) {
     Value v = element;
     for (std::string_view part : path.parts) {
@@ -34,7 +35,8 @@ struct ElementOrder {
       return descending ? order > 0 : order < 0;
     }
     for (const Part& part : parts) {
-      if (int order = compare(field(a, part.path), field(b, part.path))) return part.descending ? order > 0 : order < 0;
+      if (int order = compare(field(a, part.path), field(b, part.path)))
+        return part.descending ? order > 0 : order < 0;
     }
     return false;
   }
@@ -52,12 +54,15 @@ Result<ElementOrder> parse_order(const Value& spec, ParseContext& context) {
   ElementOrder order;
   if (spec.is_number()) {
     auto descending = parse_direction(spec);
-    if (!descending) return Status(2942506, "sortBy of $sortArray must be 1 or -1 to sort whole elements");
+    if (!descending)
+      return Status(2942506, "sortBy of $sortArray must be 1 or -1 to sort whole elements");
     order.descending = *descending;
     return order;
   }
   if (!spec.is_object()) {
-    return Status(2942507, "sortBy of $sortArray must be 1 or -1 for whole elements, or {field: 1 or -1} for fields of objects");
+    return Status(2942507,
+                  "sortBy of $sortArray must be 1 or -1 for whole elements, or {field: 1 or -1} "
+                  "for fields of objects");
   }
   for (const Field& field : spec.as_object()) {
     auto descending = parse_direction(field.value);
@@ -72,20 +77,25 @@ Result<ElementOrder> parse_order(const Value& spec, ParseContext& context) {
 
 class SortArrayExpression final : public Expression {
  public:
-  SortArrayExpression(ExpressionPtr input, ElementOrder order) : input_(std::move(input)), order_(std::move(order)) {}
+  SortArrayExpression(ExpressionPtr input, ElementOrder order)
+      : input_(std::move(input)), order_(std::move(order)) {}
   Value evaluate(EvalContext& context) const override {
     Value input = input_->evaluate(context);
     if (input.is_nullish()) return Value::null();
     if (!input.is_array()) {
-      fail_evaluation(2942504, "the input of $sortArray must be an array, but is of type: " + std::string(input.type_name()));
+      fail_evaluation(2942504, "the input of $sortArray must be an array, but is of type: " +
+                                   std::string(input.type_name()));
     }
     auto elements = input.as_array().elements(*context.arena);
     auto* sorted = context.arena->allocate_array<Value>(elements.size());
     std::copy(elements.begin(), elements.end(), sorted);
-    std::stable_sort(sorted, sorted + elements.size(), [this](const Value& a, const Value& b) { return order_.less(a, b); });
+    std::stable_sort(sorted, sorted + elements.size(),
+                     [this](const Value& a, const Value& b) { return order_.less(a, b); });
     return Value::array({sorted, elements.size()});
   }
-  void add_dependencies(Dependencies& dependencies) const override { input_->add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    input_->add_dependencies(dependencies);
+  }
 
  private:
   ExpressionPtr input_;
@@ -94,7 +104,8 @@ class SortArrayExpression final : public Expression {
 
 class ZipExpression final : public Expression {
  public:
-  ZipExpression(std::vector<ExpressionPtr> inputs, bool longest, std::vector<ExpressionPtr> defaults)
+  ZipExpression(std::vector<ExpressionPtr> inputs, bool longest,
+                std::vector<ExpressionPtr> defaults)
       : inputs_(std::move(inputs)), longest_(longest), defaults_(std::move(defaults)) {}
 
   Value evaluate(EvalContext& context) const override {
@@ -103,9 +114,12 @@ class ZipExpression final : public Expression {
     for (size_t i = 0; i < inputs_.size(); ++i) {
       Value input = inputs_[i]->evaluate(context);
       if (input.is_nullish()) return Value::null();
-      if (!input.is_array()) fail_evaluation(34468, "$zip found an input that is not an array: " + shown(input));
+      if (!input.is_array())
+        fail_evaluation(34468, "$zip found an input that is not an array: " + shown(input));
       columns[i] = input.as_array().elements(*context.arena);
-      rows = i == 0 ? columns[i].size() : (longest_ ? std::max(rows, columns[i].size()) : std::min(rows, columns[i].size()));
+      rows = i == 0 ? columns[i].size()
+                    : (longest_ ? std::max(rows, columns[i].size())
+                                : std::min(rows, columns[i].size()));
     }
     Value* fill = evaluate_defaults(context);
     ArrayBuilder zipped(*context.arena, rows);
@@ -125,7 +139,8 @@ class ZipExpression final : public Expression {
   }
 
  private:
-  // What stands for the elements that a shorter input lacks. A default that is missing leaves its place out, as in 6.0.5.
+  // What stands for the elements that a shorter input lacks. A default that is missing leaves its
+  // place out, as in 6.0.5.
   Value* evaluate_defaults(EvalContext& context) const {
     auto* fill = context.arena->allocate_array<Value>(inputs_.size());
     for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -141,9 +156,11 @@ class ZipExpression final : public Expression {
 
 }  // namespace
 
-Result<ExpressionPtr> parse_sort_array(std::string_view, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_sort_array(std::string_view, const Value& operand,
+                                       ParseContext& context) {
   if (!operand.is_object()) {
-    return Status(2942500, "$sortArray requires an object as its argument, found: " + std::string(operand.type_name()));
+    return Status(2942500, "$sortArray requires an object as its argument, found: " +
+                               std::string(operand.type_name()));
   }
   for (const Field& field : operand.as_object()) {
     if (field.name() != "input" && field.name() != "sortBy") {
@@ -158,9 +175,11 @@ Result<ExpressionPtr> parse_sort_array(std::string_view, const Value& operand, P
   return ExpressionPtr(std::make_unique<SortArrayExpression>(std::move(input), std::move(order)));
 }
 
-Result<ExpressionPtr> parse_zip(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_zip(std::string_view name, const Value& operand,
+                                ParseContext& context) {
   if (!operand.is_object()) {
-    return Status(34460, "$zip only supports an object as its argument, found " + std::string(operand.type_name()));
+    return Status(34460, "$zip only supports an object as its argument, found " +
+                             std::string(operand.type_name()));
   }
   std::vector<ExpressionPtr> inputs;
   std::vector<ExpressionPtr> defaults;
@@ -180,9 +199,12 @@ Result<ExpressionPtr> parse_zip(std::string_view name, const Value& operand, Par
     }
   }
   if (inputs.empty()) return Status(34465, "$zip requires at least one input array");
-  if (!defaults.empty() && !longest) return Status(34466, "defaults may only be given when useLongestLength is true");
-  if (!defaults.empty() && defaults.size() != inputs.size()) return Status(34467, "defaults and inputs must have the same length");
-  return ExpressionPtr(std::make_unique<ZipExpression>(std::move(inputs), longest, std::move(defaults)));
+  if (!defaults.empty() && !longest)
+    return Status(34466, "defaults may only be given when useLongestLength is true");
+  if (!defaults.empty() && defaults.size() != inputs.size())
+    return Status(34467, "defaults and inputs must have the same length");
+  return ExpressionPtr(
+      std::make_unique<ZipExpression>(std::move(inputs), longest, std::move(defaults)));
 }
 
 }  // namespace millrace::engine

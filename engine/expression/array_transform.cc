@@ -24,8 +24,10 @@ struct LoopSlots {
   }
 };
 
-// Names one optional argument gives to a variable, or `otherwise`. Errors: 9 for a name that no variable may have.
-Result<std::string> variable_name(const Value& operand, std::string_view argument, std::string_view otherwise) {
+// Names one optional argument gives to a variable, or `otherwise`. Errors: 9 for a name that no
+// variable may have.
+Result<std::string> variable_name(const Value& operand, std::string_view argument,
+                                  std::string_view otherwise) {
   Value given = operand.as_object().get(argument);
   if (given.is_missing()) return std::string(otherwise);
   std::string name(given.is_string() ? given.as_string() : "");
@@ -33,10 +35,10 @@ Result<std::string> variable_name(const Value& operand, std::string_view argumen
   return name;
 }
 
-// Parses `body` where the loop's variables are bound: the element under `as`, the running value under `valueAs` (when `has_value`), the
-// index under `arrayIndexAs` or, without it, as $$IDX.
-Result<ExpressionPtr> parse_loop_body(const Value& operand, const Value& body, bool has_value, LoopSlots& slots,
-                                      ParseContext& context) {
+// Parses `body` where the loop's variables are bound: the element under `as`, the running value
+// under `valueAs` (when `has_value`), the index under `arrayIndexAs` or, without it, as $$IDX.
+Result<ExpressionPtr> parse_loop_body(const Value& operand, const Value& body, bool has_value,
+                                      LoopSlots& slots, ParseContext& context) {
   MR_ASSIGN_OR_RETURN(std::string element, variable_name(operand, "as", "this"));
   MR_ASSIGN_OR_RETURN(std::string index, variable_name(operand, "arrayIndexAs", "IDX"));
   std::string value;
@@ -56,19 +58,24 @@ struct LoopArgument {
   std::string_view name;
   int missing_code;  // 0: optional
 };
-Status check_loop_operand(std::string_view name, const Value& operand, std::span<const LoopArgument> arguments, int not_object,
-                          int unknown) {
+Status check_loop_operand(std::string_view name, const Value& operand,
+                          std::span<const LoopArgument> arguments, int not_object, int unknown) {
   if (!operand.is_object()) {
-    return Status(not_object, std::string(name) + " only supports an object as its argument, found: " + std::string(operand.type_name()));
+    return Status(not_object, std::string(name) +
+                                  " only supports an object as its argument, found: " +
+                                  std::string(operand.type_name()));
   }
   for (const Field& field : operand.as_object()) {
-    if (std::none_of(arguments.begin(), arguments.end(), [&](const LoopArgument& a) { return a.name == field.name(); })) {
-      return Status(unknown, "Unrecognized parameter to " + std::string(name) + ": " + std::string(field.name()));
+    if (std::none_of(arguments.begin(), arguments.end(),
+                     [&](const LoopArgument& a) { return a.name == field.name(); })) {
+      return Status(unknown, "Unrecognized parameter to " + std::string(name) + ": " +
+                                 std::string(field.name()));
     }
   }
   for (const LoopArgument& argument : arguments) {
     if (argument.missing_code != 0 && !operand.as_object().has(argument.name)) {
-      return Status(argument.missing_code, "Missing '" + std::string(argument.name) + "' parameter to " + std::string(name));
+      return Status(argument.missing_code, "Missing '" + std::string(argument.name) +
+                                               "' parameter to " + std::string(name));
     }
   }
   return {};
@@ -81,7 +88,9 @@ class MapExpression final : public Expression {
   Value evaluate(EvalContext& context) const override {
     Value input = input_->evaluate(context);
     if (input.is_nullish()) return Value::null();
-    if (!input.is_array()) fail_evaluation(16883, "input to $map must be an array, not " + std::string(input.type_name()));
+    if (!input.is_array())
+      fail_evaluation(16883,
+                      "input to $map must be an array, not " + std::string(input.type_name()));
     ArrayBuilder mapped(*context.arena, input.is_tree() ? input.payload_size() : 8);
     size_t i = 0;
     for (const Value& element : input.as_array()) {
@@ -104,12 +113,18 @@ class MapExpression final : public Expression {
 
 class FilterExpression final : public Expression {
  public:
-  FilterExpression(ExpressionPtr input, ExpressionPtr condition, ExpressionPtr limit, LoopSlots slots)
-      : input_(std::move(input)), condition_(std::move(condition)), limit_(std::move(limit)), slots_(slots) {}
+  FilterExpression(ExpressionPtr input, ExpressionPtr condition, ExpressionPtr limit,
+                   LoopSlots slots)
+      : input_(std::move(input)),
+        condition_(std::move(condition)),
+        limit_(std::move(limit)),
+        slots_(slots) {}
   Value evaluate(EvalContext& context) const override {
     Value input = input_->evaluate(context);
     if (input.is_nullish()) return Value::null();
-    if (!input.is_array()) fail_evaluation(28651, "input to $filter must be an array, not " + std::string(input.type_name()));
+    if (!input.is_array())
+      fail_evaluation(28651,
+                      "input to $filter must be an array, not " + std::string(input.type_name()));
     size_t limit = limit_ == nullptr ? SIZE_MAX : evaluate_limit(context);
     ArrayBuilder kept(*context.arena);
     size_t i = 0;
@@ -132,8 +147,10 @@ class FilterExpression final : public Expression {
     Value limit = limit_->evaluate(context);
     if (limit.is_nullish()) return SIZE_MAX;
     auto number = whole_int32(limit);
-    if (!number) fail_evaluation(327391, "$filter: limit must be a whole number of 32 bits: " + shown(limit));
-    if (*number < 1) fail_evaluation(327392, "$filter: limit must be greater than 0: " + std::to_string(*number));
+    if (!number)
+      fail_evaluation(327391, "$filter: limit must be a whole number of 32 bits: " + shown(limit));
+    if (*number < 1)
+      fail_evaluation(327392, "$filter: limit must be greater than 0: " + std::to_string(*number));
     return static_cast<size_t>(*number);
   }
 
@@ -150,7 +167,8 @@ class ReduceExpression final : public Expression {
   Value evaluate(EvalContext& context) const override {
     Value input = input_->evaluate(context);
     if (input.is_nullish()) return Value::null();
-    if (!input.is_array()) fail_evaluation(40080, "$reduce requires that 'input' is an array, found: " + shown(input));
+    if (!input.is_array())
+      fail_evaluation(40080, "$reduce requires that 'input' is an array, found: " + shown(input));
     Value value = initial_->evaluate(context);
     size_t i = 0;
     for (const Value& element : input.as_array()) {
@@ -175,16 +193,21 @@ class ReduceExpression final : public Expression {
 
 }  // namespace
 
-Result<ExpressionPtr> parse_map(std::string_view name, const Value& operand, ParseContext& context) {
-  static constexpr std::array<LoopArgument, 4> kArguments = {{{"input", 16880}, {"in", 16882}, {"as", 0}, {"arrayIndexAs", 0}}};
+Result<ExpressionPtr> parse_map(std::string_view name, const Value& operand,
+                                ParseContext& context) {
+  static constexpr std::array<LoopArgument, 4> kArguments = {
+      {{"input", 16880}, {"in", 16882}, {"as", 0}, {"arrayIndexAs", 0}}};
   MR_RETURN_IF_ERROR(check_loop_operand(name, operand, kArguments, 16878, 16879));
-  MR_ASSIGN_OR_RETURN(ExpressionPtr input, parse_expression(operand.as_object().get("input"), context));
+  MR_ASSIGN_OR_RETURN(ExpressionPtr input,
+                      parse_expression(operand.as_object().get("input"), context));
   LoopSlots slots;
-  MR_ASSIGN_OR_RETURN(ExpressionPtr in, parse_loop_body(operand, operand.as_object().get("in"), false, slots, context));
+  MR_ASSIGN_OR_RETURN(ExpressionPtr in, parse_loop_body(operand, operand.as_object().get("in"),
+                                                        false, slots, context));
   return ExpressionPtr(std::make_unique<MapExpression>(std::move(input), std::move(in), slots));
 }
 
-Result<ExpressionPtr> parse_filter(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_filter(std::string_view name, const Value& operand,
+                                   ParseContext& context) {
   static constexpr std::array<LoopArgument, 5> kArguments = {
       {{"input", 28648}, {"cond", 28650}, {"as", 0}, {"limit", 0}, {"arrayIndexAs", 0}}};
   MR_RETURN_IF_ERROR(check_loop_operand(name, operand, kArguments, 28646, 28647));
@@ -195,20 +218,29 @@ Result<ExpressionPtr> parse_filter(std::string_view name, const Value& operand, 
     MR_ASSIGN_OR_RETURN(limit, parse_expression(parts.get("limit"), context));
   }
   LoopSlots slots;
-  MR_ASSIGN_OR_RETURN(ExpressionPtr condition, parse_loop_body(operand, parts.get("cond"), false, slots, context));
-  return ExpressionPtr(std::make_unique<FilterExpression>(std::move(input), std::move(condition), std::move(limit), slots));
+  MR_ASSIGN_OR_RETURN(ExpressionPtr condition,
+                      parse_loop_body(operand, parts.get("cond"), false, slots, context));
+  return ExpressionPtr(std::make_unique<FilterExpression>(std::move(input), std::move(condition),
+                                                          std::move(limit), slots));
 }
 
-Result<ExpressionPtr> parse_reduce(std::string_view name, const Value& operand, ParseContext& context) {
-  static constexpr std::array<LoopArgument, 6> kArguments = {
-      {{"input", 40077}, {"initialValue", 40078}, {"in", 40079}, {"as", 0}, {"valueAs", 0}, {"arrayIndexAs", 0}}};
+Result<ExpressionPtr> parse_reduce(std::string_view name, const Value& operand,
+                                   ParseContext& context) {
+  static constexpr std::array<LoopArgument, 6> kArguments = {{{"input", 40077},
+                                                              {"initialValue", 40078},
+                                                              {"in", 40079},
+                                                              {"as", 0},
+                                                              {"valueAs", 0},
+                                                              {"arrayIndexAs", 0}}};
   MR_RETURN_IF_ERROR(check_loop_operand(name, operand, kArguments, 40075, 40076));
   ObjectView parts = operand.as_object();
   MR_ASSIGN_OR_RETURN(ExpressionPtr input, parse_expression(parts.get("input"), context));
   MR_ASSIGN_OR_RETURN(ExpressionPtr initial, parse_expression(parts.get("initialValue"), context));
   LoopSlots slots;
-  MR_ASSIGN_OR_RETURN(ExpressionPtr in, parse_loop_body(operand, parts.get("in"), true, slots, context));
-  return ExpressionPtr(std::make_unique<ReduceExpression>(std::move(input), std::move(initial), std::move(in), slots));
+  MR_ASSIGN_OR_RETURN(ExpressionPtr in,
+                      parse_loop_body(operand, parts.get("in"), true, slots, context));
+  return ExpressionPtr(std::make_unique<ReduceExpression>(std::move(input), std::move(initial),
+                                                          std::move(in), slots));
 }
 
 }  // namespace millrace::engine

@@ -7,14 +7,16 @@ namespace millrace::engine {
 namespace {
 
 template <typename Combine>
-Value combine_bits(std::span<const Value> arguments, std::string_view name, int64_t start, Combine combine) {
+Value combine_bits(std::span<const Value> arguments, std::string_view name, int64_t start,
+                   Combine combine) {
   int64_t bits = start;
   bool ints = true;
   for (const Value& v : arguments) {
     if (v.is_nullish()) return Value::null();
     if (!v.is_integer()) {
-      fail_evaluation(ErrorCode::kTypeMismatch,
-                      std::string(name) + " only supports int and long operands, not " + std::string(v.type_name()));
+      fail_evaluation(ErrorCode::kTypeMismatch, std::string(name) +
+                                                    " only supports int and long operands, not " +
+                                                    std::string(v.type_name()));
     }
     ints = ints && v.is(Type::kInt32);
     bits = combine(bits, v.integer_value());
@@ -38,7 +40,8 @@ Value eval_bit_not(EvalContext&, std::span<const Value> arguments) {
   if (v.is(Type::kInt64)) return Value::int64(~v.as_int64());
   if (v.is_nullish()) return Value::null();
   if (!v.is_number()) fail_not_numeric("$bitNot", v);
-  fail_evaluation(ErrorCode::kTypeMismatch, "$bitNot only supports int and long, not " + std::string(v.type_name()));
+  fail_evaluation(ErrorCode::kTypeMismatch,
+                  "$bitNot only supports int and long, not " + std::string(v.type_name()));
 }
 
 // clang-format off

@@ -23,9 +23,11 @@ class Junction final : public Expression {
   std::vector<ExpressionPtr> arguments_;
 };
 
-// Constant arguments are decided here: a neutral one goes, a deciding one makes whatever follows it unreachable.
+// Constant arguments are decided here: a neutral one goes, a deciding one makes whatever follows it
+// unreachable.
 template <bool kDeciding>
-Result<ExpressionPtr> parse_junction(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_junction(std::string_view name, const Value& operand,
+                                     ParseContext& context) {
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {0, kAnyNumber}, context));
   std::vector<ExpressionPtr> open;
   for (auto& argument : arguments) {
@@ -42,7 +44,9 @@ Result<ExpressionPtr> parse_junction(std::string_view name, const Value& operand
   return ExpressionPtr(std::make_unique<Junction<kDeciding>>(std::move(open)));
 }
 
-Value eval_not(EvalContext&, std::span<const Value> arguments) { return Value::boolean(!arguments[0].truthy()); }
+Value eval_not(EvalContext&, std::span<const Value> arguments) {
+  return Value::boolean(!arguments[0].truthy());
+}
 
 // clang-format off
 constexpr std::array kBooleanExpressions = {

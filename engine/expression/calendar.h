@@ -1,5 +1,5 @@
-// The proleptic Gregorian calendar and ISO 8601 weeks over the whole range of 64-bit milliseconds. <chrono>'s calendar ends at year 32767,
-// a BSON date does not.
+// The proleptic Gregorian calendar and ISO 8601 weeks over the whole range of 64-bit milliseconds.
+// <chrono>'s calendar ends at year 32767, a BSON date does not.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,9 @@ inline constexpr int64_t kMsPerMinute = 60 * kMsPerSecond;
 inline constexpr int64_t kMsPerHour = 60 * kMsPerMinute;
 inline constexpr int64_t kMsPerDay = 24 * kMsPerHour;
 
-inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
+inline int64_t floor_div(int64_t a, int64_t b) {
+  return a / b - (a % b != 0 && (a % b < 0) != (b < 0));
+}
 inline int64_t floor_mod(int64_t a, int64_t b) {
   int64_t rest = a % b;
   return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
@@ -23,7 +25,9 @@ inline int64_t saturating_add(int64_t a, int64_t b) {
   return b < 0 ? INT64_MIN : INT64_MAX;
 }
 
-inline bool is_leap(int64_t year) { return floor_mod(year, 4) == 0 && (floor_mod(year, 100) != 0 || floor_mod(year, 400) == 0); }
+inline bool is_leap(int64_t year) {
+  return floor_mod(year, 4) == 0 && (floor_mod(year, 100) != 0 || floor_mod(year, 400) == 0);
+}
 
 inline int days_in_month(int64_t year, int month) {
   constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -36,7 +40,8 @@ inline int64_t days_from_date(int64_t year, int month, int64_t day) {
   int64_t era = floor_div(year, 400);
   int64_t year_of_era = year - era * 400;
   int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5;
-  return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468 + day - 1;
+  return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
+         719468 + day - 1;
 }
 
 struct Date {
@@ -48,11 +53,13 @@ inline Date date_from_days(int64_t days) {
   days += 719468;
   int64_t era = floor_div(days, 146097);
   int64_t day_of_era = days - era * 146097;
-  int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  int64_t year_of_era =
+      (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
   int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
   auto shifted_month = static_cast<int>((5 * day_of_year + 2) / 153);
   int month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
-  return {year_of_era + era * 400 + (month <= 2), month, static_cast<int>(day_of_year - (153 * shifted_month + 2) / 5 + 1)};
+  return {year_of_era + era * 400 + (month <= 2), month,
+          static_cast<int>(day_of_year - (153 * shifted_month + 2) / 5 + 1)};
 }
 
 // 0 Sunday to 6 Saturday.
@@ -84,7 +91,8 @@ struct Parts {
 inline Parts parts_from_ms(int64_t local_ms) {
   int64_t days = floor_div(local_ms, kMsPerDay);
   auto rest = static_cast<int>(floor_mod(local_ms, kMsPerDay));
-  return {days, date_from_days(days), rest / 3'600'000, rest / 60'000 % 60, rest / 1000 % 60, rest % 1000};
+  return {days,       date_from_days(days), rest / 3'600'000, rest / 60'000 % 60, rest / 1000 % 60,
+          rest % 1000};
 }
 
 }  // namespace millrace::engine::calendar

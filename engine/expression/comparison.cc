@@ -1,4 +1,5 @@
-// Comparison operators: MongoDB's order across types (engine/document/compare.h). A missing value is smaller than null and not equal to it.
+// Comparison operators: MongoDB's order across types (engine/document/compare.h). A missing value
+// is smaller than null and not equal to it.
 #include "engine/document/compare.h"
 #include "engine/expression/families.h"
 

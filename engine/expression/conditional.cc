@@ -7,9 +7,12 @@ namespace {
 class CondExpression final : public Expression {
  public:
   CondExpression(ExpressionPtr condition, ExpressionPtr then, ExpressionPtr otherwise)
-      : condition_(std::move(condition)), then_(std::move(then)), otherwise_(std::move(otherwise)) {}
+      : condition_(std::move(condition)),
+        then_(std::move(then)),
+        otherwise_(std::move(otherwise)) {}
   Value evaluate(EvalContext& context) const override {
-    return condition_->evaluate(context).truthy() ? then_->evaluate(context) : otherwise_->evaluate(context);
+    return condition_->evaluate(context).truthy() ? then_->evaluate(context)
+                                                  : otherwise_->evaluate(context);
   }
   void add_dependencies(Dependencies& dependencies) const override {
     condition_->add_dependencies(dependencies);
@@ -29,27 +32,34 @@ Result<std::vector<ExpressionPtr>> parse_cond_object(const Value& operand, Parse
   std::vector<ExpressionPtr> parts(kParts.size());
   for (const Field& field : operand.as_object()) {
     auto part = std::find(kParts.begin(), kParts.end(), field.name());
-    if (part == kParts.end()) return Status(17083, "Unrecognized parameter to $cond: " + std::string(field.name()));
+    if (part == kParts.end())
+      return Status(17083, "Unrecognized parameter to $cond: " + std::string(field.name()));
     MR_ASSIGN_OR_RETURN(parts[part - kParts.begin()], parse_expression(field.value, context));
   }
   for (size_t i = 0; i < kParts.size(); ++i) {
     if (parts[i] == nullptr) {
-      return Status(17080 + static_cast<int>(i), "Missing '" + std::string(kParts[i]) + "' parameter to $cond");
+      return Status(17080 + static_cast<int>(i),
+                    "Missing '" + std::string(kParts[i]) + "' parameter to $cond");
     }
   }
   return parts;
 }
 
-Result<ExpressionPtr> parse_cond(std::string_view name, const Value& operand, ParseContext& context) {
-  auto parsed = operand.is_object() ? parse_cond_object(operand, context) : parse_arguments(name, operand, {3, 3}, context);
+Result<ExpressionPtr> parse_cond(std::string_view name, const Value& operand,
+                                 ParseContext& context) {
+  auto parsed = operand.is_object() ? parse_cond_object(operand, context)
+                                    : parse_arguments(name, operand, {3, 3}, context);
   MR_ASSIGN_OR_RETURN(auto parts, std::move(parsed));
-  if (const Value* condition = parts[0]->constant()) return std::move(parts[condition->truthy() ? 1 : 2]);
-  return ExpressionPtr(std::make_unique<CondExpression>(std::move(parts[0]), std::move(parts[1]), std::move(parts[2])));
+  if (const Value* condition = parts[0]->constant())
+    return std::move(parts[condition->truthy() ? 1 : 2]);
+  return ExpressionPtr(std::make_unique<CondExpression>(std::move(parts[0]), std::move(parts[1]),
+                                                        std::move(parts[2])));
 }
 
 class IfNullExpression final : public Expression {
  public:
-  explicit IfNullExpression(std::vector<ExpressionPtr> arguments) : arguments_(std::move(arguments)) {}
+  explicit IfNullExpression(std::vector<ExpressionPtr> arguments)
+      : arguments_(std::move(arguments)) {}
   Value evaluate(EvalContext& context) const override {
     for (size_t i = 0; i + 1 < arguments_.size(); ++i) {
       Value v = arguments_[i]->evaluate(context);
@@ -65,12 +75,15 @@ class IfNullExpression final : public Expression {
   std::vector<ExpressionPtr> arguments_;
 };
 
-Result<ExpressionPtr> parse_if_null(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_if_null(std::string_view name, const Value& operand,
+                                    ParseContext& context) {
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {0, kAnyNumber}, context));
   if (arguments.size() < 2) {
-    return Status(1257300, "$ifNull needs two arguments or more, but has " + std::to_string(arguments.size()));
+    return Status(1257300, "$ifNull needs two arguments or more, but has " +
+                               std::to_string(arguments.size()));
   }
-  // A constant null is never the answer unless it stands last; a constant that is not null ends the list.
+  // A constant null is never the answer unless it stands last; a constant that is not null ends the
+  // list.
   std::vector<ExpressionPtr> open;
   for (auto& argument : arguments) {
     const Value* constant = argument->constant();
@@ -96,7 +109,9 @@ class SwitchExpression final : public Expression {
     for (const Branch& branch : branches_) {
       if (branch.condition->evaluate(context).truthy()) return branch.then->evaluate(context);
     }
-    if (otherwise_ == nullptr) fail_evaluation(40066, "$switch found no matching branch for an input, and it has no default");
+    if (otherwise_ == nullptr)
+      fail_evaluation(40066,
+                      "$switch found no matching branch for an input, and it has no default");
     return otherwise_->evaluate(context);
   }
   void add_dependencies(Dependencies& dependencies) const override {
@@ -114,7 +129,8 @@ class SwitchExpression final : public Expression {
 
 Result<Branch> parse_branch(const Value& spec, ParseContext& context) {
   if (!spec.is_object()) {
-    return Status(40062, "$switch expects each branch to be an object, found: " + std::string(spec.type_name()));
+    return Status(40062, "$switch expects each branch to be an object, found: " +
+                             std::string(spec.type_name()));
   }
   Branch branch;
   for (const Field& field : spec.as_object()) {
@@ -123,17 +139,21 @@ Result<Branch> parse_branch(const Value& spec, ParseContext& context) {
     } else if (field.name() == "then") {
       MR_ASSIGN_OR_RETURN(branch.then, parse_expression(field.value, context));
     } else {
-      return Status(40063, "$switch found an unknown argument to a branch: " + std::string(field.name()));
+      return Status(40063,
+                    "$switch found an unknown argument to a branch: " + std::string(field.name()));
     }
   }
-  if (branch.condition == nullptr) return Status(40064, "$switch requires each branch to have a 'case' expression");
-  if (branch.then == nullptr) return Status(40065, "$switch requires each branch to have a 'then' expression");
+  if (branch.condition == nullptr)
+    return Status(40064, "$switch requires each branch to have a 'case' expression");
+  if (branch.then == nullptr)
+    return Status(40065, "$switch requires each branch to have a 'then' expression");
   return branch;
 }
 
 Result<std::vector<Branch>> parse_branches(const Value& spec, ParseContext& context) {
   if (!spec.is_array()) {
-    return Status(40061, "$switch expects an array for 'branches', found: " + std::string(spec.type_name()));
+    return Status(
+        40061, "$switch expects an array for 'branches', found: " + std::string(spec.type_name()));
   }
   std::vector<Branch> branches;
   for (const Value& element : spec.as_array()) {
@@ -160,7 +180,8 @@ void prune(std::vector<Branch>& branches, ExpressionPtr& otherwise) {
 
 Result<ExpressionPtr> parse_switch(std::string_view, const Value& operand, ParseContext& context) {
   if (!operand.is_object()) {
-    return Status(40060, "$switch requires an object as its argument, found: " + std::string(operand.type_name()));
+    return Status(40060, "$switch requires an object as its argument, found: " +
+                             std::string(operand.type_name()));
   }
   std::vector<Branch> branches;
   ExpressionPtr otherwise;
@@ -175,9 +196,13 @@ Result<ExpressionPtr> parse_switch(std::string_view, const Value& operand, Parse
   }
   if (branches.empty()) return Status(40068, "$switch requires at least one branch");
   prune(branches, otherwise);
-  if (!branches.empty()) return ExpressionPtr(std::make_unique<SwitchExpression>(std::move(branches), std::move(otherwise)));
+  if (!branches.empty())
+    return ExpressionPtr(
+        std::make_unique<SwitchExpression>(std::move(branches), std::move(otherwise)));
   if (otherwise == nullptr) {
-    return Status(40069, "a $switch whose cases are all false and that has no default can never be evaluated");
+    return Status(
+        40069,
+        "a $switch whose cases are all false and that has no default can never be evaluated");
   }
   return otherwise;
 }

@@ -1,4 +1,5 @@
-// Date operators: parts of a date, dates from parts, arithmetic by calendar units. All in UTC unless a timezone is given.
+// Date operators: parts of a date, dates from parts, arithmetic by calendar units. All in UTC
+// unless a timezone is given.
 #include <limits>
 #include <optional>
 
@@ -18,14 +19,18 @@ std::string type_text(const Value& value) { return std::string(value.type_name()
 std::optional<int64_t> exact_int64(const Value& value) {
   switch (value.type()) {
     case Type::kInt32:
-    case Type::kInt64: return value.integer_value();
+    case Type::kInt64:
+      return value.integer_value();
     case Type::kDouble: {
       double d = value.as_double();
-      if (d >= -0x1p63 && d < 0x1p63 && d == static_cast<double>(static_cast<int64_t>(d))) return static_cast<int64_t>(d);
+      if (d >= -0x1p63 && d < 0x1p63 && d == static_cast<double>(static_cast<int64_t>(d)))
+        return static_cast<int64_t>(d);
       return std::nullopt;
     }
-    case Type::kDecimal: return decimal::to_int64_exact(value.as_decimal());
-    default: return std::nullopt;
+    case Type::kDecimal:
+      return decimal::to_int64_exact(value.as_decimal());
+    default:
+      return std::nullopt;
   }
 }
 
@@ -33,21 +38,32 @@ std::optional<int64_t> exact_int64(const Value& value) {
 
 using PartFunction = Value (*)(const calendar::Parts& parts);
 
-Value year_of(const calendar::Parts& parts) { return Value::int32(static_cast<int32_t>(parts.date.year)); }
+Value year_of(const calendar::Parts& parts) {
+  return Value::int32(static_cast<int32_t>(parts.date.year));
+}
 Value month_of(const calendar::Parts& parts) { return Value::int32(parts.date.month); }
 Value day_of_month(const calendar::Parts& parts) { return Value::int32(parts.date.day); }
-Value day_of_week(const calendar::Parts& parts) { return Value::int32(calendar::weekday(parts.days) + 1); }
+Value day_of_week(const calendar::Parts& parts) {
+  return Value::int32(calendar::weekday(parts.days) + 1);
+}
 Value day_of_year(const calendar::Parts& parts) {
-  return Value::int32(static_cast<int32_t>(parts.days - calendar::days_from_date(parts.date.year, 1, 1)) + 1);
+  return Value::int32(
+      static_cast<int32_t>(parts.days - calendar::days_from_date(parts.date.year, 1, 1)) + 1);
 }
 // Week 1 begins with the year's first Sunday.
 Value week_of(const calendar::Parts& parts) {
   auto day = static_cast<int32_t>(parts.days - calendar::days_from_date(parts.date.year, 1, 1));
   return Value::int32((day + 7 - calendar::weekday(parts.days)) / 7);
 }
-Value iso_day_of_week(const calendar::Parts& parts) { return Value::int32(calendar::iso_weekday(parts.days)); }
-Value iso_week_of(const calendar::Parts& parts) { return Value::int32(calendar::iso_week(parts.days).week); }
-Value iso_week_year(const calendar::Parts& parts) { return Value::int64(calendar::iso_week(parts.days).year); }
+Value iso_day_of_week(const calendar::Parts& parts) {
+  return Value::int32(calendar::iso_weekday(parts.days));
+}
+Value iso_week_of(const calendar::Parts& parts) {
+  return Value::int32(calendar::iso_week(parts.days).week);
+}
+Value iso_week_year(const calendar::Parts& parts) {
+  return Value::int64(calendar::iso_week(parts.days).year);
+}
 Value hour_of(const calendar::Parts& parts) { return Value::int32(parts.hour); }
 Value minute_of(const calendar::Parts& parts) { return Value::int32(parts.minute); }
 Value second_of(const calendar::Parts& parts) { return Value::int32(parts.second); }
@@ -70,12 +86,15 @@ class DatePartExpression final : public Expression {
       zone = zone_.get(arguments_, context);
     } catch (const EvaluationError& error) {
       if (error.status().code() != 40517) throw;
-      fail_evaluation(40533, name_ + " requires a string for the timezone argument: " + error.status().message());
+      fail_evaluation(40533, name_ + " requires a string for the timezone argument: " +
+                                 error.status().message());
     }
     if (zone == nullptr) return Value::null();
     return kPart(calendar::parts_from_ms(zone->to_local(ms)));
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
  private:
   std::string name_;
@@ -85,34 +104,44 @@ class DatePartExpression final : public Expression {
 
 // {$year: <date>}, {$year: [<date>]} or {$year: {date: …, timezone: …}}.
 template <PartFunction kPart>
-Result<ExpressionPtr> parse_part(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_part(std::string_view name, const Value& operand,
+                                 ParseContext& context) {
   std::string text(name);
   std::vector<ExpressionPtr> parsed(2);
-  bool named = operand.is_object() && !operand.as_object().empty() && !operand.as_object().begin()->name().starts_with('$');
+  bool named = operand.is_object() && !operand.as_object().empty() &&
+               !operand.as_object().begin()->name().starts_with('$');
   if (named) {
     for (const Field& field : operand.as_object()) {
       size_t i = field.name() == "date" ? 0 : (field.name() == "timezone" ? 1 : 2);
-      if (i == 2) return Status(40535, "unrecognized option to " + text + ": \"" + std::string(field.name()) + "\"");
+      if (i == 2)
+        return Status(40535,
+                      "unrecognized option to " + text + ": \"" + std::string(field.name()) + "\"");
       MR_ASSIGN_OR_RETURN(parsed[i], parse_expression(field.value, context));
     }
     if (parsed[0] == nullptr) return Status(40539, "missing 'date' argument to " + text);
   } else if (operand.is_array()) {
     size_t size = operand.as_array().size();
-    if (size != 1) return Status(40536, text + " accepts exactly one argument if given an array, but was given " + std::to_string(size));
+    if (size != 1)
+      return Status(40536, text +
+                               " accepts exactly one argument if given an array, but was given " +
+                               std::to_string(size));
     MR_ASSIGN_OR_RETURN(parsed[0], parse_expression(operand.as_array().at(0), context));
   } else {
     MR_ASSIGN_OR_RETURN(parsed[0], parse_expression(operand, context));
   }
   NamedArguments arguments(std::move(parsed));
   bool constant = arguments.all_constant();
-  return fold_node(std::make_unique<DatePartExpression<kPart>>(std::move(text), std::move(arguments)), constant, context);
+  return fold_node(
+      std::make_unique<DatePartExpression<kPart>>(std::move(text), std::move(arguments)), constant,
+      context);
 }
 
 // ---- $dateToParts
 
 class DateToPartsExpression final : public Expression {
  public:
-  explicit DateToPartsExpression(NamedArguments arguments) : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
+  explicit DateToPartsExpression(NamedArguments arguments)
+      : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
   static constexpr size_t kDate = 0;
   static constexpr size_t kZone = 1;
   static constexpr size_t kIso = 2;
@@ -125,7 +154,8 @@ class DateToPartsExpression final : public Expression {
     if (arguments_.given(kIso)) {
       Value flag = arguments_.evaluate(kIso, context);
       if (flag.is_nullish()) return Value::null();
-      if (!flag.is(Type::kBool)) fail_evaluation(40521, "iso8601 must evaluate to a bool, found " + type_text(flag));
+      if (!flag.is(Type::kBool))
+        fail_evaluation(40521, "iso8601 must evaluate to a bool, found " + type_text(flag));
       iso = flag.as_bool();
     }
     if (date.is_nullish()) return Value::null();
@@ -147,34 +177,55 @@ class DateToPartsExpression final : public Expression {
     result.add("millisecond", Value::int32(parts.millisecond));
     return result.finish();
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
  private:
   NamedArguments arguments_;
   ZoneArgument zone_;
 };
 
-Result<ExpressionPtr> parse_date_to_parts(std::string_view, const Value& operand, ParseContext& context) {
-  const ArgumentRule rules[] = {{"date", 40522, "Missing 'date' parameter to $dateToParts"}, {"timezone"}, {"iso8601"}};
-  MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments_by_rules(operand, rules,
-                                                               {40524, "$dateToParts only supports an object as its argument", 40520,
-                                                                "Unrecognized argument to $dateToParts: "},
-                                                               context));
+Result<ExpressionPtr> parse_date_to_parts(std::string_view, const Value& operand,
+                                          ParseContext& context) {
+  const ArgumentRule rules[] = {
+      {"date", 40522, "Missing 'date' parameter to $dateToParts"}, {"timezone"}, {"iso8601"}};
+  MR_ASSIGN_OR_RETURN(
+      auto arguments,
+      parse_arguments_by_rules(operand, rules,
+                               {40524, "$dateToParts only supports an object as its argument",
+                                40520, "Unrecognized argument to $dateToParts: "},
+                               context));
   bool constant = arguments.all_constant();
-  return fold_node(std::make_unique<DateToPartsExpression>(std::move(arguments)), constant, context);
+  return fold_node(std::make_unique<DateToPartsExpression>(std::move(arguments)), constant,
+                   context);
 }
 
 // ---- $dateFromParts
 
 // The arguments in the order in which they are checked; timezone first.
-constexpr std::array<std::string_view, 11> kPartNames = {"timezone",    "year",    "month",        "day",    "hour",       "minute",
-                                                         "isoWeekYear", "isoWeek", "isoDayOfWeek", "second", "millisecond"};
+constexpr std::array<std::string_view, 11> kPartNames = {
+    "timezone",    "year",    "month",        "day",    "hour",       "minute",
+    "isoWeekYear", "isoWeek", "isoDayOfWeek", "second", "millisecond"};
 
 class DateFromPartsExpression final : public Expression {
  public:
-  enum Index : size_t { kZone, kYear, kMonth, kDay, kHour, kMinute, kIsoWeekYear, kIsoWeek, kIsoDayOfWeek, kSecond, kMillisecond };
+  enum Index : size_t {
+    kZone,
+    kYear,
+    kMonth,
+    kDay,
+    kHour,
+    kMinute,
+    kIsoWeekYear,
+    kIsoWeek,
+    kIsoDayOfWeek,
+    kSecond,
+    kMillisecond
+  };
 
-  explicit DateFromPartsExpression(NamedArguments arguments) : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
+  explicit DateFromPartsExpression(NamedArguments arguments)
+      : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
 
   Value evaluate(EvalContext& context) const override {
     const TimeZone* zone = zone_.get(arguments_, context);
@@ -189,32 +240,46 @@ class DateFromPartsExpression final : public Expression {
     }
     int64_t days = 0;
     if (arguments_.given(kIsoWeekYear)) {
-      days = calendar::days_from_iso_week(parts[kIsoWeekYear], parts[kIsoWeek], parts[kIsoDayOfWeek]);
+      days =
+          calendar::days_from_iso_week(parts[kIsoWeekYear], parts[kIsoWeek], parts[kIsoDayOfWeek]);
     } else {
       int64_t month = parts[kYear] * 12 + parts[kMonth] - 1;
-      days = calendar::days_from_date(calendar::floor_div(month, 12), static_cast<int>(calendar::floor_mod(month, 12)) + 1, parts[kDay]);
+      days = calendar::days_from_date(calendar::floor_div(month, 12),
+                                      static_cast<int>(calendar::floor_mod(month, 12)) + 1,
+                                      parts[kDay]);
     }
-    int64_t local = days * calendar::kMsPerDay + parts[kHour] * calendar::kMsPerHour + parts[kMinute] * calendar::kMsPerMinute;
+    int64_t local = days * calendar::kMsPerDay + parts[kHour] * calendar::kMsPerHour +
+                    parts[kMinute] * calendar::kMsPerMinute;
     int64_t second_ms = 0;
-    if (__builtin_mul_overflow(parts[kSecond], calendar::kMsPerSecond, &second_ms) || __builtin_add_overflow(local, second_ms, &local) ||
+    if (__builtin_mul_overflow(parts[kSecond], calendar::kMsPerSecond, &second_ms) ||
+        __builtin_add_overflow(local, second_ms, &local) ||
         __builtin_add_overflow(local, parts[kMillisecond], &local)) {
-      fail_evaluation(159, "Overflow casting from a lower-precision duration to a higher-precision duration");
+      fail_evaluation(
+          159, "Overflow casting from a lower-precision duration to a higher-precision duration");
     }
     return Value::date(zone->to_utc(local));
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
  private:
   static int64_t checked_part(size_t i, const Value& value) {
     std::string name = "'" + std::string(kPartNames[i]) + "'";
     auto number = exact_int64(value);
-    if (!number) fail_evaluation(40515, name + " must evaluate to an integer, found " + type_text(value) + " with value " + value_to_text(value));
+    if (!number)
+      fail_evaluation(40515, name + " must evaluate to an integer, found " + type_text(value) +
+                                 " with value " + value_to_text(value));
     if (i == kYear || i == kIsoWeekYear) {
       if (*number < 1 || *number > 9999) {
-        fail_evaluation(i == kYear ? 40523 : 31095, name + " must evaluate to an integer in the range 1 to 9999, found " + std::to_string(*number));
+        fail_evaluation(i == kYear ? 40523 : 31095,
+                        name + " must evaluate to an integer in the range 1 to 9999, found " +
+                            std::to_string(*number));
       }
     } else if (i != kSecond && i != kMillisecond && (*number < -32768 || *number > 32767)) {
-      fail_evaluation(31034, name + " must evaluate to a value in the range [-32768, 32767]; value " + std::to_string(*number) + " is not in range");
+      fail_evaluation(31034, name +
+                                 " must evaluate to a value in the range [-32768, 32767]; value " +
+                                 std::to_string(*number) + " is not in range");
     }
     return *number;
   }
@@ -223,23 +288,31 @@ class DateFromPartsExpression final : public Expression {
   ZoneArgument zone_;
 };
 
-Result<ExpressionPtr> parse_date_from_parts(std::string_view, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_date_from_parts(std::string_view, const Value& operand,
+                                            ParseContext& context) {
   std::vector<ArgumentRule> rules;
   for (std::string_view part : kPartNames) rules.push_back({part, 0, ""});
-  MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments_by_rules(operand, rules,
-                                                               {40519, "$dateFromParts only supports an object as its argument", 40518,
-                                                                "Unrecognized argument to $dateFromParts: "},
-                                                               context));
+  MR_ASSIGN_OR_RETURN(
+      auto arguments,
+      parse_arguments_by_rules(operand, rules,
+                               {40519, "$dateFromParts only supports an object as its argument",
+                                40518, "Unrecognized argument to $dateFromParts: "},
+                               context));
   using E = DateFromPartsExpression;
-  bool natural = arguments.given(E::kYear) || arguments.given(E::kMonth) || arguments.given(E::kDay);
-  bool iso = arguments.given(E::kIsoWeekYear) || arguments.given(E::kIsoWeek) || arguments.given(E::kIsoDayOfWeek);
+  bool natural =
+      arguments.given(E::kYear) || arguments.given(E::kMonth) || arguments.given(E::kDay);
+  bool iso = arguments.given(E::kIsoWeekYear) || arguments.given(E::kIsoWeek) ||
+             arguments.given(E::kIsoDayOfWeek);
   if (!arguments.given(E::kYear) && !arguments.given(E::kIsoWeekYear)) {
     return Status(40516, "$dateFromParts requires either 'year' or 'isoWeekYear' to be present");
   }
-  if (arguments.given(E::kYear) && iso) return Status(40489, "$dateFromParts does not allow mixing natural dates with ISO dates");
-  if (arguments.given(E::kIsoWeekYear) && natural) return Status(40525, "$dateFromParts does not allow mixing ISO dates with natural dates");
+  if (arguments.given(E::kYear) && iso)
+    return Status(40489, "$dateFromParts does not allow mixing natural dates with ISO dates");
+  if (arguments.given(E::kIsoWeekYear) && natural)
+    return Status(40525, "$dateFromParts does not allow mixing ISO dates with natural dates");
   bool constant = arguments.all_constant();
-  return fold_node(std::make_unique<DateFromPartsExpression>(std::move(arguments)), constant, context);
+  return fold_node(std::make_unique<DateFromPartsExpression>(std::move(arguments)), constant,
+                   context);
 }
 
 // ---- $dateAdd, $dateSubtract
@@ -257,25 +330,33 @@ class DateAddExpression final : public Expression {
     Value start = arguments_.evaluate(kStart, context);
     Value unit_value = arguments_.evaluate(kUnit, context);
     Value amount_value = arguments_.evaluate(kAmount, context);
-    if (start.is_nullish() || unit_value.is_nullish() || amount_value.is_nullish()) return Value::null();
+    if (start.is_nullish() || unit_value.is_nullish() || amount_value.is_nullish())
+      return Value::null();
     const TimeZone* zone = zone_.get(arguments_, context);
     if (zone == nullptr) return Value::null();
     auto start_ms = date_of(start);
-    if (!start_ms) fail_evaluation(5166403, name_ + " requires startDate to be convertible to a date");
-    if (!unit_value.is_string()) fail_evaluation(5166404, name_ + " expects string defining the time unit");
+    if (!start_ms)
+      fail_evaluation(5166403, name_ + " requires startDate to be convertible to a date");
+    if (!unit_value.is_string())
+      fail_evaluation(5166404, name_ + " expects string defining the time unit");
     auto unit = parse_date_unit(unit_value.as_string());
-    if (!unit) fail_evaluation(ErrorCode::kFailedToParse, "unknown time unit value: " + std::string(unit_value.as_string()));
+    if (!unit)
+      fail_evaluation(ErrorCode::kFailedToParse,
+                      "unknown time unit value: " + std::string(unit_value.as_string()));
     auto amount = exact_int64(amount_value);
     if (!amount) fail_evaluation(5166405, name_ + " expects integer amount of time units");
     if (name_ == "$dateSubtract") {
       if (*amount == std::numeric_limits<int64_t>::min()) {
-        fail_evaluation(6045000, "invalid $dateSubtract 'amount' parameter value: " + std::to_string(*amount));
+        fail_evaluation(
+            6045000, "invalid $dateSubtract 'amount' parameter value: " + std::to_string(*amount));
       }
       amount = -*amount;
     }
     return Value::date(date_add(*start_ms, *unit, *amount, *zone));
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
  private:
   std::string name_;
@@ -283,42 +364,61 @@ class DateAddExpression final : public Expression {
   ZoneArgument zone_;
 };
 
-Result<ExpressionPtr> parse_date_add(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_date_add(std::string_view name, const Value& operand,
+                                     ParseContext& context) {
   std::string text(name);
   std::string required = text + " requires startDate, unit, and amount to be present";
-  const ArgumentRule rules[] = {{"startDate", 5166402, required}, {"unit", 5166402, required}, {"amount", 5166402, required}, {"timezone"}};
-  MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments_by_rules(operand, rules,
-                                                               {5166400, text + " expects an object as its argument", 5166401,
-                                                                "Arguments of " + text + " are startDate, unit, amount and timezone, not "},
-                                                               context));
+  const ArgumentRule rules[] = {{"startDate", 5166402, required},
+                                {"unit", 5166402, required},
+                                {"amount", 5166402, required},
+                                {"timezone"}};
+  MR_ASSIGN_OR_RETURN(
+      auto arguments,
+      parse_arguments_by_rules(
+          operand, rules,
+          {5166400, text + " expects an object as its argument", 5166401,
+           "Arguments of " + text + " are startDate, unit, amount and timezone, not "},
+          context));
   bool constant = arguments.all_constant();
-  return fold_node(std::make_unique<DateAddExpression>(std::move(text), std::move(arguments)), constant, context);
+  return fold_node(std::make_unique<DateAddExpression>(std::move(text), std::move(arguments)),
+                   constant, context);
 }
 
 // ---- $dateDiff, $dateTrunc
 
 DateUnit unit_argument(const std::string& name, const Value& value) {
-  if (!value.is_string()) fail_evaluation(5439013, name + " requires 'unit' to be a string, but got " + type_text(value));
+  if (!value.is_string())
+    fail_evaluation(5439013, name + " requires 'unit' to be a string, but got " + type_text(value));
   auto unit = parse_date_unit(value.as_string());
-  if (!unit) fail_evaluation(5439014, name + " parameter 'unit' value cannot be recognized as a time unit: " + std::string(value.as_string()));
+  if (!unit)
+    fail_evaluation(5439014, name +
+                                 " parameter 'unit' value cannot be recognized as a time unit: " +
+                                 std::string(value.as_string()));
   return *unit;
 }
 
 int start_of_week_argument(const std::string& name, const Value& value) {
-  if (!value.is_string()) fail_evaluation(5439015, name + " requires 'startOfWeek' to be a string, but got " + type_text(value));
+  if (!value.is_string())
+    fail_evaluation(5439015,
+                    name + " requires 'startOfWeek' to be a string, but got " + type_text(value));
   auto day = parse_weekday(value.as_string());
   if (!day) {
-    fail_evaluation(5439016, name + " parameter 'startOfWeek' value cannot be recognized as a day of a week: " + std::string(value.as_string()));
+    fail_evaluation(
+        5439016, name + " parameter 'startOfWeek' value cannot be recognized as a day of a week: " +
+                     std::string(value.as_string()));
   }
   return *day;
 }
 
 // The zone with the operator's name before the reason of a failure.
-const TimeZone* zone_of(const std::string& name, const ZoneArgument& zone, const NamedArguments& arguments, EvalContext& context) {
+const TimeZone* zone_of(const std::string& name, const ZoneArgument& zone,
+                        const NamedArguments& arguments, EvalContext& context) {
   try {
     return zone.get(arguments, context);
   } catch (const EvaluationError& error) {
-    fail_evaluation(error.status().code(), name + " parameter 'timezone' value parsing failed :: caused by :: " + error.status().message());
+    fail_evaluation(error.status().code(),
+                    name + " parameter 'timezone' value parsing failed :: caused by :: " +
+                        error.status().message());
   }
 }
 
@@ -330,7 +430,8 @@ class DateDiffExpression final : public Expression {
   static constexpr size_t kZone = 3;
   static constexpr size_t kStartOfWeek = 4;
 
-  explicit DateDiffExpression(NamedArguments arguments) : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
+  explicit DateDiffExpression(NamedArguments arguments)
+      : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
   Value evaluate(EvalContext& context) const override {
     static const std::string kName = "$dateDiff";
     Value start = arguments_.evaluate(kStart, context);
@@ -346,30 +447,39 @@ class DateDiffExpression final : public Expression {
     }
     const TimeZone* zone = zone_of(kName, zone_, arguments_, context);
     if (zone == nullptr) return Value::null();
-    return Value::int64(date_diff(date_argument("startDate", start), date_argument("endDate", end), unit, *zone, start_of_week));
+    return Value::int64(date_diff(date_argument("startDate", start), date_argument("endDate", end),
+                                  unit, *zone, start_of_week));
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
  private:
   static int64_t date_argument(const char* argument, const Value& value) {
     auto ms = date_of(value);
-    if (!ms) fail_evaluation(5166307, std::string("$dateDiff requires '") + argument + "' to be a date, but got " + type_text(value));
+    if (!ms)
+      fail_evaluation(5166307, std::string("$dateDiff requires '") + argument +
+                                   "' to be a date, but got " + type_text(value));
     return *ms;
   }
   NamedArguments arguments_;
   ZoneArgument zone_;
 };
 
-Result<ExpressionPtr> parse_date_diff(std::string_view, const Value& operand, ParseContext& context) {
-  const ArgumentRule rules[] = {{"startDate", 5166303, "Missing 'startDate' parameter to $dateDiff"},
-                                {"endDate", 5166304, "Missing 'endDate' parameter to $dateDiff"},
-                                {"unit", 5166305, "Missing 'unit' parameter to $dateDiff"},
-                                {"timezone"},
-                                {"startOfWeek"}};
-  MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments_by_rules(operand, rules,
-                                                               {5166301, "$dateDiff only supports an object as its argument", 5166302,
-                                                                "Unrecognized argument to $dateDiff: "},
-                                                               context));
+Result<ExpressionPtr> parse_date_diff(std::string_view, const Value& operand,
+                                      ParseContext& context) {
+  const ArgumentRule rules[] = {
+      {"startDate", 5166303, "Missing 'startDate' parameter to $dateDiff"},
+      {"endDate", 5166304, "Missing 'endDate' parameter to $dateDiff"},
+      {"unit", 5166305, "Missing 'unit' parameter to $dateDiff"},
+      {"timezone"},
+      {"startOfWeek"}};
+  MR_ASSIGN_OR_RETURN(
+      auto arguments,
+      parse_arguments_by_rules(operand, rules,
+                               {5166301, "$dateDiff only supports an object as its argument",
+                                5166302, "Unrecognized argument to $dateDiff: "},
+                               context));
   bool constant = arguments.all_constant();
   return fold_node(std::make_unique<DateDiffExpression>(std::move(arguments)), constant, context);
 }
@@ -382,7 +492,8 @@ class DateTruncExpression final : public Expression {
   static constexpr size_t kZone = 3;
   static constexpr size_t kStartOfWeek = 4;
 
-  explicit DateTruncExpression(NamedArguments arguments) : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
+  explicit DateTruncExpression(NamedArguments arguments)
+      : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
   Value evaluate(EvalContext& context) const override {
     static const std::string kName = "$dateTrunc";
     Value date = arguments_.evaluate(kDate, context);
@@ -404,34 +515,47 @@ class DateTruncExpression final : public Expression {
     const TimeZone* zone = zone_of(kName, zone_, arguments_, context);
     if (zone == nullptr) return Value::null();
     auto ms = date_of(date);
-    if (!ms) fail_evaluation(5439012, "$dateTrunc requires 'date' to be a date, but got " + type_text(date));
+    if (!ms)
+      fail_evaluation(5439012,
+                      "$dateTrunc requires 'date' to be a date, but got " + type_text(date));
     return Value::date(date_trunc(*ms, unit, bin_size, *zone, start_of_week));
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
  private:
   static int64_t bin_size_argument(const Value& value) {
     auto size = exact_int64(value);
     if (!size) {
-      fail_evaluation(5439017, "$dateTrunc requires 'binSize' to be a 64-bit integer, but got value '" + value_to_text(value) + "' of type " + type_text(value));
+      fail_evaluation(5439017,
+                      "$dateTrunc requires 'binSize' to be a 64-bit integer, but got value '" +
+                          value_to_text(value) + "' of type " + type_text(value));
     }
-    if (*size <= 0) fail_evaluation(5439018, "$dateTrunc requires 'binSize' to be greater than 0, but got value " + std::to_string(*size));
+    if (*size <= 0)
+      fail_evaluation(5439018,
+                      "$dateTrunc requires 'binSize' to be greater than 0, but got value " +
+                          std::to_string(*size));
     return *size;
   }
   NamedArguments arguments_;
   ZoneArgument zone_;
 };
 
-Result<ExpressionPtr> parse_date_trunc(std::string_view, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_date_trunc(std::string_view, const Value& operand,
+                                       ParseContext& context) {
   const ArgumentRule rules[] = {{"date", 5439009, "Missing 'date' parameter to $dateTrunc"},
                                 {"unit", 5439010, "Missing 'unit' parameter to $dateTrunc"},
                                 {"binSize"},
                                 {"timezone"},
                                 {"startOfWeek"}};
-  MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments_by_rules(operand, rules,
-                                                               {5439007, "$dateTrunc only supports an object as its argument", 5439008,
-                                                                "Arguments of $dateTrunc are date, unit, binSize, timezone and startOfWeek, not "},
-                                                               context));
+  MR_ASSIGN_OR_RETURN(
+      auto arguments,
+      parse_arguments_by_rules(
+          operand, rules,
+          {5439007, "$dateTrunc only supports an object as its argument", 5439008,
+           "Arguments of $dateTrunc are date, unit, binSize, timezone and startOfWeek, not "},
+          context));
   bool constant = arguments.all_constant();
   return fold_node(std::make_unique<DateTruncExpression>(std::move(arguments)), constant, context);
 }

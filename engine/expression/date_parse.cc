@@ -29,7 +29,9 @@ class DateReader {
 
  private:
   bool done() const { return at_ >= text_.size(); }
-  char peek(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
+  char peek(size_t ahead = 0) const {
+    return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
+  }
   bool digit(size_t ahead = 0) const { return is_digit(peek(ahead)); }
   bool letter(size_t ahead = 0) const { return is_letter(peek(ahead)); }
   void skip_space() {
@@ -72,7 +74,8 @@ class DateReader {
     if (c == '@') return read_timestamp();
     if (is_digit(c)) return read_number();
     if (is_letter(c)) return read_word();
-    if ((c == '+' || c == '-') && !has_date() && !time_read_ && digit(1) && digit(2) && digit(3) && digit(4)) {
+    if ((c == '+' || c == '-') && !has_date() && !time_read_ && digit(1) && digit(2) && digit(3) &&
+        digit(4)) {
       ++at_;
       int64_t sign = c == '-' ? -1 : 1;
       if (digits_ahead() != 4) fail("Unexpected character");
@@ -100,7 +103,8 @@ class DateReader {
     int64_t seconds = 0;
     std::from_chars(text_.data() + at_, text_.data() + at_ + count, seconds);
     at_ += count;
-    set_date_time(calendar::parts_from_ms((negative ? -seconds : seconds) * calendar::kMsPerSecond));
+    set_date_time(
+        calendar::parts_from_ms((negative ? -seconds : seconds) * calendar::kMsPerSecond));
     fields_.offset_ms = 0;
   }
 
@@ -118,8 +122,10 @@ class DateReader {
   void read_number() {
     size_t count = digits_ahead();
     char after = peek(count);
-    bool time_follows = count <= 2 && (after == ':' || (after == '.' && !is_dotted_date(count)) || is_am_pm(count));
-    if (time_follows && (has_date() || after == ':' || is_am_pm(count) || after == '.')) return read_time(false);
+    bool time_follows =
+        count <= 2 && (after == ':' || (after == '.' && !is_dotted_date(count)) || is_am_pm(count));
+    if (time_follows && (has_date() || after == ':' || is_am_pm(count) || after == '.'))
+      return read_time(false);
     if (fields_.month && !fields_.year && count == 4) {
       fields_.year = number(4);
       return;
@@ -160,7 +166,9 @@ class DateReader {
     if (!letter() || !letter(1) || letter(2)) return;
     char a = lower(peek());
     char b = lower(peek(1));
-    if ((a == 's' && b == 't') || (a == 'n' && b == 'd') || (a == 'r' && b == 'd') || (a == 't' && b == 'h')) at_ += 2;
+    if ((a == 's' && b == 't') || (a == 'n' && b == 'd') || (a == 'r' && b == 'd') ||
+        (a == 't' && b == 'h'))
+      at_ += 2;
   }
 
   // What follows "YYYY" or "YYYY-": MM, MM-DD, Mon-DD.
@@ -261,7 +269,9 @@ class DateReader {
     if (peek() == '-' && digit(1)) ++at_;
   }
 
-  static int full_year(int two_digits) { return two_digits < 70 ? 2000 + two_digits : 1900 + two_digits; }
+  static int full_year(int two_digits) {
+    return two_digits < 70 ? 2000 + two_digits : 1900 + two_digits;
+  }
   int year_number() {
     size_t count = digits_ahead();
     if (count != 2 && count != 4) fail("Unexpected character");
@@ -337,7 +347,8 @@ class DateReader {
     }
     at_ = from;
     if (fields_.offset_ms) fail("Double timezone specification");
-    if (!read_zone(text_, at_, fields_)) fail("passing a time zone identifier as part of the string is not allowed");
+    if (!read_zone(text_, at_, fields_))
+      fail("passing a time zone identifier as part of the string is not allowed");
   }
 
   static std::optional<int> weekday_from_name(std::string_view name) {

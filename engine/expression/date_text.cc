@@ -14,7 +14,8 @@ class FormatArgument {
  public:
   FormatArgument() = default;
   // Errors of a constant format are errors of the pipeline.
-  Status prepare(const NamedArguments& arguments, size_t index, bool reading, int type_code, const char* name) {
+  Status prepare(const NamedArguments& arguments, size_t index, bool reading, int type_code,
+                 const char* name) {
     index_ = index;
     reading_ = reading;
     type_code_ = type_code;
@@ -29,7 +30,8 @@ class FormatArgument {
     return {};
   }
   // The format, kept in `scratch` if it is not constant; nullptr for null. Requires: it was given.
-  const DatePattern* get(const NamedArguments& arguments, EvalContext& context, DatePattern& scratch) const {
+  const DatePattern* get(const NamedArguments& arguments, EvalContext& context,
+                         DatePattern& scratch) const {
     if (prepared_) return &*prepared_;
     Value value = arguments.evaluate(index_, context);
     if (value.is_nullish()) return nullptr;
@@ -40,8 +42,9 @@ class FormatArgument {
  private:
   DatePattern parse(const Value& value) const {
     if (!value.is_string()) {
-      fail_evaluation(type_code_, std::string(name_) + " requires that 'format' be a string, found: " + std::string(value.type_name()) +
-                                      " with value " + value_to_text(value));
+      fail_evaluation(type_code_,
+                      std::string(name_) + " requires that 'format' be a string, found: " +
+                          std::string(value.type_name()) + " with value " + value_to_text(value));
     }
     auto format = DatePattern::parse(value.as_string(), reading_);
     if (!format.ok()) throw EvaluationError(format.status());
@@ -59,12 +62,16 @@ class FormatArgument {
 
 void append_padded(std::string& out, int64_t value, int width) {
   std::string digits = std::to_string(value);
-  out.append(digits.size() < static_cast<size_t>(width) ? width - digits.size() : 0, '0').append(digits);
+  out.append(digits.size() < static_cast<size_t>(width) ? width - digits.size() : 0, '0')
+      .append(digits);
 }
 
 void append_year(std::string& out, int64_t year) {
   if (year < 0 || year > 9999) {
-    fail_evaluation(18537, "Could not convert date to string: date component was outside the supported range of 0-9999: " + std::to_string(year));
+    fail_evaluation(18537,
+                    "Could not convert date to string: date component was outside the supported "
+                    "range of 0-9999: " +
+                        std::to_string(year));
   }
   append_padded(out, year, 4);
 }
@@ -77,28 +84,62 @@ std::string format_date(int64_t ms, const DatePattern& format, const TimeZone& z
   std::string out;
   for (const DatePattern::Piece& piece : format.pieces) {
     switch (piece.specifier) {
-      case 0: out += piece.literal; break;
-      case 'Y': append_year(out, parts.date.year); break;
-      case 'm': append_padded(out, parts.date.month, 2); break;
-      case 'd': append_padded(out, parts.date.day, 2); break;
-      case 'H': append_padded(out, parts.hour, 2); break;
-      case 'M': append_padded(out, parts.minute, 2); break;
-      case 'S': append_padded(out, parts.second, 2); break;
-      case 'L': append_padded(out, parts.millisecond, 3); break;
-      case 'j': append_padded(out, day_of_year + 1, 3); break;
-      case 'w': append_padded(out, calendar::weekday(parts.days) + 1, 1); break;
-      case 'U': append_padded(out, (day_of_year + 7 - calendar::weekday(parts.days)) / 7, 2); break;
-      case 'G': append_year(out, calendar::iso_week(parts.days).year); break;
-      case 'V': append_padded(out, calendar::iso_week(parts.days).week, 2); break;
-      case 'u': append_padded(out, calendar::iso_weekday(parts.days), 1); break;
-      case 'b': out += month_abbreviation(parts.date.month); break;
-      case 'B': out += month_name(parts.date.month); break;
+      case 0:
+        out += piece.literal;
+        break;
+      case 'Y':
+        append_year(out, parts.date.year);
+        break;
+      case 'm':
+        append_padded(out, parts.date.month, 2);
+        break;
+      case 'd':
+        append_padded(out, parts.date.day, 2);
+        break;
+      case 'H':
+        append_padded(out, parts.hour, 2);
+        break;
+      case 'M':
+        append_padded(out, parts.minute, 2);
+        break;
+      case 'S':
+        append_padded(out, parts.second, 2);
+        break;
+      case 'L':
+        append_padded(out, parts.millisecond, 3);
+        break;
+      case 'j':
+        append_padded(out, day_of_year + 1, 3);
+        break;
+      case 'w':
+        append_padded(out, calendar::weekday(parts.days) + 1, 1);
+        break;
+      case 'U':
+        append_padded(out, (day_of_year + 7 - calendar::weekday(parts.days)) / 7, 2);
+        break;
+      case 'G':
+        append_year(out, calendar::iso_week(parts.days).year);
+        break;
+      case 'V':
+        append_padded(out, calendar::iso_week(parts.days).week, 2);
+        break;
+      case 'u':
+        append_padded(out, calendar::iso_weekday(parts.days), 1);
+        break;
+      case 'b':
+        out += month_abbreviation(parts.date.month);
+        break;
+      case 'B':
+        out += month_name(parts.date.month);
+        break;
       case 'z':
         out += offset_ms < 0 ? '-' : '+';
         append_padded(out, std::abs(offset_minutes) / 60, 2);
         append_padded(out, std::abs(offset_minutes) % 60, 2);
         break;
-      case 'Z': out += std::to_string(offset_minutes); break;
+      case 'Z':
+        out += std::to_string(offset_minutes);
+        break;
     }
   }
   return out;
@@ -111,7 +152,8 @@ class DateToStringExpression final : public Expression {
   static constexpr size_t kZone = 2;
   static constexpr size_t kOnNull = 3;
 
-  explicit DateToStringExpression(NamedArguments arguments) : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
+  explicit DateToStringExpression(NamedArguments arguments)
+      : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
   Status prepare() { return format_.prepare(arguments_, kFormat, false, 18533, "$dateToString"); }
 
   Value evaluate(EvalContext& context) const override {
@@ -124,15 +166,19 @@ class DateToStringExpression final : public Expression {
     }
     const TimeZone* zone = zone_.get(arguments_, context);
     if (zone == nullptr) return Value::null();
-    if (date.is_nullish()) return arguments_.given(kOnNull) ? arguments_.evaluate(kOnNull, context) : Value::null();
+    if (date.is_nullish())
+      return arguments_.given(kOnNull) ? arguments_.evaluate(kOnNull, context) : Value::null();
     int64_t ms = coerce_to_date(date);
-    if (format != nullptr) return Value::string(context.arena->copy(format_date(ms, *format, *zone)));
+    if (format != nullptr)
+      return Value::string(context.arena->copy(format_date(ms, *format, *zone)));
     // ISO 8601: with "Z" in UTC, without a zone elsewhere.
     std::string_view text = date_to_text(zone->to_local(ms), *context.arena);
     if (arguments_.given(kZone) && !zone->is_utc()) text.remove_suffix(1);
     return Value::string(text);
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
  private:
   NamedArguments arguments_;
@@ -140,12 +186,18 @@ class DateToStringExpression final : public Expression {
   FormatArgument format_;
 };
 
-Result<ExpressionPtr> parse_date_to_string(std::string_view, const Value& operand, ParseContext& context) {
-  const ArgumentRule rules[] = {{"date", 18628, "Missing 'date' parameter to $dateToString"}, {"format"}, {"timezone"}, {"onNull"}};
-  MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments_by_rules(operand, rules,
-                                                               {18629, "$dateToString only supports an object as its argument", 18534,
-                                                                "Unrecognized argument to $dateToString: "},
-                                                               context));
+Result<ExpressionPtr> parse_date_to_string(std::string_view, const Value& operand,
+                                           ParseContext& context) {
+  const ArgumentRule rules[] = {{"date", 18628, "Missing 'date' parameter to $dateToString"},
+                                {"format"},
+                                {"timezone"},
+                                {"onNull"}};
+  MR_ASSIGN_OR_RETURN(
+      auto arguments,
+      parse_arguments_by_rules(operand, rules,
+                               {18629, "$dateToString only supports an object as its argument",
+                                18534, "Unrecognized argument to $dateToString: "},
+                               context));
   bool constant = arguments.all_constant();
   auto node = std::make_unique<DateToStringExpression>(std::move(arguments));
   MR_RETURN_IF_ERROR(node->prepare());
@@ -163,7 +215,9 @@ class DateFromStringExpression final : public Expression {
   static constexpr size_t kOnNull = 4;
 
   explicit DateFromStringExpression(NamedArguments arguments)
-      : arguments_(std::move(arguments)), zone_(arguments_, kZone), plain_(!arguments_.given(kFormat) && !arguments_.given(kZone)) {}
+      : arguments_(std::move(arguments)),
+        zone_(arguments_, kZone),
+        plain_(!arguments_.given(kFormat) && !arguments_.given(kZone)) {}
   Status prepare() { return format_.prepare(arguments_, kFormat, true, 40684, "$dateFromString"); }
 
   Value evaluate(EvalContext& context) const override {
@@ -180,7 +234,8 @@ class DateFromStringExpression final : public Expression {
     }
     const TimeZone* zone = zone_.get(arguments_, context);
     if (zone == nullptr) return Value::null();
-    if (text.is_nullish()) return arguments_.given(kOnNull) ? arguments_.evaluate(kOnNull, context) : Value::null();
+    if (text.is_nullish())
+      return arguments_.given(kOnNull) ? arguments_.evaluate(kOnNull, context) : Value::null();
     if (!arguments_.given(kOnError)) return Value::date(parse(text, format, *zone));
     try {
       return Value::date(parse(text, format, *zone));
@@ -189,13 +244,16 @@ class DateFromStringExpression final : public Expression {
     }
     return arguments_.evaluate(kOnError, context);
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
  private:
   int64_t parse(const Value& text, const DatePattern* format, const TimeZone& zone) const {
     if (!text.is_string()) {
-      fail_evaluation(ErrorCode::kConversionFailure, "$dateFromString requires that 'dateString' be a string, found: " +
-                                                         std::string(text.type_name()) + " with value " + value_to_text(text));
+      fail_evaluation(ErrorCode::kConversionFailure,
+                      "$dateFromString requires that 'dateString' be a string, found: " +
+                          std::string(text.type_name()) + " with value " + value_to_text(text));
     }
     bool zone_given = arguments_.given(kZone);
     if (format != nullptr) return parse_formatted_date(text.as_string(), *format, zone, zone_given);
@@ -208,15 +266,22 @@ class DateFromStringExpression final : public Expression {
   bool plain_;
 };
 
-Result<ExpressionPtr> parse_date_from_string(std::string_view, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_date_from_string(std::string_view, const Value& operand,
+                                             ParseContext& context) {
   const ArgumentRule rules[] = {
-      {"dateString", 40542, "Missing 'dateString' parameter to $dateFromString"}, {"format"}, {"timezone"}, {"onError"}, {"onNull"}};
-  MR_ASSIGN_OR_RETURN(auto arguments,
-                      parse_arguments_by_rules(
-                          operand, rules,
-                          {40540, "$dateFromString only supports an object as an argument, found: " + std::string(operand.type_name()), 40541,
-                           "Unrecognized argument to $dateFromString: "},
-                          context));
+      {"dateString", 40542, "Missing 'dateString' parameter to $dateFromString"},
+      {"format"},
+      {"timezone"},
+      {"onError"},
+      {"onNull"}};
+  MR_ASSIGN_OR_RETURN(
+      auto arguments,
+      parse_arguments_by_rules(operand, rules,
+                               {40540,
+                                "$dateFromString only supports an object as an argument, found: " +
+                                    std::string(operand.type_name()),
+                                40541, "Unrecognized argument to $dateFromString: "},
+                               context));
   bool constant = arguments.all_constant();
   auto node = std::make_unique<DateFromStringExpression>(std::move(arguments));
   MR_RETURN_IF_ERROR(node->prepare());

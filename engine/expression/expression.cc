@@ -21,7 +21,8 @@ class Constant final : public Expression {
   Value value_;
 };
 
-// The value of `name` in `object`, looking first where it was last time: documents of one stream mostly have one shape.
+// The value of `name` in `object`, looking first where it was last time: documents of one stream
+// mostly have one shape.
 Value find_field(const Value& object, std::string_view name, uint32_t& hint) {
   if (!object.is_tree()) return object.as_object().get(name);
   auto fields = object.tree_fields();
@@ -60,8 +61,12 @@ class PathWalker {
 class FieldPathExpression final : public Expression {
  public:
   explicit FieldPathExpression(FieldPath path) : walker_(std::move(path)) {}
-  Value evaluate(EvalContext& context) const override { return walker_.walk(context.root, *context.arena); }
-  void add_dependencies(Dependencies& dependencies) const override { dependencies.fields.add(walker_.path()); }
+  Value evaluate(EvalContext& context) const override {
+    return walker_.walk(context.root, *context.arena);
+  }
+  void add_dependencies(Dependencies& dependencies) const override {
+    dependencies.fields.add(walker_.path());
+  }
 
  private:
   PathWalker walker_;
@@ -73,7 +78,8 @@ class VariableExpression final : public Expression {
   Value evaluate(EvalContext& context) const override {
     return walker_.walk(context.variables[slot_], *context.arena);
   }
-  void add_dependencies(Dependencies&) const override {}  // what the variable holds was counted where it is bound
+  void add_dependencies(Dependencies&) const override {
+  }  // what the variable holds was counted where it is bound
 
  private:
   size_t slot_;
@@ -129,8 +135,11 @@ class CallExpression final : public Expression {
       : evaluate_(evaluate), arguments_(std::move(arguments)) {}
   Value evaluate(EvalContext& context) const override {
     size_t n = arguments_.size();
-    alignas(Value) std::byte few[kFewArguments * sizeof(Value)];  // not an array of Value: constructing eight for two costs more than adding them
-    Value* values = n <= kFewArguments ? reinterpret_cast<Value*>(few) : context.arena->allocate_array<Value>(n);
+    alignas(Value)
+        std::byte few[kFewArguments * sizeof(Value)];  // not an array of Value: constructing eight
+                                                       // for two costs more than adding them
+    Value* values = n <= kFewArguments ? reinterpret_cast<Value*>(few)
+                                       : context.arena->allocate_array<Value>(n);
     for (size_t i = 0; i < n; ++i) new (&values[i]) Value(arguments_[i]->evaluate(context));
     return evaluate_(context, {values, n});
   }
@@ -145,7 +154,8 @@ class CallExpression final : public Expression {
 };
 
 bool all_constant(const std::vector<ExpressionPtr>& expressions) {
-  return std::all_of(expressions.begin(), expressions.end(), [](const auto& e) { return e->constant() != nullptr; });
+  return std::all_of(expressions.begin(), expressions.end(),
+                     [](const auto& e) { return e->constant() != nullptr; });
 }
 
 // Evaluates a node without document. Requires: it depends on nothing.
@@ -168,8 +178,10 @@ Result<ExpressionPtr> parse_variable(std::string_view text, ParseContext& contex
   if (dot < text.size()) {
     MR_ASSIGN_OR_RETURN(path, parse_field_path(text.substr(dot + 1), context.names()));
   }
-  if (name.empty()) return Status(ErrorCode::kFailedToParse, "empty variable names are not allowed");
-  if (int slot = context.find_variable(name); slot >= 0) return make_variable(slot, std::move(path));
+  if (name.empty())
+    return Status(ErrorCode::kFailedToParse, "empty variable names are not allowed");
+  if (int slot = context.find_variable(name); slot >= 0)
+    return make_variable(slot, std::move(path));
   if (name == "ROOT" || name == "CURRENT") return make_field_path(std::move(path));
   if (name == "REMOVE") return make_constant(Value(), context);
   if (name == "KEEP" || name == "PRUNE" || name == "DESCEND") {
@@ -185,7 +197,9 @@ Result<ExpressionPtr> parse_variable(std::string_view text, ParseContext& contex
   }
   unsigned char first = name[0];
   if (!(first >= 'a' && first <= 'z') && first < 0x80) {
-    return Status(ErrorCode::kFailedToParse, "'" + std::string(name) + "' starts with an invalid character for a user variable name");
+    return Status(
+        ErrorCode::kFailedToParse,
+        "'" + std::string(name) + "' starts with an invalid character for a user variable name");
   }
   return Status(17276, "Use of undefined variable: " + std::string(name));
 }
@@ -197,17 +211,21 @@ Result<ExpressionPtr> parse_string(std::string_view text, ParseContext& context)
   }
   if (text[1] == '$') return parse_variable(text.substr(2), context);
   MR_ASSIGN_OR_RETURN(FieldPath path, parse_field_path(text.substr(1), context.names()));
-  if (int slot = context.find_variable("CURRENT"); slot >= 0) return make_variable(slot, std::move(path));
+  if (int slot = context.find_variable("CURRENT"); slot >= 0)
+    return make_variable(slot, std::move(path));
   return make_field_path(std::move(path));
 }
 
-Result<ExpressionPtr> parse_operator(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_operator(std::string_view name, const Value& operand,
+                                     ParseContext& context) {
   const ExpressionRow* row = find_expression(name);
   if (row == nullptr) {
-    return Status(ErrorCode::kInvalidPipelineOperator, "Unrecognized expression '" + std::string(name) + "'");
+    return Status(ErrorCode::kInvalidPipelineOperator,
+                  "Unrecognized expression '" + std::string(name) + "'");
   }
   if (!row->supported()) {
-    return Status(ErrorCode::kNotImplemented, "Expression " + std::string(name) + " is not supported by Millrace yet");
+    return Status(ErrorCode::kNotImplemented,
+                  "Expression " + std::string(name) + " is not supported by Millrace yet");
   }
   if (row->parse != nullptr) return row->parse(name, operand, context);
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, row->arity, context));
@@ -222,13 +240,17 @@ Result<ExpressionPtr> parse_object(const Value& spec, ParseContext& context) {
     std::string_view name = field.name();
     if (!name.empty() && name[0] == '$') {
       if (spec.as_object().size() != 1) {
-        return Status(15983, "An object representing an expression must have exactly one field: the operator '" +
-                                 std::string(name) + "' stands beside other fields");
+        return Status(
+            15983,
+            "An object representing an expression must have exactly one field: the operator '" +
+                std::string(name) + "' stands beside other fields");
       }
       return parse_operator(name, field.value, context);
     }
     if (name.find('.') != std::string_view::npos) {
-      return Status(16412, "FieldPath field names may not contain '.'. Consider using $getField or $setField.");
+      return Status(
+          16412,
+          "FieldPath field names may not contain '.'. Consider using $getField or $setField.");
     }
     MR_ASSIGN_OR_RETURN(ExpressionPtr value, parse_expression(field.value, context));
     constant = constant && value->constant() != nullptr;
@@ -245,14 +267,16 @@ ExpressionPtr make_constant(const Value& value, ParseContext& context) {
   return std::make_unique<Constant>(deep_copy(value, context.constants()));
 }
 
-ExpressionPtr make_field_path(FieldPath path) { return std::make_unique<FieldPathExpression>(std::move(path)); }
+ExpressionPtr make_field_path(FieldPath path) {
+  return std::make_unique<FieldPathExpression>(std::move(path));
+}
 
 ExpressionPtr make_variable(size_t slot, FieldPath path) {
   return std::make_unique<VariableExpression>(slot, std::move(path));
 }
 
-ExpressionPtr make_call(EagerFunction evaluate, std::vector<ExpressionPtr> arguments, bool deterministic,
-                        ParseContext& context) {
+ExpressionPtr make_call(EagerFunction evaluate, std::vector<ExpressionPtr> arguments,
+                        bool deterministic, ParseContext& context) {
   bool constant = deterministic && all_constant(arguments);
   ExpressionPtr node = std::make_unique<CallExpression>(evaluate, std::move(arguments));
   return constant ? fold(std::move(node), context) : std::move(node);
@@ -268,8 +292,10 @@ Result<ExpressionPtr> parse_expression(const Value& spec, ParseContext& context)
     ~Nesting() { --depth; }
   } nesting(context.depth);
   switch (spec.type()) {
-    case Type::kString: return parse_string(spec.as_string(), context);
-    case Type::kObject: return parse_object(spec, context);
+    case Type::kString:
+      return parse_string(spec.as_string(), context);
+    case Type::kObject:
+      return parse_object(spec, context);
     case Type::kArray: {
       std::vector<ExpressionPtr> elements;
       for (const Value& element : spec.as_array()) {
@@ -280,7 +306,8 @@ Result<ExpressionPtr> parse_expression(const Value& spec, ParseContext& context)
       ExpressionPtr node = std::make_unique<ArrayExpression>(std::move(elements));
       return constant ? fold(std::move(node), context) : std::move(node);
     }
-    default: return make_constant(spec, context);
+    default:
+      return make_constant(spec, context);
   }
 }
 

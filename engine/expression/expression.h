@@ -17,15 +17,16 @@
 
 namespace millrace::engine {
 
-// What an evaluation sees and where its temporaries go. One per pipeline thread; the fields that change per document are set by the
-// operator that evaluates.
+// What an evaluation sees and where its temporaries go. One per pipeline thread; the fields that
+// change per document are set by the operator that evaluates.
 struct EvalContext {
-  Arena* arena = nullptr;        // results live until the batch ends
-  Value root;                    // $$ROOT and, unless rebound, $$CURRENT
-  Value stream_meta;             // {source: …, window: …, <custom>: …}: what {$meta: "stream…"} reads; missing outside streams
+  Arena* arena = nullptr;  // results live until the batch ends
+  Value root;              // $$ROOT and, unless rebound, $$CURRENT
+  Value stream_meta;  // {source: …, window: …, <custom>: …}: what {$meta: "stream…"} reads; missing
+                      // outside streams
   std::vector<Value> variables;  // by slot, see ParseContext
   const Clock* clock = nullptr;
-  int64_t now_ms = 0;            // $$NOW, where it is allowed: fixed for one command
+  int64_t now_ms = 0;  // $$NOW, where it is allowed: fixed for one command
   std::minstd_rand random{std::random_device{}()};
 };
 
@@ -39,10 +40,12 @@ struct Dependencies {
 class Expression {
  public:
   virtual ~Expression() = default;
-  // The value for the document in `context`; missing where MongoDB has missing. Throws EvaluationError with the server's code.
+  // The value for the document in `context`; missing where MongoDB has missing. Throws
+  // EvaluationError with the server's code.
   virtual Value evaluate(EvalContext& context) const = 0;
   virtual void add_dependencies(Dependencies& dependencies) const = 0;
-  // The value, if it does not depend on the document, the variables or the time: such nodes are folded.
+  // The value, if it does not depend on the document, the variables or the time: such nodes are
+  // folded.
   virtual const Value* constant() const { return nullptr; }
 };
 using ExpressionPtr = std::unique_ptr<Expression>;
@@ -55,11 +58,12 @@ class ParseContext {
   NameTable& names() { return memory_.names; }
   Arena& constants() { return memory_.constants; }
 
-  // In a stream pipeline $$NOW, $$CLUSTER_TIME, $$USER_ROLES and $$SEARCH_META are refused (stages-windows-time.md P-8).
+  // In a stream pipeline $$NOW, $$CLUSTER_TIME, $$USER_ROLES and $$SEARCH_META are refused
+  // (stages-windows-time.md P-8).
   bool in_stream = false;
 
-  // User variables ($let, $map's `as`, $merge's let): a slot of EvalContext::variables each. Scopes nest; slots are never reused
-  // within one compiled pipeline, so that a slot has one meaning.
+  // User variables ($let, $map's `as`, $merge's let): a slot of EvalContext::variables each. Scopes
+  // nest; slots are never reused within one compiled pipeline, so that a slot has one meaning.
   size_t define_variable(std::string_view name) {
     scope_.push_back({std::string(name), variable_count_});
     return variable_count_++;
@@ -88,9 +92,9 @@ class ParseContext {
   size_t variable_count_ = 0;
 };
 
-// Parses any expression: "$field.path", "$$variable", literal values, {field: expression, …}, [expression, …], {$operator: operand}.
-// Constants are copied into the context's memory and folded. Errors: 168 InvalidPipelineOperator "Unrecognized expression '$x'", and each
-// operator's own.
+// Parses any expression: "$field.path", "$$variable", literal values, {field: expression, …},
+// [expression, …], {$operator: operand}. Constants are copied into the context's memory and folded.
+// Errors: 168 InvalidPipelineOperator "Unrecognized expression '$x'", and each operator's own.
 Result<ExpressionPtr> parse_expression(const Value& spec, ParseContext& context);
 
 // A constant node. The value is copied.

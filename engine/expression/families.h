@@ -1,5 +1,5 @@
-// Every family of expression operators and accumulators, each defined in the file of its name. A new family is one line here and one in
-// families.cc.
+// Every family of expression operators and accumulators, each defined in the file of its name. A
+// new family is one line here and one in families.cc.
 #pragma once
 
 #include "engine/expression/registry.h"

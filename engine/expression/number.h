@@ -1,4 +1,5 @@
-// Numbers as arguments: whole numbers out of any numeric type, and how values are shown in messages.
+// Numbers as arguments: whole numbers out of any numeric type, and how values are shown in
+// messages.
 #pragma once
 
 #include <cmath>
@@ -11,18 +12,24 @@
 
 namespace millrace::engine {
 
-// The number as int64 if it is whole and fits, whatever its type; nullopt for everything else (1.5, NaN, "1").
+// The number as int64 if it is whole and fits, whatever its type; nullopt for everything else (1.5,
+// NaN, "1").
 inline std::optional<int64_t> whole_int64(const Value& v) {
   switch (v.type()) {
-    case Type::kInt32: return v.as_int32();
-    case Type::kInt64: return v.as_int64();
+    case Type::kInt32:
+      return v.as_int32();
+    case Type::kInt64:
+      return v.as_int64();
     case Type::kDouble: {
       double d = v.as_double();
-      if (!(d >= -9223372036854775808.0 && d < 9223372036854775808.0) || d != std::trunc(d)) return std::nullopt;
+      if (!(d >= -9223372036854775808.0 && d < 9223372036854775808.0) || d != std::trunc(d))
+        return std::nullopt;
       return static_cast<int64_t>(d);
     }
-    case Type::kDecimal: return decimal::to_int64_exact(v.as_decimal());
-    default: return std::nullopt;
+    case Type::kDecimal:
+      return decimal::to_int64_exact(v.as_decimal());
+    default:
+      return std::nullopt;
   }
 }
 
@@ -36,9 +43,12 @@ inline std::optional<int32_t> whole_int32(const Value& v) {
 // Any number as a decimal; doubles with MongoDB's 15 digits. Requires: v.is_number().
 inline Decimal128 to_decimal(const Value& v) {
   switch (v.type()) {
-    case Type::kDecimal: return v.as_decimal();
-    case Type::kDouble: return decimal::from_double(v.as_double());
-    default: return decimal::from_int64(v.integer_value());
+    case Type::kDecimal:
+      return v.as_decimal();
+    case Type::kDouble:
+      return decimal::from_double(v.as_double());
+    default:
+      return decimal::from_int64(v.integer_value());
   }
 }
 

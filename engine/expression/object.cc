@@ -7,16 +7,18 @@
 namespace millrace::engine {
 namespace {
 
-// Later objects win, field by field; a field keeps the place where it stood first. Null and missing are left out.
-// A single argument that is an array stands for its elements.
+// Later objects win, field by field; a field keeps the place where it stood first. Null and missing
+// are left out. A single argument that is an array stands for its elements.
 Value eval_merge_objects(EvalContext& context, std::span<const Value> arguments) {
-  if (arguments.size() == 1 && arguments[0].is_array()) arguments = arguments[0].as_array().elements(*context.arena);
+  if (arguments.size() == 1 && arguments[0].is_array())
+    arguments = arguments[0].as_array().elements(*context.arena);
   ObjectBuilder merged(*context.arena);
   bool first = true;
   for (const Value& object : arguments) {
     if (object.is_nullish()) continue;
     if (!object.is_object()) {
-      fail_evaluation(40400, "$mergeObjects requires objects, but " + shown(object) + " is of type " + std::string(object.type_name()));
+      fail_evaluation(40400, "$mergeObjects requires objects, but " + shown(object) +
+                                 " is of type " + std::string(object.type_name()));
     }
     for (const Field& field : object.as_object()) {
       if (first) {
@@ -34,7 +36,8 @@ Value eval_object_to_array(EvalContext& context, std::span<const Value> argument
   const Value& object = arguments[0];
   if (object.is_nullish()) return Value::null();
   if (!object.is_object()) {
-    fail_evaluation(40390, "$objectToArray requires a document, found: " + std::string(object.type_name()));
+    fail_evaluation(
+        40390, "$objectToArray requires a document, found: " + std::string(object.type_name()));
   }
   ArrayBuilder pairs(*context.arena);
   for (const Field& field : object.as_object()) {
@@ -59,7 +62,8 @@ class GetFieldExpression final : public Expression {
     if (name.data() == nullptr) {
       Value field = field_->evaluate(context);
       if (!field.is_string()) {
-        fail_evaluation(3041704, "$getField requires 'field' to be a string, but it is of type " + std::string(field.type_name()));
+        fail_evaluation(3041704, "$getField requires 'field' to be a string, but it is of type " +
+                                     std::string(field.type_name()));
       }
       name = field.as_string();
     }
@@ -90,14 +94,17 @@ bool has_named_arguments(const Value& operand) {
   return first == operand.as_object().end() || !first->name().starts_with('$');
 }
 
-// {field: <expression>, input: <expression>}, or the field alone. `input` is $$CURRENT when it is not given.
-Result<ExpressionPtr> parse_get_field(std::string_view, const Value& operand, ParseContext& context) {
+// {field: <expression>, input: <expression>}, or the field alone. `input` is $$CURRENT when it is
+// not given.
+Result<ExpressionPtr> parse_get_field(std::string_view, const Value& operand,
+                                      ParseContext& context) {
   Value field = operand;
   Value input;
   if (has_named_arguments(operand)) {
     for (const Field& argument : operand.as_object()) {
       if (argument.name() != "field" && argument.name() != "input") {
-        return Status(3041701, "$getField found an unknown argument: " + std::string(argument.name()));
+        return Status(3041701,
+                      "$getField found an unknown argument: " + std::string(argument.name()));
       }
     }
     field = operand.as_object().get("field");
@@ -106,13 +113,16 @@ Result<ExpressionPtr> parse_get_field(std::string_view, const Value& operand, Pa
   }
   MR_ASSIGN_OR_RETURN(ExpressionPtr name, parse_expression(field, context));
   if (name->constant() != nullptr && !name->constant()->is_string()) {
-    return Status(5654602, "$getField requires 'field' to be a string, but it is of type " + std::string(name->constant()->type_name()));
+    return Status(5654602, "$getField requires 'field' to be a string, but it is of type " +
+                               std::string(name->constant()->type_name()));
   }
   ExpressionPtr from;
   if (!input.is_missing() || context.find_variable("CURRENT") >= 0) {
-    MR_ASSIGN_OR_RETURN(from, parse_expression(input.is_missing() ? Value::string("$$CURRENT") : input, context));
+    MR_ASSIGN_OR_RETURN(
+        from, parse_expression(input.is_missing() ? Value::string("$$CURRENT") : input, context));
   }
-  return ExpressionPtr(std::make_unique<GetFieldExpression>(std::move(name), std::move(from), context));
+  return ExpressionPtr(
+      std::make_unique<GetFieldExpression>(std::move(name), std::move(from), context));
 }
 
 // Adds, replaces or, when the value is missing, removes one field.
@@ -124,7 +134,8 @@ class SetFieldExpression final : public Expression {
     Value input = input_->evaluate(context);
     if (input.is_nullish()) return Value::null();
     if (!input.is_object()) {
-      fail_evaluation(4161105, "$setField requires 'input' to be an object, but it is of type " + std::string(input.type_name()));
+      fail_evaluation(4161105, "$setField requires 'input' to be an object, but it is of type " +
+                                   std::string(input.type_name()));
     }
     Value value = value_ == nullptr ? Value() : value_->evaluate(context);
     ObjectBuilder object(*context.arena);
@@ -149,42 +160,56 @@ class SetFieldExpression final : public Expression {
 };
 
 // The name of the field: a string or {$literal: <string>}.
-Result<std::string_view> parse_field_name(std::string_view name, const Value& spec, ParseContext& context) {
+Result<std::string_view> parse_field_name(std::string_view name, const Value& spec,
+                                          ParseContext& context) {
   Value field = spec;
   if (spec.is_object()) {
     field = spec.as_object().get("$literal");
-    if (field.is_missing()) return Status(4161106, std::string(name) + " requires 'field' to be a constant");
+    if (field.is_missing())
+      return Status(4161106, std::string(name) + " requires 'field' to be a constant");
   } else if (spec.is_array()) {
     return Status(4161106, std::string(name) + " requires 'field' to be a constant");
   } else if (spec.is_string() && spec.as_string().starts_with('$')) {
     return Status(4161108, "a field path is not allowed as 'field' of " + std::string(name) +
-                               "; write {$literal: '" + std::string(spec.as_string()) + "'} for a name with a dollar");
+                               "; write {$literal: '" + std::string(spec.as_string()) +
+                               "'} for a name with a dollar");
   }
   if (!field.is_string()) {
-    return Status(4161107, std::string(name) + " requires 'field' to be a string, but it is of type " + std::string(field.type_name()));
+    return Status(4161107, std::string(name) +
+                               " requires 'field' to be a string, but it is of type " +
+                               std::string(field.type_name()));
   }
   return context.names().intern(field.as_string());
 }
 
 // $setField, and $unsetField, which has no value.
-Result<ExpressionPtr> parse_set_field(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_set_field(std::string_view name, const Value& operand,
+                                      ParseContext& context) {
   bool has_value = name == "$setField";
-  if (!operand.is_object()) return Status(4161100, std::string(name) + " only supports an object as its argument");
+  if (!operand.is_object())
+    return Status(4161100, std::string(name) + " only supports an object as its argument");
   for (const Field& argument : operand.as_object()) {
-    if (argument.name() == "field" || argument.name() == "input" || (has_value && argument.name() == "value")) continue;
-    return Status(4161101, std::string(name) + " found an unknown argument: " + std::string(argument.name()));
+    if (argument.name() == "field" || argument.name() == "input" ||
+        (has_value && argument.name() == "value"))
+      continue;
+    return Status(
+        4161101, std::string(name) + " found an unknown argument: " + std::string(argument.name()));
   }
   ObjectView parts = operand.as_object();
-  if (!parts.has("field")) return Status(4161102, std::string(name) + " requires 'field' to be specified");
-  if (has_value && !parts.has("value")) return Status(4161103, std::string(name) + " requires 'value' to be specified");
-  if (!parts.has("input")) return Status(4161109, std::string(name) + " requires 'input' to be specified");
+  if (!parts.has("field"))
+    return Status(4161102, std::string(name) + " requires 'field' to be specified");
+  if (has_value && !parts.has("value"))
+    return Status(4161103, std::string(name) + " requires 'value' to be specified");
+  if (!parts.has("input"))
+    return Status(4161109, std::string(name) + " requires 'input' to be specified");
   MR_ASSIGN_OR_RETURN(std::string_view field, parse_field_name(name, parts.get("field"), context));
   MR_ASSIGN_OR_RETURN(ExpressionPtr input, parse_expression(parts.get("input"), context));
   ExpressionPtr value;
   if (has_value) {
     MR_ASSIGN_OR_RETURN(value, parse_expression(parts.get("value"), context));
   }
-  return ExpressionPtr(std::make_unique<SetFieldExpression>(field, std::move(input), std::move(value)));
+  return ExpressionPtr(
+      std::make_unique<SetFieldExpression>(field, std::move(input), std::move(value)));
 }
 
 // clang-format off

@@ -30,8 +30,10 @@ bool owns_block(Type type) {
     case Type::kDBPointer:
     case Type::kCodeWScope:
     case Type::kObject:
-    case Type::kArray: return true;
-    default: return false;
+    case Type::kArray:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -44,18 +46,23 @@ Value own(const Value& value, HeapBytes& heap) {
     case Type::kCode:
     case Type::kBinData: {
       std::string_view text = value.as_string();
-      std::string_view copy(static_cast<const char*>(copy_block(text.data(), text.size(), heap)), text.size());
+      std::string_view copy(static_cast<const char*>(copy_block(text.data(), text.size(), heap)),
+                            text.size());
       if (value.is(Type::kString)) return Value::string(copy);
       if (value.is(Type::kSymbol)) return Value::symbol(copy);
-      return value.is(Type::kCode) ? Value::code(copy) : Value::binary(value.binary_subtype(), copy);
+      return value.is(Type::kCode) ? Value::code(copy)
+                                   : Value::binary(value.binary_subtype(), copy);
     }
-    case Type::kObjectId: return Value::object_id(static_cast<ObjectId*>(copy_block(value.address(), 12, heap)));
-    case Type::kDecimal: return Value::decimal(copy_block(value.address(), 16, heap));
+    case Type::kObjectId:
+      return Value::object_id(static_cast<ObjectId*>(copy_block(value.address(), 12, heap)));
+    case Type::kDecimal:
+      return Value::decimal(copy_block(value.address(), 16, heap));
     case Type::kRegex:
     case Type::kDBPointer:
     case Type::kCodeWScope: {
       std::string_view bytes = value.encoded_bytes();
-      return Value::encoded(value.type(), copy_block(bytes.data(), bytes.size(), heap), bytes.size());
+      return Value::encoded(value.type(), copy_block(bytes.data(), bytes.size(), heap),
+                            bytes.size());
     }
     case Type::kObject:
     case Type::kArray: {
@@ -77,7 +84,8 @@ Value own(const Value& value, HeapBytes& heap) {
       const void* copy = copy_block(writer.bytes().data(), writer.size(), heap);
       return value.is_object() ? Value::bson_object(copy) : Value::bson_array(copy);
     }
-    default: return value;
+    default:
+      return value;
   }
 }
 

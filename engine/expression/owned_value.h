@@ -1,5 +1,6 @@
-// Values that outlive their batch one by one: group keys, the $first of a group. Scalars stay inside the Value; the rest is one block
-// from malloc. (Values that die together belong into an Arena instead.)
+// Values that outlive their batch one by one: group keys, the $first of a group. Scalars stay
+// inside the Value; the rest is one block from malloc. (Values that die together belong into an
+// Arena instead.)
 #pragma once
 
 #include "engine/document/value.h"

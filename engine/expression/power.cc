@@ -1,4 +1,5 @@
-// Powers, roots and logarithms: double arithmetic, or decimal when an argument is one. $pow of integers is exact while it fits a long.
+// Powers, roots and logarithms: double arithmetic, or decimal when an argument is one. $pow of
+// integers is exact while it fits a long.
 #include <cmath>
 
 #include "engine/expression/arithmetic.h"
@@ -42,11 +43,13 @@ Value power_of_integers(const Value& base, const Value& exponent) {
     result = e % 2 == 0 ? 1 : b;
   }
   if (!result) return Value::number(std::pow(static_cast<double>(b), static_cast<double>(e)));
-  return base.is(Type::kInt32) && exponent.is(Type::kInt32) ? Value::integer(*result) : Value::int64(*result);
+  return base.is(Type::kInt32) && exponent.is(Type::kInt32) ? Value::integer(*result)
+                                                            : Value::int64(*result);
 }
 
-// The bases of which the library has a function of its own give exact powers exactly. (6.0.5 divides by the base instead of its logarithm
-// for every other decimal base; the manual's definition holds here.)
+// The bases of which the library has a function of its own give exact powers exactly. (6.0.5
+// divides by the base instead of its logarithm for every other decimal base; the manual's
+// definition holds here.)
 Decimal128 decimal_logarithm(Decimal128 v, Decimal128 base) {
   if (decimal::compare(base, decimal::from_int64(2)) == 0) return decimal::log2(v);
   if (decimal::compare(base, decimal::from_int64(10)) == 0) return decimal::log10(v);
@@ -66,8 +69,11 @@ Value eval_pow(EvalContext& context, std::span<const Value> arguments) {
   const Value& base = arguments[0];
   const Value& exponent = arguments[1];
   if (base.is_nullish() || exponent.is_nullish()) return Value::null();
-  if (!base.is_number()) fail_evaluation(28762, "$pow's base must be a number, not " + std::string(base.type_name()));
-  if (!exponent.is_number()) fail_evaluation(28763, "$pow's exponent must be a number, not " + std::string(exponent.type_name()));
+  if (!base.is_number())
+    fail_evaluation(28762, "$pow's base must be a number, not " + std::string(base.type_name()));
+  if (!exponent.is_number())
+    fail_evaluation(28763,
+                    "$pow's exponent must be a number, not " + std::string(exponent.type_name()));
   if (sign_of(exponent) < 0 && sign_of(base) == 0 && !is_nan(base)) {
     fail_evaluation(28764, "$pow cannot raise 0 to a negative exponent");
   }
@@ -82,7 +88,8 @@ Value eval_exp(EvalContext& context, std::span<const Value> arguments) {
   const Value& v = arguments[0];
   if (v.is_nullish()) return Value::null();
   if (!v.is_number()) fail_not_numeric("$exp", v);
-  return apply(context, v, [](double d) { return std::exp(d); }, decimal::exp);
+  return apply(
+      context, v, [](double d) { return std::exp(d); }, decimal::exp);
 }
 
 Value eval_ln(EvalContext& context, std::span<const Value> arguments) {
@@ -90,8 +97,10 @@ Value eval_ln(EvalContext& context, std::span<const Value> arguments) {
   if (v.is_nullish()) return Value::null();
   if (!v.is_number()) fail_not_numeric("$ln", v);
   if (is_nan(v)) return Value::number(std::nan(""));
-  if (!is_positive_or_nan(v)) fail_evaluation(28766, "$ln's argument must be a positive number, but is " + shown(v));
-  return apply(context, v, [](double d) { return std::log(d); }, decimal::ln);
+  if (!is_positive_or_nan(v))
+    fail_evaluation(28766, "$ln's argument must be a positive number, but is " + shown(v));
+  return apply(
+      context, v, [](double d) { return std::log(d); }, decimal::ln);
 }
 
 Value eval_log10(EvalContext& context, std::span<const Value> arguments) {
@@ -99,20 +108,26 @@ Value eval_log10(EvalContext& context, std::span<const Value> arguments) {
   if (v.is_nullish()) return Value::null();
   if (!v.is_number()) fail_not_numeric("$log10", v);
   if (is_nan(v)) return Value::number(std::nan(""));
-  if (!is_positive_or_nan(v)) fail_evaluation(28761, "$log10's argument must be a positive number, but is " + shown(v));
-  return apply(context, v, [](double d) { return std::log10(d); }, decimal::log10);
+  if (!is_positive_or_nan(v))
+    fail_evaluation(28761, "$log10's argument must be a positive number, but is " + shown(v));
+  return apply(
+      context, v, [](double d) { return std::log10(d); }, decimal::log10);
 }
 
 Value eval_log(EvalContext& context, std::span<const Value> arguments) {
   const Value& v = arguments[0];
   const Value& base = arguments[1];
   if (v.is_nullish() || base.is_nullish()) return Value::null();
-  if (!v.is_number()) fail_evaluation(28756, "$log's argument must be a number, not " + std::string(v.type_name()));
-  if (!base.is_number()) fail_evaluation(28757, "$log's base must be a number, not " + std::string(base.type_name()));
+  if (!v.is_number())
+    fail_evaluation(28756, "$log's argument must be a number, not " + std::string(v.type_name()));
+  if (!base.is_number())
+    fail_evaluation(28757, "$log's base must be a number, not " + std::string(base.type_name()));
   if (is_nan(v) || is_nan(base)) return Value::number(std::nan(""));
-  if (!is_positive_or_nan(v)) fail_evaluation(28758, "$log's argument must be a positive number, but is " + shown(v));
+  if (!is_positive_or_nan(v))
+    fail_evaluation(28758, "$log's argument must be a positive number, but is " + shown(v));
   if (!is_positive_or_nan(base) || base.to_double() == 1) {
-    fail_evaluation(28759, "$log's base must be a positive number other than 1, but is " + shown(base));
+    fail_evaluation(28759,
+                    "$log's base must be a positive number other than 1, but is " + shown(base));
   }
   if (v.is(Type::kDecimal) || base.is(Type::kDecimal)) {
     return Value::decimal(decimal_logarithm(to_decimal(v), to_decimal(base)), *context.arena);
@@ -124,8 +139,10 @@ Value eval_sqrt(EvalContext& context, std::span<const Value> arguments) {
   const Value& v = arguments[0];
   if (v.is_nullish()) return Value::null();
   if (!v.is_number()) fail_not_numeric("$sqrt", v);
-  if (sign_of(v) < 0) fail_evaluation(28714, "$sqrt's argument must not be negative, but is " + shown(v));
-  return apply(context, v, [](double d) { return std::sqrt(d); }, decimal::sqrt);
+  if (sign_of(v) < 0)
+    fail_evaluation(28714, "$sqrt's argument must not be negative, but is " + shown(v));
+  return apply(
+      context, v, [](double d) { return std::sqrt(d); }, decimal::sqrt);
 }
 
 namespace {
@@ -133,7 +150,8 @@ namespace {
 // 1 / (1 + e^-x); null or missing gives `onNull`, or null without it.
 class SigmoidExpression final : public Expression {
  public:
-  SigmoidExpression(ExpressionPtr input, ExpressionPtr on_null) : input_(std::move(input)), on_null_(std::move(on_null)) {}
+  SigmoidExpression(ExpressionPtr input, ExpressionPtr on_null)
+      : input_(std::move(input)), on_null_(std::move(on_null)) {}
   Value evaluate(EvalContext& context) const override {
     Value v = input_->evaluate(context);
     if (v.is_nullish()) return on_null_ == nullptr ? Value::null() : on_null_->evaluate(context);
@@ -164,17 +182,21 @@ bool is_named_form(const Value& operand) {
 }  // namespace
 
 // {$sigmoid: <expression>} or {$sigmoid: {input: <expression>, onNull: <expression>}}.
-Result<ExpressionPtr> parse_sigmoid(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_sigmoid(std::string_view name, const Value& operand,
+                                    ParseContext& context) {
   static constexpr std::array<NamedArgument, 2> kArguments = {{{"input", true}, {"onNull", false}}};
   std::vector<ExpressionPtr> parts(2);
   if (is_named_form(operand)) {
-    MR_ASSIGN_OR_RETURN(parts, parse_named_arguments(name, operand, kArguments, static_cast<int>(ErrorCode::kFailedToParse),
-                                                     static_cast<int>(ErrorCode::kFailedToParse), context));
+    MR_ASSIGN_OR_RETURN(
+        parts, parse_named_arguments(name, operand, kArguments,
+                                     static_cast<int>(ErrorCode::kFailedToParse),
+                                     static_cast<int>(ErrorCode::kFailedToParse), context));
   } else {
     MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {1, 1}, context));
     parts[0] = std::move(arguments[0]);
   }
-  return ExpressionPtr(std::make_unique<SigmoidExpression>(std::move(parts[0]), std::move(parts[1])));
+  return ExpressionPtr(
+      std::make_unique<SigmoidExpression>(std::move(parts[0]), std::move(parts[1])));
 }
 
 }  // namespace millrace::engine

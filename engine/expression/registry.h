@@ -1,4 +1,5 @@
-// The tables of expression operators: one row per operator at the foot of its family's file; registry.cc lists the families.
+// The tables of expression operators: one row per operator at the foot of its family's file;
+// registry.cc lists the families.
 #pragma once
 
 #include <algorithm>
@@ -19,19 +20,22 @@ struct Arity {
   int max;  // kAnyNumber: no limit
 };
 
-// Evaluates an operator whose arguments are all evaluated first, in order. `arguments` may hold missing values.
+// Evaluates an operator whose arguments are all evaluated first, in order. `arguments` may hold
+// missing values.
 using EagerFunction = Value (*)(EvalContext& context, std::span<const Value> arguments);
 
-// Parses the operand of an operator that has a form of its own (named arguments, lazy branches, variables).
-// `name` is the operator with its dollar.
-using ParseFunction = Result<ExpressionPtr> (*)(std::string_view name, const Value& operand, ParseContext& context);
+// Parses the operand of an operator that has a form of its own (named arguments, lazy branches,
+// variables). `name` is the operator with its dollar.
+using ParseFunction = Result<ExpressionPtr> (*)(std::string_view name, const Value& operand,
+                                                ParseContext& context);
 
 struct ExpressionRow {
-  std::string_view name;    // with the dollar, as the user types it
-  Arity arity;              // of an eager operator
-  EagerFunction evaluate;   // eager, or nullptr
-  ParseFunction parse;      // own form, or nullptr; both nullptr: known to MongoDB, not supported here yet
-  std::string_view manual;  // page under https://www.mongodb.com/docs/manual/reference/operator/
+  std::string_view name;   // with the dollar, as the user types it
+  Arity arity;             // of an eager operator
+  EagerFunction evaluate;  // eager, or nullptr
+  ParseFunction
+      parse;  // own form, or nullptr; both nullptr: known to MongoDB, not supported here yet
+  std::string_view manual;    // page under https://www.mongodb.com/docs/manual/reference/operator/
   bool deterministic = true;  // false: never folded ($rand, $currentDate)
 
   constexpr bool supported() const { return evaluate != nullptr || parse != nullptr; }
@@ -45,7 +49,8 @@ constexpr bool sorted_and_unique(const std::array<ExpressionRow, N>& rows) {
   return true;
 }
 
-// One span per family file, each declared there as `std::span<const ExpressionRow> <family>_expressions()`.
+// One span per family file, each declared there as `std::span<const ExpressionRow>
+// <family>_expressions()`.
 std::span<const std::span<const ExpressionRow>> expression_families();
 
 // The row of "$name", or nullptr.
@@ -53,22 +58,29 @@ const ExpressionRow* find_expression(std::string_view name);
 
 // Helpers for ParseFunctions.
 
-// The arguments of an eager-style operand: an array's elements, or the operand itself as the only one.
-Result<std::vector<ExpressionPtr>> parse_arguments(std::string_view name, const Value& operand, Arity arity, ParseContext& context);
+// The arguments of an eager-style operand: an array's elements, or the operand itself as the only
+// one.
+Result<std::vector<ExpressionPtr>> parse_arguments(std::string_view name, const Value& operand,
+                                                   Arity arity, ParseContext& context);
 
-// A node that evaluates `arguments` in order and calls `evaluate`; folded to a constant when they all are and `deterministic`.
-// A fold that fails is left to run time, where it is the document's fault.
-ExpressionPtr make_call(EagerFunction evaluate, std::vector<ExpressionPtr> arguments, bool deterministic, ParseContext& context);
+// A node that evaluates `arguments` in order and calls `evaluate`; folded to a constant when they
+// all are and `deterministic`. A fold that fails is left to run time, where it is the document's
+// fault.
+ExpressionPtr make_call(EagerFunction evaluate, std::vector<ExpressionPtr> arguments,
+                        bool deterministic, ParseContext& context);
 
 // One named argument of an operand like {input: …, format: …}.
 struct NamedArgument {
   std::string_view name;
   bool required;
 };
-// The named arguments in the order of `arguments`; those not given are nullptr. Errors: `unknown_code` for an unknown name,
-// `missing_code` for a required one that is not there, with messages in the server's style.
-Result<std::vector<ExpressionPtr>> parse_named_arguments(std::string_view name, const Value& operand,
-                                                         std::span<const NamedArgument> arguments, int unknown_code,
-                                                         int missing_code, ParseContext& context);
+// The named arguments in the order of `arguments`; those not given are nullptr. Errors:
+// `unknown_code` for an unknown name, `missing_code` for a required one that is not there, with
+// messages in the server's style.
+Result<std::vector<ExpressionPtr>> parse_named_arguments(std::string_view name,
+                                                         const Value& operand,
+                                                         std::span<const NamedArgument> arguments,
+                                                         int unknown_code, int missing_code,
+                                                         ParseContext& context);
 
 }  // namespace millrace::engine

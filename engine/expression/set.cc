@@ -1,5 +1,5 @@
-// Set operators: arrays whose order and repetitions do not count. Results of $setUnion and $setIntersection come sorted, as MongoDB 6.0.5
-// has them; the manual leaves their order open.
+// Set operators: arrays whose order and repetitions do not count. Results of $setUnion and
+// $setIntersection come sorted, as MongoDB 6.0.5 has them; the manual leaves their order open.
 #include <algorithm>
 #include <numeric>
 
@@ -36,7 +36,8 @@ class Membership {
   }
   bool has(const Value& v) const {
     if (sorted_) return std::binary_search(elements_.begin(), elements_.end(), v, less);
-    return std::any_of(elements_.begin(), elements_.end(), [&](const Value& element) { return equal(element, v); });
+    return std::any_of(elements_.begin(), elements_.end(),
+                       [&](const Value& element) { return equal(element, v); });
   }
 
  private:
@@ -46,7 +47,8 @@ class Membership {
 
 Value eval_all_elements_true(EvalContext&, std::span<const Value> arguments) {
   if (!arguments[0].is_array()) {
-    fail_evaluation(17040, "$allElementsTrue's argument must be an array, but is " + type_text(arguments[0]));
+    fail_evaluation(
+        17040, "$allElementsTrue's argument must be an array, but is " + type_text(arguments[0]));
   }
   for (const Value& element : arguments[0].as_array()) {
     if (!element.truthy()) return Value::boolean(false);
@@ -56,7 +58,8 @@ Value eval_all_elements_true(EvalContext&, std::span<const Value> arguments) {
 
 Value eval_any_element_true(EvalContext&, std::span<const Value> arguments) {
   if (!arguments[0].is_array()) {
-    fail_evaluation(17041, "$anyElementTrue's argument must be an array, but is " + type_text(arguments[0]));
+    fail_evaluation(
+        17041, "$anyElementTrue's argument must be an array, but is " + type_text(arguments[0]));
   }
   for (const Value& element : arguments[0].as_array()) {
     if (element.truthy()) return Value::boolean(true);
@@ -69,15 +72,21 @@ Value eval_set_difference(EvalContext& context, std::span<const Value> arguments
   const Value& from = arguments[0];
   const Value& taken = arguments[1];
   if (from.is_nullish() || taken.is_nullish()) return Value::null();
-  if (!from.is_array()) fail_evaluation(17048, "both operands of $setDifference must be arrays, the first is " + type_text(from));
-  if (!taken.is_array()) fail_evaluation(17049, "both operands of $setDifference must be arrays, the second is " + type_text(taken));
+  if (!from.is_array())
+    fail_evaluation(
+        17048, "both operands of $setDifference must be arrays, the first is " + type_text(from));
+  if (!taken.is_array())
+    fail_evaluation(
+        17049, "both operands of $setDifference must be arrays, the second is " + type_text(taken));
   Membership out(taken, *context.arena);
   // Elements that come first among equal ones, in the order in which they came.
   auto elements = from.as_array().elements(*context.arena);
   auto* order = context.arena->allocate_array<uint32_t>(elements.size());
   std::iota(order, order + elements.size(), 0u);
-  std::stable_sort(order, order + elements.size(), [&](uint32_t a, uint32_t b) { return less(elements[a], elements[b]); });
-  auto* end = std::unique(order, order + elements.size(), [&](uint32_t a, uint32_t b) { return equal(elements[a], elements[b]); });
+  std::stable_sort(order, order + elements.size(),
+                   [&](uint32_t a, uint32_t b) { return less(elements[a], elements[b]); });
+  auto* end = std::unique(order, order + elements.size(),
+                          [&](uint32_t a, uint32_t b) { return equal(elements[a], elements[b]); });
   std::sort(order, end);
   ArrayBuilder kept(*context.arena, elements.size());
   for (auto* at = order; at != end; ++at) {
@@ -91,19 +100,23 @@ Value eval_set_equals(EvalContext& context, std::span<const Value> arguments) {
   std::span<Value> first;
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (!arguments[i].is_array()) {
-      fail_evaluation(17044, "All operands of $setEquals must be arrays, number " + std::to_string(i + 1) + " is " + type_text(arguments[i]));
+      fail_evaluation(17044, "All operands of $setEquals must be arrays, number " +
+                                 std::to_string(i + 1) + " is " + type_text(arguments[i]));
     }
     auto set = sorted_set(arguments[i], *context.arena);
     if (i == 0) first = set;
-    if (!std::equal(first.begin(), first.end(), set.begin(), set.end(), equal)) return Value::boolean(false);
+    if (!std::equal(first.begin(), first.end(), set.begin(), set.end(), equal))
+      return Value::boolean(false);
   }
   return Value::boolean(true);
 }
 
-Result<ExpressionPtr> parse_set_equals(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_set_equals(std::string_view name, const Value& operand,
+                                       ParseContext& context) {
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {0, kAnyNumber}, context));
   if (arguments.size() < 2) {
-    return Status(17045, "$setEquals needs two arguments or more, but has " + std::to_string(arguments.size()));
+    return Status(17045, "$setEquals needs two arguments or more, but has " +
+                             std::to_string(arguments.size()));
   }
   return make_call(eval_set_equals, std::move(arguments), true, context);
 }
@@ -114,12 +127,14 @@ Value eval_set_intersection(EvalContext& context, std::span<const Value> argumen
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i].is_nullish()) return Value::null();
     if (!arguments[i].is_array()) {
-      fail_evaluation(17047, "All operands of $setIntersection must be arrays, one is " + type_text(arguments[i]));
+      fail_evaluation(17047, "All operands of $setIntersection must be arrays, one is " +
+                                 type_text(arguments[i]));
     }
     auto set = sorted_set(arguments[i], *context.arena);
     if (i > 0) {
       auto* both = context.arena->allocate_array<Value>(std::min(set.size(), common.size()));
-      auto* end = std::set_intersection(common.begin(), common.end(), set.begin(), set.end(), both, less);
+      auto* end =
+          std::set_intersection(common.begin(), common.end(), set.begin(), set.end(), both, less);
       set = {both, static_cast<size_t>(end - both)};
     }
     common = set;
@@ -130,8 +145,12 @@ Value eval_set_intersection(EvalContext& context, std::span<const Value> argumen
 Value eval_set_is_subset(EvalContext& context, std::span<const Value> arguments) {
   const Value& part = arguments[0];
   const Value& whole = arguments[1];
-  if (!part.is_array()) fail_evaluation(17046, "both operands of $setIsSubset must be arrays, the first is " + type_text(part));
-  if (!whole.is_array()) fail_evaluation(17042, "both operands of $setIsSubset must be arrays, the second is " + type_text(whole));
+  if (!part.is_array())
+    fail_evaluation(
+        17046, "both operands of $setIsSubset must be arrays, the first is " + type_text(part));
+  if (!whole.is_array())
+    fail_evaluation(
+        17042, "both operands of $setIsSubset must be arrays, the second is " + type_text(whole));
   Membership members(whole, *context.arena);
   for (const Value& element : part.as_array()) {
     if (!members.has(element)) return Value::boolean(false);
@@ -143,7 +162,9 @@ Value eval_set_union(EvalContext& context, std::span<const Value> arguments) {
   ArrayBuilder all(*context.arena, 16);
   for (const Value& array : arguments) {
     if (array.is_nullish()) return Value::null();
-    if (!array.is_array()) fail_evaluation(17043, "All operands of $setUnion must be arrays, one is " + type_text(array));
+    if (!array.is_array())
+      fail_evaluation(17043,
+                      "All operands of $setUnion must be arrays, one is " + type_text(array));
     for (const Value& element : array.as_array()) all.add(element);
   }
   return Value::array(sorted_set(all.finish(), *context.arena));

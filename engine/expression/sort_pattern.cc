@@ -12,8 +12,10 @@ Result<SortPattern> SortPattern::parse(const Value& spec, ParseContext& context)
   SortPattern pattern;
   for (const Field& field : spec.as_object()) {
     if (field.value.is_object()) {
-      if (!field.value.as_object().has("$meta")) return Status(17312, "$meta is the only expression supported by $sort right now");
-      return Status(ErrorCode::kNotImplemented, "$sort by {$meta: …} is not supported by Millrace yet");
+      if (!field.value.as_object().has("$meta"))
+        return Status(17312, "$meta is the only expression supported by $sort right now");
+      return Status(ErrorCode::kNotImplemented,
+                    "$sort by {$meta: …} is not supported by Millrace yet");
     }
     if (!field.value.is_number()) {
       return Status(15974, "Illegal key in $sort specification: " + std::string(field.name()) +
@@ -51,7 +53,8 @@ void SortPattern::smallest_key(std::vector<Walk> walks, Value* best, bool* found
   for (size_t i = 0; i < walks.size(); ++i) {
     Walk& walk = walks[i];
     const FieldPath& path = parts_[i].path;
-    while (walk.depth < path.size() && walk.at.is_object()) walk.at = walk.at.as_object().get(path.parts[walk.depth++]);
+    while (walk.depth < path.size() && walk.at.is_object())
+      walk.at = walk.at.as_object().get(path.parts[walk.depth++]);
     if (!walk.at.is_array() || walk.depth > path.size()) continue;
     if (array != nullptr && array != walk.at.address()) {
       fail_evaluation(ErrorCode::kBadValue, "cannot sort with keys that are parallel arrays");
@@ -70,7 +73,8 @@ void SortPattern::smallest_key(std::vector<Walk> walks, Value* best, bool* found
       } else {
         walk.at = element.is_object() ? element : Value();
       }
-      if (leaf || !walk.at.is_object()) walk.depth = parts_[i].path.size() + 1;  // done: an array found here is a value
+      if (leaf || !walk.at.is_object())
+        walk.depth = parts_[i].path.size() + 1;  // done: an array found here is a value
     }
     smallest_key(std::move(inner), best, found);
   };

@@ -15,11 +15,13 @@ class SortPattern {
   static Result<SortPattern> parse(const Value& spec, ParseContext& context);
 
   size_t size() const { return parts_.size(); }
-  // Writes size() values, the key of context.root as $sort has it: missing is null; a document with an array on a path has a key per
-  // element and counts with the one that comes first in this order. Values live as long as the document and `context.arena`.
-  // Throws EvaluationError 2 when two paths lead through different arrays.
+  // Writes size() values, the key of context.root as $sort has it: missing is null; a document with
+  // an array on a path has a key per element and counts with the one that comes first in this
+  // order. Values live as long as the document and `context.arena`. Throws EvaluationError 2 when
+  // two paths lead through different arrays.
   void sort_key(EvalContext& context, Value* to) const;
-  // The same as $top, $bottom and their N forms have it (MongoDB 6.0.5): arrays compare as a whole, an empty one as undefined.
+  // The same as $top, $bottom and their N forms have it (MongoDB 6.0.5): arrays compare as a whole,
+  // an empty one as undefined.
   void top_key(EvalContext& context, Value* to) const;
   // <0, 0, >0 for keys of one kind.
   int compare(const Value* a, const Value* b) const;
@@ -39,7 +41,8 @@ class SortPattern {
   void smallest_key(std::vector<Walk> walks, Value* best, bool* found) const;
 
   std::vector<Part> parts_;
-  bool by_id_alone_ = false;  // {_id: ±1}: an array, as $group may put there, then compares as a whole (MongoDB 6.0.5)
+  bool by_id_alone_ = false;  // {_id: ±1}: an array, as $group may put there, then compares as a
+                              // whole (MongoDB 6.0.5)
 };
 
 }  // namespace millrace::engine

@@ -13,7 +13,8 @@
 namespace millrace::engine {
 namespace {
 
-// Runs the accumulator of $group over values of one document, so that both forms agree to the last bit.
+// Runs the accumulator of $group over values of one document, so that both forms agree to the last
+// bit.
 class StatisticsExpression final : public Expression {
  public:
   StatisticsExpression(AccumulatorPtr accumulator, std::vector<ExpressionPtr> arguments)
@@ -35,11 +36,13 @@ class StatisticsExpression final : public Expression {
   }
 
  private:
-  // A single argument that is an array stands for its elements; among several an array is a value like any other.
+  // A single argument that is an array stands for its elements; among several an array is a value
+  // like any other.
   std::span<const Value> evaluate_arguments(EvalContext& context) const {
     auto* values = context.arena->allocate_array<Value>(arguments_.size());
     for (size_t i = 0; i < arguments_.size(); ++i) values[i] = arguments_[i]->evaluate(context);
-    if (arguments_.size() == 1 && values[0].is_array()) return values[0].as_array().elements(*context.arena);
+    if (arguments_.size() == 1 && values[0].is_array())
+      return values[0].as_array().elements(*context.arena);
     return {values, arguments_.size()};
   }
 
@@ -47,18 +50,24 @@ class StatisticsExpression final : public Expression {
   std::vector<ExpressionPtr> arguments_;
 };
 
-Result<ExpressionPtr> parse_statistics(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_statistics(std::string_view name, const Value& operand,
+                                       ParseContext& context) {
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {0, kAnyNumber}, context));
   // The accumulator's own argument is never evaluated: values are handed to add().
-  MR_ASSIGN_OR_RETURN(AccumulatorPtr accumulator, parse_accumulator(name, Value::string("$value"), context));
-  bool constant = std::all_of(arguments.begin(), arguments.end(), [](const auto& e) { return e->constant() != nullptr; });
-  return fold_node(std::make_unique<StatisticsExpression>(std::move(accumulator), std::move(arguments)), constant, context);
+  MR_ASSIGN_OR_RETURN(AccumulatorPtr accumulator,
+                      parse_accumulator(name, Value::string("$value"), context));
+  bool constant = std::all_of(arguments.begin(), arguments.end(),
+                              [](const auto& e) { return e->constant() != nullptr; });
+  return fold_node(
+      std::make_unique<StatisticsExpression>(std::move(accumulator), std::move(arguments)),
+      constant, context);
 }
 
 const Value* array_argument(std::string_view name, const Value& array) {
   if (array.is_nullish()) return nullptr;
   if (!array.is_array()) {
-    fail_evaluation(28689, std::string(name) + "'s argument must be an array, but is " + std::string(array.type_name()));
+    fail_evaluation(28689, std::string(name) + "'s argument must be an array, but is " +
+                               std::string(array.type_name()));
   }
   return &array;
 }
@@ -78,14 +87,19 @@ Value eval_last(EvalContext&, std::span<const Value> arguments) {
 // The n values to take, from `elements`.
 using TakeFunction = Value (*)(std::span<const Value> elements, size_t n, Arena& arena);
 
-Value take_first(std::span<const Value> elements, size_t n, Arena&) { return Value::array(elements.first(std::min(n, elements.size()))); }
-Value take_last(std::span<const Value> elements, size_t n, Arena&) { return Value::array(elements.last(std::min(n, elements.size()))); }
+Value take_first(std::span<const Value> elements, size_t n, Arena&) {
+  return Value::array(elements.first(std::min(n, elements.size())));
+}
+Value take_last(std::span<const Value> elements, size_t n, Arena&) {
+  return Value::array(elements.last(std::min(n, elements.size())));
+}
 
 struct ByValue {
   bool operator()(const Value& a, const Value& b) const { return compare(a, b) < 0; }
 };
 
-// Null and missing do not count. Of equal values 6.0.5 keeps those that came first, and shows the greatest with the last of them in front.
+// Null and missing do not count. Of equal values 6.0.5 keeps those that came first, and shows the
+// greatest with the last of them in front.
 template <bool kMin>
 Value take_extremes(std::span<const Value> elements, size_t n, Arena& arena) {
   std::multiset<Value, ByValue> best;
@@ -117,7 +131,9 @@ class TakeExpression final : public Expression {
   Value evaluate(EvalContext& context) const override {
     size_t n = evaluate_n(context);
     Value input = input_->evaluate(context);
-    if (!input.is_array()) fail_evaluation(5788200, "Input must be an array, but is of type " + std::string(input.type_name()));
+    if (!input.is_array())
+      fail_evaluation(5788200,
+                      "Input must be an array, but is of type " + std::string(input.type_name()));
     return take_(input.as_array().elements(*context.arena), n, *context.arena);
   }
   void add_dependencies(Dependencies& dependencies) const override {
@@ -131,10 +147,12 @@ class TakeExpression final : public Expression {
     if (v.is(Type::kDouble) && !(std::fabs(v.as_double()) < 9223372036854775808.0)) {
       fail_evaluation(31109, "Value for 'n' is out of range: " + shown(v));
     }
-    if (!v.is_number()) fail_evaluation(5787902, "Value for 'n' must be a whole number, but is " + shown(v));
+    if (!v.is_number())
+      fail_evaluation(5787902, "Value for 'n' must be a whole number, but is " + shown(v));
     auto n = whole_int64(v);
     if (!n) fail_evaluation(5787903, "Value for 'n' must be a whole number, but is " + shown(v));
-    if (*n <= 0) fail_evaluation(5787908, "'n' must be greater than 0, but is " + std::to_string(*n));
+    if (*n <= 0)
+      fail_evaluation(5787908, "'n' must be greater than 0, but is " + std::to_string(*n));
     return static_cast<size_t>(*n);
   }
 
@@ -144,16 +162,21 @@ class TakeExpression final : public Expression {
 };
 
 template <TakeFunction kTake, int kNotObject>
-Result<ExpressionPtr> parse_take(std::string_view name, const Value& operand, ParseContext& context) {
-  if (!operand.is_object()) return Status(kNotObject, "the argument of " + std::string(name) + " must be an object, but is " + shown(operand));
+Result<ExpressionPtr> parse_take(std::string_view name, const Value& operand,
+                                 ParseContext& context) {
+  if (!operand.is_object())
+    return Status(kNotObject, "the argument of " + std::string(name) +
+                                  " must be an object, but is " + shown(operand));
   for (const Field& field : operand.as_object()) {
     if (field.name() != "input" && field.name() != "n") {
-      return Status(5787901, "Unknown argument of " + std::string(name) + ": " + std::string(field.name()));
+      return Status(5787901,
+                    "Unknown argument of " + std::string(name) + ": " + std::string(field.name()));
     }
   }
   ObjectView parts = operand.as_object();
   if (!parts.has("n")) return Status(5787906, std::string(name) + ": missing value for 'n'");
-  if (!parts.has("input")) return Status(5787907, std::string(name) + ": missing value for 'input'");
+  if (!parts.has("input"))
+    return Status(5787907, std::string(name) + ": missing value for 'input'");
   MR_ASSIGN_OR_RETURN(ExpressionPtr input, parse_expression(parts.get("input"), context));
   MR_ASSIGN_OR_RETURN(ExpressionPtr n, parse_expression(parts.get("n"), context));
   return ExpressionPtr(std::make_unique<TakeExpression>(kTake, std::move(input), std::move(n)));

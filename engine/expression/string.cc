@@ -1,4 +1,5 @@
-// String operators. Indexes count bytes (…Bytes) or code points (…CP); upper and lower case are ASCII's, as in the server.
+// String operators. Indexes count bytes (…Bytes) or code points (…CP); upper and lower case are
+// ASCII's, as in the server.
 #include "engine/expression/convert.h"
 #include "engine/expression/families.h"
 #include "engine/expression/named_arguments.h"
@@ -16,12 +17,14 @@ Value eval_concat(EvalContext& context, std::span<const Value> arguments) {
   size_t size = 0;
   for (const Value& part : arguments) {
     if (part.is_nullish()) return Value::null();
-    if (!part.is_string()) fail_evaluation(16702, "$concat only supports strings, not " + type_text(part));
+    if (!part.is_string())
+      fail_evaluation(16702, "$concat only supports strings, not " + type_text(part));
     size += part.as_string().size();
   }
   char* to = static_cast<char*>(context.arena->allocate(size, 1));
   char* at = to;
-  for (const Value& part : arguments) at = std::copy(part.as_string().begin(), part.as_string().end(), at);
+  for (const Value& part : arguments)
+    at = std::copy(part.as_string().begin(), part.as_string().end(), at);
   return Value::string({to, size});
 }
 
@@ -51,12 +54,16 @@ Value eval_strcasecmp(EvalContext& context, std::span<const Value> arguments) {
 // ---- Lengths and substrings
 
 Value eval_strlen_bytes(EvalContext&, std::span<const Value> arguments) {
-  if (!arguments[0].is_string()) fail_evaluation(34473, "$strLenBytes requires a string argument, found: " + type_text(arguments[0]));
+  if (!arguments[0].is_string())
+    fail_evaluation(34473,
+                    "$strLenBytes requires a string argument, found: " + type_text(arguments[0]));
   return Value::int32(static_cast<int32_t>(arguments[0].as_string().size()));
 }
 
 Value eval_strlen_cp(EvalContext&, std::span<const Value> arguments) {
-  if (!arguments[0].is_string()) fail_evaluation(34471, "$strLenCP requires a string argument, found: " + type_text(arguments[0]));
+  if (!arguments[0].is_string())
+    fail_evaluation(34471,
+                    "$strLenCP requires a string argument, found: " + type_text(arguments[0]));
   return Value::int32(static_cast<int32_t>(utf8::length(arguments[0].as_string())));
 }
 
@@ -64,29 +71,36 @@ Value eval_strlen_cp(EvalContext&, std::span<const Value> arguments) {
 int64_t coerce_to_long(const Value& number) {
   if (number.is_integer()) return number.integer_value();
   double d = number.to_double();
-  if (!(d >= -0x1p63 && d < 0x1p63)) fail_evaluation(31109, "Can't coerce out of range value " + value_to_text(number) + " to long");
+  if (!(d >= -0x1p63 && d < 0x1p63))
+    fail_evaluation(31109, "Can't coerce out of range value " + value_to_text(number) + " to long");
   return static_cast<int64_t>(d);
 }
 
 Value eval_substr_bytes(EvalContext& context, std::span<const Value> arguments) {
   std::string_view text = coerce_to_string(arguments[0], *context.arena);
   if (!arguments[1].is_number()) {
-    fail_evaluation(16034, "$substrBytes:  starting index must be a numeric type (is BSON type " + type_text(arguments[1]) + ")");
+    fail_evaluation(16034, "$substrBytes:  starting index must be a numeric type (is BSON type " +
+                               type_text(arguments[1]) + ")");
   }
   if (!arguments[2].is_number()) {
-    fail_evaluation(16035, "$substrBytes:  length must be a numeric type (is BSON type " + type_text(arguments[2]) + ")");
+    fail_evaluation(16035, "$substrBytes:  length must be a numeric type (is BSON type " +
+                               type_text(arguments[2]) + ")");
   }
   int64_t start = coerce_to_long(arguments[1]);
   int64_t length = coerce_to_long(arguments[2]);
-  if (start < 0) fail_evaluation(50752, "$substrBytes:  starting index must be non-negative (got: " + std::to_string(start) + ")");
+  if (start < 0)
+    fail_evaluation(50752, "$substrBytes:  starting index must be non-negative (got: " +
+                               std::to_string(start) + ")");
   if (start >= static_cast<int64_t>(text.size())) return Value::string("");
   if (utf8::is_continuation(text[start])) {
-    fail_evaluation(28656, "$substrBytes:  Invalid range, starting index is a UTF-8 continuation byte.");
+    fail_evaluation(28656,
+                    "$substrBytes:  Invalid range, starting index is a UTF-8 continuation byte.");
   }
   int64_t rest = static_cast<int64_t>(text.size()) - start;
   if (length < 0 || length > rest) length = rest;
   if (length < rest && utf8::is_continuation(text[start + length])) {
-    fail_evaluation(28657, "$substrBytes:  Invalid range, ending index is in the middle of a UTF-8 character.");
+    fail_evaluation(
+        28657, "$substrBytes:  Invalid range, ending index is in the middle of a UTF-8 character.");
   }
   return Value::string(text.substr(start, length));
 }
@@ -100,17 +114,22 @@ std::optional<int32_t> exact_int32(const Value& number) {
   }
   if (!number.is_number()) return std::nullopt;
   double d = number.to_double();
-  if (d >= -2147483648.0 && d <= 2147483647.0 && d == static_cast<int32_t>(d)) return static_cast<int32_t>(d);
+  if (d >= -2147483648.0 && d <= 2147483647.0 && d == static_cast<int32_t>(d))
+    return static_cast<int32_t>(d);
   return std::nullopt;
 }
 
 int32_t substr_cp_index(const Value& value, int type_code, int range_code, const char* what) {
   if (!value.is_number()) {
-    fail_evaluation(type_code, std::string("$substrCP: ") + what + " must be a numeric type (is BSON type " + type_text(value) + ")");
+    fail_evaluation(type_code, std::string("$substrCP: ") + what +
+                                   " must be a numeric type (is BSON type " + type_text(value) +
+                                   ")");
   }
   auto index = exact_int32(value);
   if (!index) {
-    fail_evaluation(range_code, std::string("$substrCP: ") + what + " cannot be represented as a 32-bit integral value: " + value_to_text(value));
+    fail_evaluation(range_code, std::string("$substrCP: ") + what +
+                                    " cannot be represented as a 32-bit integral value: " +
+                                    value_to_text(value));
   }
   return *index;
 }
@@ -119,7 +138,8 @@ Value eval_substr_cp(EvalContext& context, std::span<const Value> arguments) {
   std::string_view text = coerce_to_string(arguments[0], *context.arena);
   int32_t start = substr_cp_index(arguments[1], 34450, 34451, "starting index");
   int32_t length = substr_cp_index(arguments[2], 34452, 34453, "length");
-  if (start < 0) fail_evaluation(34455, "$substrCP: the starting index must be nonnegative integer.");
+  if (start < 0)
+    fail_evaluation(34455, "$substrCP: the starting index must be nonnegative integer.");
   if (length < 0) fail_evaluation(34454, "$substrCP: length must be a nonnegative integer.");
   size_t from = utf8::skip(text, 0, start);
   return Value::string(text.substr(from, utf8::skip(text, from, length) - from));
@@ -130,11 +150,13 @@ Value eval_substr_cp(EvalContext& context, std::span<const Value> arguments) {
 size_t index_bound(const Value& value, std::string_view name, const char* which) {
   auto index = exact_int32(value);
   if (!index) {
-    fail_evaluation(40096, std::string(name) + " requires an integral " + which + " index, found a value of type: " + type_text(value) +
+    fail_evaluation(40096, std::string(name) + " requires an integral " + which +
+                               " index, found a value of type: " + type_text(value) +
                                ", with value: " + value_to_text(value));
   }
   if (*index < 0) {
-    fail_evaluation(40097, std::string(name) + " requires a nonnegative " + which + " index, found: " + std::to_string(*index));
+    fail_evaluation(40097, std::string(name) + " requires a nonnegative " + which +
+                               " index, found: " + std::to_string(*index));
   }
   return static_cast<size_t>(*index);
 }
@@ -146,13 +168,19 @@ struct IndexOfArguments {
   std::optional<size_t> end;
 };
 // nullopt when the text is null. Throws the code of the first argument that is wrong.
-std::optional<IndexOfArguments> index_of_arguments(std::span<const Value> arguments, std::string_view name, int text_code, int token_code) {
+std::optional<IndexOfArguments> index_of_arguments(std::span<const Value> arguments,
+                                                   std::string_view name, int text_code,
+                                                   int token_code) {
   if (arguments[0].is_nullish()) return std::nullopt;
   if (!arguments[0].is_string()) {
-    fail_evaluation(text_code, std::string(name) + " requires a string as the first argument, found: " + type_text(arguments[0]));
+    fail_evaluation(text_code, std::string(name) +
+                                   " requires a string as the first argument, found: " +
+                                   type_text(arguments[0]));
   }
   if (!arguments[1].is_string()) {
-    fail_evaluation(token_code, std::string(name) + " requires a string as the second argument, found: " + type_text(arguments[1]));
+    fail_evaluation(token_code, std::string(name) +
+                                    " requires a string as the second argument, found: " +
+                                    type_text(arguments[1]));
   }
   IndexOfArguments parsed{arguments[0].as_string(), arguments[1].as_string()};
   if (arguments.size() > 2) parsed.start = index_bound(arguments[2], name, "starting");
@@ -169,7 +197,8 @@ Value eval_index_of_bytes(EvalContext&, std::span<const Value> arguments) {
   return Value::int32(at == std::string_view::npos ? -1 : static_cast<int32_t>(at));
 }
 
-// A match may reach beyond the end bound here: only where it starts counts (seen with MongoDB 6.0.5, unlike $indexOfBytes).
+// A match may reach beyond the end bound here: only where it starts counts (seen with
+// MongoDB 6.0.5, unlike $indexOfBytes).
 Value eval_index_of_cp(EvalContext&, std::span<const Value> arguments) {
   auto parsed = index_of_arguments(arguments, "$indexOfCP", 40093, 40094);
   if (!parsed) return Value::null();
@@ -190,17 +219,24 @@ Value eval_split(EvalContext& context, std::span<const Value> arguments) {
   const Value& separator = arguments[1];
   if (input.is_nullish() || separator.is_nullish()) return Value::null();
   if (!input.is_string()) {
-    fail_evaluation(40085, "$split requires an expression that evaluates to a string as a first argument, found: " + type_text(input));
+    fail_evaluation(
+        40085,
+        "$split requires an expression that evaluates to a string as a first argument, found: " +
+            type_text(input));
   }
   std::string_view text = input.as_string();
   ArrayBuilder parts(*context.arena);
   if (separator.is(Type::kRegex)) {  // since MongoDB 8.3
-    split_by_regex(text, cached_regex("$split", separator.as_regex().pattern, separator.as_regex().options), parts, *context.arena);
+    split_by_regex(
+        text, cached_regex("$split", separator.as_regex().pattern, separator.as_regex().options),
+        parts, *context.arena);
     return parts.finish();
   }
   if (!separator.is_string()) {
-    fail_evaluation(40086, "$split requires an expression that evaluates to a string or regex as a second argument, found: " +
-                               type_text(separator));
+    fail_evaluation(40086,
+                    "$split requires an expression that evaluates to a string or regex as a second "
+                    "argument, found: " +
+                        type_text(separator));
   }
   std::string_view token = separator.as_string();
   if (token.empty()) fail_evaluation(40087, "$split requires a non-empty separator");
@@ -215,10 +251,26 @@ Value eval_split(EvalContext& context, std::span<const Value> arguments) {
 // ---- $trim, $ltrim, $rtrim
 
 // The default set: NUL and the white space characters that the manual lists.
-constexpr std::string_view kWhiteSpace[] = {
-    std::string_view("\0", 1), " ",            "\t",           "\n",           "\v",           "\f",           "\r",
-    "\u00a0",                  "\u1680",       "\u2000",       "\u2001",       "\u2002",       "\u2003",       "\u2004",
-    "\u2005",                  "\u2006",       "\u2007",       "\u2008",       "\u2009",       "\u200a"};
+constexpr std::string_view kWhiteSpace[] = {std::string_view("\0", 1),
+                                            " ",
+                                            "\t",
+                                            "\n",
+                                            "\v",
+                                            "\f",
+                                            "\r",
+                                            "\u00a0",
+                                            "\u1680",
+                                            "\u2000",
+                                            "\u2001",
+                                            "\u2002",
+                                            "\u2003",
+                                            "\u2004",
+                                            "\u2005",
+                                            "\u2006",
+                                            "\u2007",
+                                            "\u2008",
+                                            "\u2009",
+                                            "\u200a"};
 
 // The single code points of `chars`.
 std::vector<std::string_view> code_points(std::string_view chars) {
@@ -233,25 +285,35 @@ std::vector<std::string_view> code_points(std::string_view chars) {
 
 class TrimExpression final : public Expression {
  public:
-  TrimExpression(std::string name, NamedArguments arguments) : name_(std::move(name)), arguments_(std::move(arguments)) {
-    if (const Value* chars = arguments_.constant(kChars); chars != nullptr && chars->is_string()) set_ = code_points(chars->as_string());
+  TrimExpression(std::string name, NamedArguments arguments)
+      : name_(std::move(name)), arguments_(std::move(arguments)) {
+    if (const Value* chars = arguments_.constant(kChars); chars != nullptr && chars->is_string())
+      set_ = code_points(chars->as_string());
   }
   Value evaluate(EvalContext& context) const override {
     Value input = arguments_.evaluate(kInput, context);
     if (input.is_nullish()) return Value::null();
     if (!input.is_string()) {
-      fail_evaluation(50699, name_ + " requires its input to be a string, got " + value_to_text(input) + " (of type " + type_text(input) + ") instead.");
+      fail_evaluation(50699, name_ + " requires its input to be a string, got " +
+                                 value_to_text(input) + " (of type " + type_text(input) +
+                                 ") instead.");
     }
     std::string_view text = input.as_string();
     if (!arguments_.given(kChars)) return Value::string(trim(text, kWhiteSpace));
     Value chars = arguments_.evaluate(kChars, context);
     if (chars.is_nullish()) return Value::null();
     if (!chars.is_string()) {
-      fail_evaluation(50700, name_ + " requires 'chars' to be a string, got " + value_to_text(chars) + " (of type " + type_text(chars) + ") instead.");
+      fail_evaluation(50700, name_ + " requires 'chars' to be a string, got " +
+                                 value_to_text(chars) + " (of type " + type_text(chars) +
+                                 ") instead.");
     }
-    return Value::string(arguments_.constant(kChars) != nullptr ? trim(text, set_) : trim(text, code_points(chars.as_string())));
+    return Value::string(arguments_.constant(kChars) != nullptr
+                             ? trim(text, set_)
+                             : trim(text, code_points(chars.as_string())));
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
   static constexpr size_t kInput = 0;
   static constexpr size_t kChars = 1;
@@ -260,14 +322,16 @@ class TrimExpression final : public Expression {
   std::string_view trim(std::string_view text, std::span<const std::string_view> set) const {
     if (name_ != "$rtrim") {
       while (!text.empty()) {
-        auto hit = std::find_if(set.begin(), set.end(), [&](std::string_view c) { return text.starts_with(c); });
+        auto hit = std::find_if(set.begin(), set.end(),
+                                [&](std::string_view c) { return text.starts_with(c); });
         if (hit == set.end()) break;
         text.remove_prefix(hit->size());
       }
     }
     if (name_ != "$ltrim") {
       while (!text.empty()) {
-        auto hit = std::find_if(set.begin(), set.end(), [&](std::string_view c) { return text.ends_with(c); });
+        auto hit = std::find_if(set.begin(), set.end(),
+                                [&](std::string_view c) { return text.ends_with(c); });
         if (hit == set.end()) break;
         text.remove_suffix(hit->size());
       }
@@ -280,16 +344,20 @@ class TrimExpression final : public Expression {
   std::vector<std::string_view> set_;  // of constant `chars`
 };
 
-Result<ExpressionPtr> parse_trim(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_trim(std::string_view name, const Value& operand,
+                                 ParseContext& context) {
   std::string text(name);
   const ArgumentRule rules[] = {{"input", 50695, text + " requires an 'input' field"}, {"chars"}};
-  MR_ASSIGN_OR_RETURN(auto arguments,
-                      parse_arguments_by_rules(operand, rules,
-                                               {50696, text + " only supports an object as an argument, found " + type_text(operand),
-                                                50694, text + " found an unknown argument: "},
-                                               context));
+  MR_ASSIGN_OR_RETURN(
+      auto arguments,
+      parse_arguments_by_rules(
+          operand, rules,
+          {50696, text + " only supports an object as an argument, found " + type_text(operand),
+           50694, text + " found an unknown argument: "},
+          context));
   bool constant = arguments.all_constant();
-  return fold_node(std::make_unique<TrimExpression>(std::move(text), std::move(arguments)), constant, context);
+  return fold_node(std::make_unique<TrimExpression>(std::move(text), std::move(arguments)),
+                   constant, context);
 }
 
 // ---- $replaceOne, $replaceAll
@@ -310,19 +378,23 @@ class ReplaceExpression final : public Expression {
     }
     return Value::string(replace(input.as_string(), find.as_string(), with, *context.arena));
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
  private:
   Value string_argument(size_t i, int code, const char* what, EvalContext& context) const {
     Value value = arguments_.evaluate(i, context);
     bool regex = i == 1 && value.is(Type::kRegex);  // since MongoDB 8.3
     if (!value.is_nullish() && !value.is_string() && !regex) {
-      fail_evaluation(code, name_ + " requires that '" + what + "' be a string, found: " + value_to_text(value));
+      fail_evaluation(code, name_ + " requires that '" + what +
+                                "' be a string, found: " + value_to_text(value));
     }
     return value;
   }
   // An empty `find` is found before every code point and at the end.
-  std::string_view replace(std::string_view text, std::string_view find, std::string_view with, Arena& arena) const {
+  std::string_view replace(std::string_view text, std::string_view find, std::string_view with,
+                           Arena& arena) const {
     size_t at = text.find(find);
     if (at == std::string_view::npos) return text;
     std::string out;
@@ -349,18 +421,23 @@ class ReplaceExpression final : public Expression {
   NamedArguments arguments_;
 };
 
-Result<ExpressionPtr> parse_replace(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_replace(std::string_view name, const Value& operand,
+                                    ParseContext& context) {
   std::string text(name);
-  const ArgumentRule rules[] = {{"input", 51749, text + " requires 'input' to be specified"},
-                                {"find", 51748, text + " requires 'find' to be specified"},
-                                {"replacement", 51747, text + " requires 'replacement' to be specified"}};
-  MR_ASSIGN_OR_RETURN(auto arguments,
-                      parse_arguments_by_rules(operand, rules,
-                                               {51751, text + " requires an object as an argument, found: " + type_text(operand),
-                                                51750, text + " found an unknown argument: "},
-                                               context));
+  const ArgumentRule rules[] = {
+      {"input", 51749, text + " requires 'input' to be specified"},
+      {"find", 51748, text + " requires 'find' to be specified"},
+      {"replacement", 51747, text + " requires 'replacement' to be specified"}};
+  MR_ASSIGN_OR_RETURN(
+      auto arguments,
+      parse_arguments_by_rules(
+          operand, rules,
+          {51751, text + " requires an object as an argument, found: " + type_text(operand), 51750,
+           text + " found an unknown argument: "},
+          context));
   bool constant = arguments.all_constant();
-  return fold_node(std::make_unique<ReplaceExpression>(std::move(text), std::move(arguments)), constant, context);
+  return fold_node(std::make_unique<ReplaceExpression>(std::move(text), std::move(arguments)),
+                   constant, context);
 }
 
 // clang-format off

@@ -19,8 +19,8 @@ using calendar::kMsPerSecond;
 
 namespace {
 
-// tzdata's tables of changes end in 2037 or earlier; from here on the rule at the end of a zone's file holds (RFC 8536 section 3.3),
-// which date's library does not read.
+// tzdata's tables of changes end in 2037 or earlier; from here on the rule at the end of a zone's
+// file holds (RFC 8536 section 3.3), which date's library does not read.
 const int64_t kRuleFromMs = calendar::days_from_date(2037, 1, 1) * calendar::kMsPerDay;
 
 // Reads a POSIX TZ string piece by piece.
@@ -45,7 +45,9 @@ struct TzReader {
       while (!rest.empty() && !take('>')) rest.remove_prefix(1);
       return;
     }
-    while (!rest.empty() && ((rest[0] >= 'A' && rest[0] <= 'Z') || (rest[0] >= 'a' && rest[0] <= 'z'))) rest.remove_prefix(1);
+    while (!rest.empty() &&
+           ((rest[0] >= 'A' && rest[0] <= 'Z') || (rest[0] >= 'a' && rest[0] <= 'z')))
+      rest.remove_prefix(1);
   }
   // [+-]hh[:mm[:ss]]
   int64_t time_ms() {
@@ -58,7 +60,8 @@ struct TzReader {
   }
 };
 
-// "M3.2.0/2" (second Sunday of March at 2:00), "J60" (the day of year without leap days), "60" (with, from 0).
+// "M3.2.0/2" (second Sunday of March at 2:00), "J60" (the day of year without leap days), "60"
+// (with, from 0).
 struct ChangeDay {
   char kind = 'M';
   int month = 1, week = 1, weekday = 0;
@@ -113,7 +116,8 @@ std::optional<int64_t> parse_offset(std::string_view text) {
   std::string digits(text.substr(1));
   if (digits.size() == 5 && digits[2] == ':') digits.erase(2, 1);
   if (digits.size() != 2 && digits.size() != 4) return std::nullopt;
-  if (!std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; })) return std::nullopt;
+  if (!std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; }))
+    return std::nullopt;
   int64_t ms = std::stoi(digits.substr(0, 2)) * kMsPerHour;
   if (digits.size() == 4) ms += std::stoi(digits.substr(2)) * kMsPerMinute;
   return text[0] == '-' ? -ms : ms;
@@ -138,7 +142,8 @@ struct TimeZone::Rule {
     if (reader.rest.empty()) return;
     has_daylight = true;
     reader.name();
-    daylight_ms = reader.rest.empty() || reader.rest[0] == ',' ? standard_ms + kMsPerHour : -reader.time_ms();
+    daylight_ms =
+        reader.rest.empty() || reader.rest[0] == ',' ? standard_ms + kMsPerHour : -reader.time_ms();
     if (reader.take(',')) begin = ChangeDay::read(reader);
     if (reader.take(',')) end = ChangeDay::read(reader);
   }
@@ -151,7 +156,8 @@ struct TimeZone::Rule {
   }
 };
 
-TimeZone::TimeZone(const date::time_zone* zone, std::string footer, int64_t fixed_ms) : zone_(zone), fixed_ms_(fixed_ms) {
+TimeZone::TimeZone(const date::time_zone* zone, std::string footer, int64_t fixed_ms)
+    : zone_(zone), fixed_ms_(fixed_ms) {
   if (!footer.empty()) rule_ = std::make_shared<const Rule>(footer);
 }
 
@@ -172,7 +178,8 @@ Result<const TimeZone*> TimeZone::find(std::string_view name) {
   if (auto offset = parse_offset(name)) {
     made.reset(new TimeZone(nullptr, "", *offset));
   } else {
-    if (name.empty() || name.starts_with("right/") || name.starts_with("posix") || name.find('\0') != std::string_view::npos) {
+    if (name.empty() || name.starts_with("right/") || name.starts_with("posix") ||
+        name.find('\0') != std::string_view::npos) {
       return unknown_zone(name);
     }
     try {
@@ -193,14 +200,16 @@ TimeZone::Info TimeZone::info(int64_t utc_ms) const {
     bool daylight = rule_->is_daylight(utc_ms);
     return {daylight ? rule_->daylight_ms : rule_->standard_ms, daylight};
   }
-  date::sys_info info = zone_->get_info(date::sys_seconds(std::chrono::seconds(calendar::floor_div(utc_ms, kMsPerSecond))));
+  date::sys_info info = zone_->get_info(
+      date::sys_seconds(std::chrono::seconds(calendar::floor_div(utc_ms, kMsPerSecond))));
   return {info.offset.count() * kMsPerSecond, info.save != std::chrono::minutes(0)};
 }
 
 int64_t TimeZone::to_utc(int64_t local_ms, bool daylight) const {
   using calendar::saturating_add;
   if (zone_ == nullptr) return saturating_add(local_ms, -fixed_ms_);
-  // Changes are more than two days apart, so that the offsets a day before and after are those around at most one change.
+  // Changes are more than two days apart, so that the offsets a day before and after are those
+  // around at most one change.
   Info before = info(saturating_add(local_ms, -calendar::kMsPerDay));
   Info after = info(saturating_add(local_ms, calendar::kMsPerDay));
   if (before.offset_ms == after.offset_ms) return saturating_add(local_ms, -before.offset_ms);

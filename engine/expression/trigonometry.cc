@@ -1,5 +1,5 @@
-// Trigonometry operators: double arithmetic, or decimal when the argument is one. NaN gives NaN; a value outside a function's range is an
-// error (50989).
+// Trigonometry operators: double arithmetic, or decimal when the argument is one. NaN gives NaN; a
+// value outside a function's range is an error (50989).
 #include <cmath>
 #include <limits>
 
@@ -37,12 +37,13 @@ bool contains(const Range& range, const Value& v) {
   return d >= range.from && d <= range.to && !(range.open && std::isinf(d));
 }
 
-Value apply(EvalContext& context, const Value& v, std::string_view name, const Range& range, DoubleFunction binary,
-            DecimalFunction exact) {
+Value apply(EvalContext& context, const Value& v, std::string_view name, const Range& range,
+            DoubleFunction binary, DecimalFunction exact) {
   if (v.is_nullish()) return Value::null();
   if (!v.is_number()) fail_not_numeric(name, v);
   if (!is_nan(v) && !contains(range, v)) {
-    fail_evaluation(50989, std::string(name) + " cannot be applied to " + shown(v) + ", its argument must be in " + std::string(range.text));
+    fail_evaluation(50989, std::string(name) + " cannot be applied to " + shown(v) +
+                               ", its argument must be in " + std::string(range.text));
   }
   if (v.is(Type::kDecimal)) return Value::decimal(exact(v.as_decimal()), *context.arena);
   return Value::number(binary(v.to_double()));
@@ -72,9 +73,11 @@ Value eval_atan2(EvalContext& context, std::span<const Value> arguments) {
   const Value& y = arguments[0];
   const Value& x = arguments[1];
   if (y.is_nullish()) return Value::null();
-  if (!y.is_number()) fail_evaluation(51044, "$atan2 only supports numeric types, not " + std::string(y.type_name()));
+  if (!y.is_number())
+    fail_evaluation(51044, "$atan2 only supports numeric types, not " + std::string(y.type_name()));
   if (x.is_nullish()) return Value::null();
-  if (!x.is_number()) fail_evaluation(51045, "$atan2 only supports numeric types, not " + std::string(x.type_name()));
+  if (!x.is_number())
+    fail_evaluation(51045, "$atan2 only supports numeric types, not " + std::string(x.type_name()));
   if (y.is(Type::kDecimal) || x.is(Type::kDecimal)) {
     return Value::decimal(decimal::atan2(to_decimal(y), to_decimal(x)), *context.arena);
   }

@@ -8,14 +8,19 @@
 namespace millrace::engine {
 namespace {
 
-Value eval_type(EvalContext&, std::span<const Value> arguments) { return Value::string(arguments[0].type_name()); }
-Value eval_is_number(EvalContext&, std::span<const Value> arguments) { return Value::boolean(arguments[0].is_number()); }
+Value eval_type(EvalContext&, std::span<const Value> arguments) {
+  return Value::string(arguments[0].type_name());
+}
+Value eval_is_number(EvalContext&, std::span<const Value> arguments) {
+  return Value::boolean(arguments[0].is_number());
+}
 
 // Codes of $subtype: not documented; TypeMismatch is the closest.
 Value eval_subtype(EvalContext&, std::span<const Value> arguments) {
   if (arguments[0].is_nullish()) return Value::null();
   if (!arguments[0].is(Type::kBinData)) {
-    fail_evaluation(ErrorCode::kTypeMismatch, "$subtype requires a binData argument, found: " + std::string(arguments[0].type_name()));
+    fail_evaluation(ErrorCode::kTypeMismatch, "$subtype requires a binData argument, found: " +
+                                                  std::string(arguments[0].type_name()));
   }
   return Value::int32(arguments[0].binary_subtype());
 }
@@ -37,9 +42,11 @@ Value eval_to_uuid(EvalContext& context, std::span<const Value> arguments) {
 }
 
 template <EagerFunction kEvaluate>
-Result<ExpressionPtr> parse_shorthand(std::string_view name, const Value& operand, ParseContext& context) {
+Result<ExpressionPtr> parse_shorthand(std::string_view name, const Value& operand,
+                                      ParseContext& context) {
   if (operand.is_array() && operand.as_array().size() != 1) {
-    return Status(50723, std::string(name) + " requires a single argument, got " + std::to_string(operand.as_array().size()));
+    return Status(50723, std::string(name) + " requires a single argument, got " +
+                             std::to_string(operand.as_array().size()));
   }
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {1, 1}, context));
   return make_call(kEvaluate, std::move(arguments), true, context);
@@ -49,7 +56,9 @@ Result<ExpressionPtr> parse_shorthand(std::string_view name, const Value& operan
 
 ConvertOptions::Format format_from_value(const Value& value) {
   using Format = ConvertOptions::Format;
-  if (!value.is_string()) fail_evaluation(4341114, "$convert requires that 'format' be a string, found: " + std::string(value.type_name()));
+  if (!value.is_string())
+    fail_evaluation(4341114, "$convert requires that 'format' be a string, found: " +
+                                 std::string(value.type_name()));
   std::string_view text = value.as_string();
   if (text == "base64") return Format::kBase64;
   if (text == "base64url") return Format::kBase64Url;
@@ -61,9 +70,13 @@ ConvertOptions::Format format_from_value(const Value& value) {
 }
 
 bool big_endian_from_value(const Value& value) {
-  if (!value.is_string()) fail_evaluation(9130001, "$convert requires that 'byteOrder' be a string, found: " + std::string(value.type_name()));
+  if (!value.is_string())
+    fail_evaluation(9130001, "$convert requires that 'byteOrder' be a string, found: " +
+                                 std::string(value.type_name()));
   if (value.as_string() != "big" && value.as_string() != "little") {
-    fail_evaluation(9130002, "$convert requires that 'byteOrder' be \"big\" or \"little\", found: " + std::string(value.as_string()));
+    fail_evaluation(9130002,
+                    "$convert requires that 'byteOrder' be \"big\" or \"little\", found: " +
+                        std::string(value.as_string()));
   }
   return value.as_string() == "big";
 }
@@ -71,16 +84,23 @@ bool big_endian_from_value(const Value& value) {
 int base_from_value(const Value& value) {
   double base = value.is_number() ? value.to_double() : 0;
   if (base != 2 && base != 8 && base != 10 && base != 16) {
-    fail_evaluation(ErrorCode::kConversionFailure, "$convert requires that 'base' be 2, 8, 10 or 16, found: " + value_to_text(value));
+    fail_evaluation(
+        ErrorCode::kConversionFailure,
+        "$convert requires that 'base' be 2, 8, 10 or 16, found: " + value_to_text(value));
   }
   return static_cast<int>(base);
 }
 
 int subtype_from_value(const Value& value) {
-  if (!value.is_number()) fail_evaluation(4341106, "$convert requires that 'subtype' be a number, found: " + std::string(value.type_name()));
+  if (!value.is_number())
+    fail_evaluation(4341106, "$convert requires that 'subtype' be a number, found: " +
+                                 std::string(value.type_name()));
   double subtype = value.to_double();
   if (!(subtype >= 0 && subtype <= 255) || subtype != static_cast<int>(subtype)) {
-    fail_evaluation(4341107, "In $convert, numeric value for 'subtype' does not correspond to a BinData subtype: " + value_to_text(value));
+    fail_evaluation(
+        4341107,
+        "In $convert, numeric value for 'subtype' does not correspond to a BinData subtype: " +
+            value_to_text(value));
   }
   return static_cast<int>(subtype);
 }
@@ -117,9 +137,11 @@ class ConvertExpression final : public Expression {
     Target evaluated;
     if (!prepared_) evaluated = target(context);
     const Target& wanted = prepared_ ? *prepared_ : evaluated;
-    if (input.is_nullish()) return arguments_.given(kOnNull) ? arguments_.evaluate(kOnNull, context) : Value::null();
+    if (input.is_nullish())
+      return arguments_.given(kOnNull) ? arguments_.evaluate(kOnNull, context) : Value::null();
     if (!wanted.type) return Value::null();
-    if (!arguments_.given(kOnError)) return convert(input, *wanted.type, wanted.options, *context.arena);
+    if (!arguments_.given(kOnError))
+      return convert(input, *wanted.type, wanted.options, *context.arena);
     try {
       return convert(input, *wanted.type, wanted.options, *context.arena);
     } catch (const EvaluationError& error) {
@@ -127,7 +149,9 @@ class ConvertExpression final : public Expression {
     }
     return arguments_.evaluate(kOnError, context);
   }
-  void add_dependencies(Dependencies& dependencies) const override { arguments_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    arguments_.add_dependencies(dependencies);
+  }
 
  private:
   Target target(EvalContext& context) const {
@@ -138,16 +162,22 @@ class ConvertExpression final : public Expression {
         if (field.name() == "subtype") {
           wanted.options.subtype = subtype_from_value(field.value);
         } else if (field.name() != "type") {
-          fail_evaluation(ErrorCode::kFailedToParse, "$convert found an unknown argument: to." + std::string(field.name()));
+          fail_evaluation(ErrorCode::kFailedToParse,
+                          "$convert found an unknown argument: to." + std::string(field.name()));
         }
       }
       to = to.as_object().get("type");
-      if (to.is_missing()) fail_evaluation(ErrorCode::kFailedToParse, "Missing 'type' field of the 'to' argument of $convert");
+      if (to.is_missing())
+        fail_evaluation(ErrorCode::kFailedToParse,
+                        "Missing 'type' field of the 'to' argument of $convert");
     }
     if (!to.is_nullish()) wanted.type = type_from_value(to);
-    if (Value format = arguments_.evaluate(kFormat, context); !format.is_nullish()) wanted.options.format = format_from_value(format);
-    if (Value order = arguments_.evaluate(kByteOrder, context); !order.is_nullish()) wanted.options.big_endian = big_endian_from_value(order);
-    if (Value base = arguments_.evaluate(kBase, context); !base.is_nullish()) wanted.options.base = base_from_value(base);
+    if (Value format = arguments_.evaluate(kFormat, context); !format.is_nullish())
+      wanted.options.format = format_from_value(format);
+    if (Value order = arguments_.evaluate(kByteOrder, context); !order.is_nullish())
+      wanted.options.big_endian = big_endian_from_value(order);
+    if (Value base = arguments_.evaluate(kBase, context); !base.is_nullish())
+      wanted.options.base = base_from_value(base);
     return wanted;
   }
 
@@ -164,11 +194,14 @@ Result<ExpressionPtr> parse_convert(std::string_view, const Value& operand, Pars
                                 {"base"},
                                 {"onError"},
                                 {"onNull"}};
-  MR_ASSIGN_OR_RETURN(auto arguments,
-                      parse_arguments_by_rules(operand, rules,
-                                               {kFailedToParse, "$convert expects an object of named arguments but found: " + std::string(operand.type_name()),
-                                                kFailedToParse, "$convert found an unknown argument: "},
-                                               context));
+  MR_ASSIGN_OR_RETURN(
+      auto arguments,
+      parse_arguments_by_rules(operand, rules,
+                               {kFailedToParse,
+                                "$convert expects an object of named arguments but found: " +
+                                    std::string(operand.type_name()),
+                                kFailedToParse, "$convert found an unknown argument: "},
+                               context));
   bool constant = arguments.all_constant();
   auto node = std::make_unique<ConvertExpression>(std::move(arguments));
   MR_RETURN_IF_ERROR(node->prepare());

@@ -1,4 +1,5 @@
-// Walking UTF-8 text by code points. Text that is not well-formed is walked byte by byte where it is broken; nothing reads past its end.
+// Walking UTF-8 text by code points. Text that is not well-formed is walked byte by byte where it
+// is broken; nothing reads past its end.
 #pragma once
 
 #include <cstddef>

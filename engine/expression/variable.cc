@@ -5,18 +5,23 @@
 namespace millrace::engine {
 
 Status check_variable_name(std::string_view name) {
-  if (name.empty()) return Status(ErrorCode::kFailedToParse, "empty variable names are not allowed");
+  if (name.empty())
+    return Status(ErrorCode::kFailedToParse, "empty variable names are not allowed");
   if (name == "CURRENT") return {};
   auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
   auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
   if (is_ascii(name[0]) && !is_lower(name[0])) {
-    return Status(ErrorCode::kFailedToParse,
-                  "'" + std::string(name) + "' starts with a character that the name of a user variable may not start with");
+    return Status(
+        ErrorCode::kFailedToParse,
+        "'" + std::string(name) +
+            "' starts with a character that the name of a user variable may not start with");
   }
   for (char c : name) {
-    if (!is_ascii(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_') continue;
+    if (!is_ascii(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_')
+      continue;
     return Status(ErrorCode::kFailedToParse,
-                  "'" + std::string(name) + "' contains a character that a variable name may not have: '" + c + "'");
+                  "'" + std::string(name) +
+                      "' contains a character that a variable name may not have: '" + c + "'");
   }
   return {};
 }
@@ -27,7 +32,8 @@ Result<ExpressionPtr> parse_literal(std::string_view, const Value& operand, Pars
   return make_constant(operand, context);
 }
 
-// Public stream programs wrap expressions in $expr where it does nothing (stages-windows-time.md section 10).
+// Public stream programs wrap expressions in $expr where it does nothing (stages-windows-time.md
+// section 10).
 Result<ExpressionPtr> parse_expr(std::string_view, const Value& operand, ParseContext& context) {
   return parse_expression(operand, context);
 }
@@ -38,9 +44,11 @@ class LetExpression final : public Expression {
     size_t slot;
     ExpressionPtr value;
   };
-  LetExpression(std::vector<Binding> bindings, ExpressionPtr in) : bindings_(std::move(bindings)), in_(std::move(in)) {}
+  LetExpression(std::vector<Binding> bindings, ExpressionPtr in)
+      : bindings_(std::move(bindings)), in_(std::move(in)) {}
   Value evaluate(EvalContext& context) const override {
-    for (const Binding& binding : bindings_) context.variables[binding.slot] = binding.value->evaluate(context);
+    for (const Binding& binding : bindings_)
+      context.variables[binding.slot] = binding.value->evaluate(context);
     return in_->evaluate(context);
   }
   void add_dependencies(Dependencies& dependencies) const override {
@@ -63,12 +71,14 @@ Result<ExpressionPtr> parse_bindings(const Value& vars, const Value& in, ParseCo
     bindings.push_back({0, std::move(value)});
   }
   size_t i = 0;
-  for (const Field& field : vars.as_object()) bindings[i++].slot = context.define_variable(field.name());
+  for (const Field& field : vars.as_object())
+    bindings[i++].slot = context.define_variable(field.name());
   auto body = parse_expression(in, context);
   context.end_variables(bindings.size());
   MR_RETURN_IF_ERROR(body.status());
   if (bindings.empty()) return std::move(body).value();
-  return ExpressionPtr(std::make_unique<LetExpression>(std::move(bindings), std::move(body).value()));
+  return ExpressionPtr(
+      std::make_unique<LetExpression>(std::move(bindings), std::move(body).value()));
 }
 
 Result<ExpressionPtr> parse_let(std::string_view, const Value& operand, ParseContext& context) {

@@ -7,8 +7,9 @@
 
 namespace millrace::engine {
 
-// Lower-case letter or non-ASCII character first, then letters, digits, '_' and non-ASCII ones; "CURRENT" may be bound anew.
-// Errors: 9 FailedToParse. Source: https://www.mongodb.com/docs/manual/reference/aggregation-variables/
+// Lower-case letter or non-ASCII character first, then letters, digits, '_' and non-ASCII ones;
+// "CURRENT" may be bound anew. Errors: 9 FailedToParse. Source:
+// https://www.mongodb.com/docs/manual/reference/aggregation-variables/
 Status check_variable_name(std::string_view name);
 
 }  // namespace millrace::engine

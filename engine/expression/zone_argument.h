@@ -7,10 +7,13 @@
 
 namespace millrace::engine {
 
-// The zone that an evaluated argument names, nullptr for null. Throws `type_code` for a value that is no string, 40485 for an unknown zone.
+// The zone that an evaluated argument names, nullptr for null. Throws `type_code` for a value that
+// is no string, 40485 for an unknown zone.
 inline const TimeZone* zone_from_value(const Value& value, int type_code = 40517) {
   if (value.is_nullish()) return nullptr;
-  if (!value.is_string()) fail_evaluation(type_code, "timezone must evaluate to a string, found " + std::string(value.type_name()));
+  if (!value.is_string())
+    fail_evaluation(type_code,
+                    "timezone must evaluate to a string, found " + std::string(value.type_name()));
   auto zone = TimeZone::find(value.as_string());
   if (!zone.ok()) throw EvaluationError(zone.status());
   return *zone;

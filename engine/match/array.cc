@@ -4,14 +4,16 @@
 namespace millrace::engine {
 namespace {
 
-// {$elemMatch: {b: 1, …}}: an element that is a document (or an array, taken as one) and matches the query.
+// {$elemMatch: {b: 1, …}}: an element that is a document (or an array, taken as one) and matches
+// the query.
 class ElementQueryTest final : public ValueTest {
  public:
   explicit ElementQueryTest(PredicatePtr query) : query_(std::move(query)) {}
   bool test(const Value& value, EvalContext& context) const override {
     if (!value.is_array()) return false;
     for (const Value& element : value.as_array()) {
-      if ((element.is_object() || element.is_array()) && query_->matches(element, context)) return true;
+      if ((element.is_object() || element.is_array()) && query_->matches(element, context))
+        return true;
     }
     return false;
   }
@@ -52,13 +54,15 @@ class NothingTest final : public ValueTest {
   bool test(const Value&, EvalContext&) const override { return false; }
 };
 
-// True for {$and: …}, {$jsonSchema: …} and the like, which make a query and not conditions on a value.
+// True for {$and: …}, {$jsonSchema: …} and the like, which make a query and not conditions on a
+// value.
 bool starts_with_query_operator(const Value& operand) {
   const QueryRow* row = find_query(operand.as_object().begin()->name());
   return row != nullptr && row->query != nullptr;
 }
 
-Result<std::optional<FieldCondition>> parse_elem_match(const FieldOperator& field, QueryParse& parse) {
+Result<std::optional<FieldCondition>> parse_elem_match(const FieldOperator& field,
+                                                       QueryParse& parse) {
   if (!field.operand.is_object()) return Status(ErrorCode::kBadValue, "$elemMatch needs an Object");
   FieldCondition condition;
   condition.leaf = LeafArray::kWhole;
@@ -75,7 +79,8 @@ Result<std::optional<FieldCondition>> parse_elem_match(const FieldOperator& fiel
 }
 
 bool is_elem_match(const Value& value) {
-  return value.is_object() && !value.as_object().empty() && value.as_object().begin()->name() == "$elemMatch";
+  return value.is_object() && !value.as_object().empty() &&
+         value.as_object().begin()->name() == "$elemMatch";
 }
 
 Result<std::optional<FieldCondition>> parse_all(const FieldOperator& field, QueryParse& parse) {
@@ -88,14 +93,18 @@ Result<std::optional<FieldCondition>> parse_all(const FieldOperator& field, Quer
   bool elem_matches = is_elem_match(*field.operand.as_array().begin());
   for (const Value& element : field.operand.as_array()) {
     if (elem_matches != is_elem_match(element)) {
-      return Status(ErrorCode::kBadValue, elem_matches ? "$all takes either only $elemMatch or only values" : "no $ expressions in $all");
+      return Status(ErrorCode::kBadValue, elem_matches
+                                              ? "$all takes either only $elemMatch or only values"
+                                              : "no $ expressions in $all");
     }
     if (elem_matches) {
-      FieldOperator inner{field.path, "$elemMatch", element.as_object().begin()->value, element.as_object()};
+      FieldOperator inner{field.path, "$elemMatch", element.as_object().begin()->value,
+                          element.as_object()};
       MR_ASSIGN_OR_RETURN(auto part, parse_elem_match(inner, parse));
       condition.all.push_back(std::move(*part));
     } else {
-      if (is_operator_document(element)) return Status(ErrorCode::kBadValue, "no $ expressions in $all");
+      if (is_operator_document(element))
+        return Status(ErrorCode::kBadValue, "no $ expressions in $all");
       MR_ASSIGN_OR_RETURN(FieldCondition part, make_equality(element, parse));
       condition.all.push_back(std::move(part));
     }

@@ -10,17 +10,20 @@ namespace {
 
 enum class BitsRule { kAllClear, kAllSet, kAnyClear, kAnySet };
 
-// The bits of a number (two's complement, sign extended) or of binary data (byte 0 first, clear beyond its end).
+// The bits of a number (two's complement, sign extended) or of binary data (byte 0 first, clear
+// beyond its end).
 class BitsTest final : public ValueTest {
  public:
-  BitsTest(BitsRule rule, std::vector<uint32_t> positions) : rule_(rule), positions_(std::move(positions)) {}
+  BitsTest(BitsRule rule, std::vector<uint32_t> positions)
+      : rule_(rule), positions_(std::move(positions)) {}
 
   bool test(const Value& value, EvalContext&) const override {
     if (value.is(Type::kBinData)) {
       std::string_view bytes = value.as_string();
       return decide([&](uint32_t position) {
         size_t byte = position / 8;
-        return byte < bytes.size() && (static_cast<unsigned char>(bytes[byte]) >> (position % 8) & 1) != 0;
+        return byte < bytes.size() &&
+               (static_cast<unsigned char>(bytes[byte]) >> (position % 8) & 1) != 0;
       });
     }
     std::optional<int64_t> number = whole_number(value);
@@ -35,17 +38,22 @@ class BitsTest final : public ValueTest {
     if (value.is(Type::kDecimal)) return decimal::to_int64_exact(value.as_decimal());
     if (!value.is(Type::kDouble)) return std::nullopt;
     double d = value.as_double();
-    if (!(d >= -9223372036854775808.0 && d < 9223372036854775808.0) || d != std::trunc(d)) return std::nullopt;
+    if (!(d >= -9223372036854775808.0 && d < 9223372036854775808.0) || d != std::trunc(d))
+      return std::nullopt;
     return static_cast<int64_t>(d);
   }
 
   template <typename IsSet>
   bool decide(IsSet is_set) const {
     switch (rule_) {
-      case BitsRule::kAllClear: return std::none_of(positions_.begin(), positions_.end(), is_set);
-      case BitsRule::kAllSet: return std::all_of(positions_.begin(), positions_.end(), is_set);
-      case BitsRule::kAnyClear: return !std::all_of(positions_.begin(), positions_.end(), is_set);
-      case BitsRule::kAnySet: return std::any_of(positions_.begin(), positions_.end(), is_set);
+      case BitsRule::kAllClear:
+        return std::none_of(positions_.begin(), positions_.end(), is_set);
+      case BitsRule::kAllSet:
+        return std::all_of(positions_.begin(), positions_.end(), is_set);
+      case BitsRule::kAnyClear:
+        return !std::all_of(positions_.begin(), positions_.end(), is_set);
+      case BitsRule::kAnySet:
+        return std::any_of(positions_.begin(), positions_.end(), is_set);
     }
     return false;
   }
@@ -58,24 +66,32 @@ Result<std::vector<uint32_t>> parse_positions(const FieldOperator& field) {
   std::vector<uint32_t> positions;
   if (field.operand.is_array()) {
     for (const Value& element : field.operand.as_array()) {
-      MR_ASSIGN_OR_RETURN(int64_t position, parse_integer("bit position", element, ErrorCode::kBadValue));
+      MR_ASSIGN_OR_RETURN(int64_t position,
+                          parse_integer("bit position", element, ErrorCode::kBadValue));
       if (position < 0) return Status(ErrorCode::kBadValue, "a bit position may not be negative");
-      if (position > INT32_MAX) return Status(ErrorCode::kBadValue, "a bit position must fit an int");
+      if (position > INT32_MAX)
+        return Status(ErrorCode::kBadValue, "a bit position must fit an int");
       positions.push_back(static_cast<uint32_t>(position));
     }
   } else if (field.operand.is(Type::kBinData)) {
     std::string_view bytes = field.operand.as_string();
     for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
-      if (static_cast<unsigned char>(bytes[bit / 8]) >> (bit % 8) & 1) positions.push_back(static_cast<uint32_t>(bit));
+      if (static_cast<unsigned char>(bytes[bit / 8]) >> (bit % 8) & 1)
+        positions.push_back(static_cast<uint32_t>(bit));
     }
   } else if (field.operand.is_number()) {
-    MR_ASSIGN_OR_RETURN(int64_t mask, parse_integer(field.name, field.operand, ErrorCode::kFailedToParse));
-    if (mask < 0) return Status(ErrorCode::kFailedToParse, std::string(field.name) + " takes no negative number");
+    MR_ASSIGN_OR_RETURN(int64_t mask,
+                        parse_integer(field.name, field.operand, ErrorCode::kFailedToParse));
+    if (mask < 0)
+      return Status(ErrorCode::kFailedToParse,
+                    std::string(field.name) + " takes no negative number");
     for (uint32_t bit = 0; bit < 63; ++bit) {
       if (mask >> bit & 1) positions.push_back(bit);
     }
   } else {
-    return Status(ErrorCode::kBadValue, std::string(field.name) + " takes an array of positions, a number or binary data");
+    return Status(
+        ErrorCode::kBadValue,
+        std::string(field.name) + " takes an array of positions, a number or binary data");
   }
   return positions;
 }

@@ -20,7 +20,8 @@ constexpr int64_t kExactInDouble = int64_t{1} << 53;
 
 }  // namespace
 
-Comparison::Comparison(CompareOp op, Value constant) : op_(op), rank_(canonical_type(constant.type())), constant_(constant) {
+Comparison::Comparison(CompareOp op, Value constant)
+    : op_(op), rank_(canonical_type(constant.type())), constant_(constant) {
   if (constant.is_integer()) {
     kind_ = Kind::kInteger;
     integer_ = constant.integer_value();
@@ -56,15 +57,18 @@ class InTest final : public ValueTest {
  public:
   InTest(std::vector<Value> values, std::vector<ValueTestPtr> patterns)
       : values_(std::move(values)), patterns_(std::move(patterns)) {
-    std::sort(values_.begin(), values_.end(), [](const Value& a, const Value& b) { return compare(a, b) < 0; });
-    has_null_ = std::any_of(values_.begin(), values_.end(), [](const Value& v) { return v.is(Type::kNull); });
+    std::sort(values_.begin(), values_.end(),
+              [](const Value& a, const Value& b) { return compare(a, b) < 0; });
+    has_null_ = std::any_of(values_.begin(), values_.end(),
+                            [](const Value& v) { return v.is(Type::kNull); });
   }
   bool test(const Value& value, EvalContext& context) const override {
     if (value.is_missing() || value.is(Type::kUndefined)) return has_null_;
     auto found = std::lower_bound(values_.begin(), values_.end(), value,
                                   [](const Value& a, const Value& b) { return compare(a, b) < 0; });
     if (found != values_.end() && compare(*found, value) == 0) return true;
-    return std::any_of(patterns_.begin(), patterns_.end(), [&](const auto& p) { return p->test(value, context); });
+    return std::any_of(patterns_.begin(), patterns_.end(),
+                       [&](const auto& p) { return p->test(value, context); });
   }
 
  private:
@@ -73,13 +77,17 @@ class InTest final : public ValueTest {
   bool has_null_ = false;
 };
 
-Result<std::optional<FieldCondition>> parse_comparison(const FieldOperator& field, CompareOp op, QueryParse& parse) {
-  if (field.operand.is(Type::kUndefined)) return Status(ErrorCode::kBadValue, "cannot compare to undefined");
+Result<std::optional<FieldCondition>> parse_comparison(const FieldOperator& field, CompareOp op,
+                                                       QueryParse& parse) {
+  if (field.operand.is(Type::kUndefined))
+    return Status(ErrorCode::kBadValue, "cannot compare to undefined");
   if (field.operand.is(Type::kRegex) && op != CompareOp::kEqual) {
-    return Status(ErrorCode::kBadValue, "Can't have RegEx as arg to predicate over field '" + std::string(field.path) + "'.");
+    return Status(ErrorCode::kBadValue, "Can't have RegEx as arg to predicate over field '" +
+                                            std::string(field.path) + "'.");
   }
   FieldCondition condition;
-  condition.test = std::make_unique<Comparison>(op, deep_copy(field.operand, parse.context.constants()));
+  condition.test =
+      std::make_unique<Comparison>(op, deep_copy(field.operand, parse.context.constants()));
   return std::optional(std::move(condition));
 }
 
@@ -89,24 +97,28 @@ Result<std::optional<FieldCondition>> parse_order(const FieldOperator& field, Qu
 }
 
 Result<std::optional<FieldCondition>> parse_ne(const FieldOperator& field, QueryParse& parse) {
-  if (field.operand.is(Type::kRegex)) return Status(ErrorCode::kBadValue, "Can't have regex as arg to $ne.");
+  if (field.operand.is(Type::kRegex))
+    return Status(ErrorCode::kBadValue, "Can't have regex as arg to $ne.");
   MR_ASSIGN_OR_RETURN(auto condition, parse_comparison(field, CompareOp::kEqual, parse));
   condition->negated = true;
   return condition;
 }
 
 Result<std::optional<FieldCondition>> parse_in(const FieldOperator& field, QueryParse& parse) {
-  if (!field.operand.is_array()) return Status(ErrorCode::kBadValue, std::string(field.name) + " needs an array");
+  if (!field.operand.is_array())
+    return Status(ErrorCode::kBadValue, std::string(field.name) + " needs an array");
   std::vector<Value> values;
   std::vector<ValueTestPtr> patterns;
   for (const Value& element : field.operand.as_array()) {
     if (is_operator_document(element)) {
       return Status(ErrorCode::kBadValue, "cannot nest $ under " + std::string(field.name));
     }
-    if (element.is(Type::kUndefined)) return Status(ErrorCode::kBadValue, "cannot compare to undefined");
+    if (element.is(Type::kUndefined))
+      return Status(ErrorCode::kBadValue, "cannot compare to undefined");
     if (element.is(Type::kRegex)) {
       RegexParts parts = element.as_regex();
-      MR_ASSIGN_OR_RETURN(FieldCondition pattern, make_regex_condition(parts.pattern, parts.options));
+      MR_ASSIGN_OR_RETURN(FieldCondition pattern,
+                          make_regex_condition(parts.pattern, parts.options));
       patterns.push_back(std::move(pattern.test));
     } else {
       values.push_back(deep_copy(element, parse.context.constants()));
@@ -147,9 +159,11 @@ Result<FieldCondition> make_equality(const Value& value, QueryParse& parse) {
     RegexParts parts = value.as_regex();
     return make_regex_condition(parts.pattern, parts.options);
   }
-  if (value.is(Type::kUndefined)) return Status(ErrorCode::kBadValue, "cannot compare to undefined");
+  if (value.is(Type::kUndefined))
+    return Status(ErrorCode::kBadValue, "cannot compare to undefined");
   FieldCondition condition;
-  condition.test = std::make_unique<Comparison>(CompareOp::kEqual, deep_copy(value, parse.context.constants()));
+  condition.test =
+      std::make_unique<Comparison>(CompareOp::kEqual, deep_copy(value, parse.context.constants()));
   return condition;
 }
 

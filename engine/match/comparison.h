@@ -6,10 +6,17 @@
 namespace millrace::engine {
 
 // Which outcomes of compare(value, constant) satisfy it.
-enum class CompareOp : uint8_t { kLess = 1, kEqual = 2, kLessOrEqual = 3, kGreater = 4, kGreaterOrEqual = 6 };
+enum class CompareOp : uint8_t {
+  kLess = 1,
+  kEqual = 2,
+  kLessOrEqual = 3,
+  kGreater = 4,
+  kGreaterOrEqual = 6
+};
 
-// Compares within the constant's type bracket only: {$lt: 5} is never true of a string. Null also equals missing and undefined; NaN
-// equals NaN and is neither less nor greater than any number; MinKey and MaxKey compare with everything.
+// Compares within the constant's type bracket only: {$lt: 5} is never true of a string. Null also
+// equals missing and undefined; NaN equals NaN and is neither less nor greater than any number;
+// MinKey and MaxKey compare with everything.
 class Comparison final : public ValueTest {
  public:
   // `constant` must outlive this.

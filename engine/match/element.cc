@@ -5,10 +5,12 @@
 namespace millrace::engine {
 namespace {
 
-constexpr Type kAllTypes[] = {
-    Type::kDouble, Type::kString,    Type::kObject, Type::kArray, Type::kBinData,    Type::kUndefined, Type::kObjectId,
-    Type::kBool,   Type::kDate,      Type::kNull,   Type::kRegex, Type::kDBPointer,  Type::kCode,      Type::kSymbol,
-    Type::kInt32,  Type::kTimestamp, Type::kInt64,  Type::kDecimal, Type::kCodeWScope, Type::kMaxKey,  Type::kMinKey};
+constexpr Type kAllTypes[] = {Type::kDouble,  Type::kString,    Type::kObject,     Type::kArray,
+                              Type::kBinData, Type::kUndefined, Type::kObjectId,   Type::kBool,
+                              Type::kDate,    Type::kNull,      Type::kRegex,      Type::kDBPointer,
+                              Type::kCode,    Type::kSymbol,    Type::kInt32,      Type::kTimestamp,
+                              Type::kInt64,   Type::kDecimal,   Type::kCodeWScope, Type::kMaxKey,
+                              Type::kMinKey};
 
 class ExistsTest final : public ValueTest {
  public:
@@ -18,7 +20,9 @@ class ExistsTest final : public ValueTest {
 class TypeTest final : public ValueTest {
  public:
   explicit TypeTest(TypeSet types) : types_(types) {}
-  bool test(const Value& value, EvalContext&) const override { return !value.is_missing() && types_.has(value.type()); }
+  bool test(const Value& value, EvalContext&) const override {
+    return !value.is_missing() && types_.has(value.type());
+  }
 
  private:
   TypeSet types_;
@@ -38,7 +42,9 @@ Result<std::optional<FieldCondition>> parse_type(const FieldOperator& field, Que
       MR_ASSIGN_OR_RETURN(TypeSet more, types_of(element));
       types.add(more);
     }
-    if (types.empty()) return Status(ErrorCode::kFailedToParse, std::string(field.path) + " must match at least one type");
+    if (types.empty())
+      return Status(ErrorCode::kFailedToParse,
+                    std::string(field.path) + " must match at least one type");
   } else {
     MR_ASSIGN_OR_RETURN(types, types_of(field.operand));
   }
@@ -69,7 +75,8 @@ Result<TypeSet> types_of_alias(std::string_view alias) {
   for (Type type : kAllTypes) {
     if (type_name(type) == alias) types.add(type);
   }
-  if (types.empty()) return Status(ErrorCode::kBadValue, "Unknown type name alias: " + std::string(alias));
+  if (types.empty())
+    return Status(ErrorCode::kBadValue, "Unknown type name alias: " + std::string(alias));
   return types;
 }
 
@@ -79,7 +86,9 @@ Result<TypeSet> types_of(const Value& alias_or_number) {
     return Status(ErrorCode::kTypeMismatch, "type must be represented as a number or a string");
   }
   double number = alias_or_number.to_double();
-  if (number == 0) return Status(ErrorCode::kBadValue, "Invalid numerical type code: 0. Use {$exists: false} instead.");
+  if (number == 0)
+    return Status(ErrorCode::kBadValue,
+                  "Invalid numerical type code: 0. Use {$exists: false} instead.");
   TypeSet types;
   for (Type type : kAllTypes) {
     double code = type == Type::kMinKey ? -1 : static_cast<double>(type);

@@ -11,17 +11,23 @@ namespace {
 class ExprPredicate final : public Predicate {
  public:
   explicit ExprPredicate(ExpressionPtr expression) : expression_(std::move(expression)) {}
-  bool matches(const Value&, EvalContext& context) const override { return expression_->evaluate(context).truthy(); }
-  void add_dependencies(Dependencies& dependencies) const override { expression_->add_dependencies(dependencies); }
+  bool matches(const Value&, EvalContext& context) const override {
+    return expression_->evaluate(context).truthy();
+  }
+  void add_dependencies(Dependencies& dependencies) const override {
+    expression_->add_dependencies(dependencies);
+  }
 
  private:
   ExpressionPtr expression_;
 };
 
 Result<PredicatePtr> parse_expr(std::string_view, const Value& operand, QueryParse& parse) {
-  if (!parse.whole_document) return Status(ErrorCode::kBadValue, "$expr can only be applied to the top-level document");
+  if (!parse.whole_document)
+    return Status(ErrorCode::kBadValue, "$expr can only be applied to the top-level document");
   MR_ASSIGN_OR_RETURN(ExpressionPtr expression, parse_expression(operand, parse.context));
-  if (const Value* constant = expression->constant()) return make_constant_predicate(constant->truthy());
+  if (const Value* constant = expression->constant())
+    return make_constant_predicate(constant->truthy());
   return PredicatePtr(std::make_unique<ExprPredicate>(std::move(expression)));
 }
 
@@ -51,19 +57,24 @@ class ModTest final : public ValueTest {
 };
 
 Result<int64_t> parse_mod_part(std::string_view what, const Value& value) {
-  if (!value.is_number()) return Status(ErrorCode::kBadValue, "malformed mod, " + std::string(what) + " not a number");
+  if (!value.is_number())
+    return Status(ErrorCode::kBadValue, "malformed mod, " + std::string(what) + " not a number");
   std::optional<int64_t> whole = truncated(value);
-  if (!whole) return Status(ErrorCode::kBadValue, "malformed mod, " + std::string(what) + " does not fit 64 bits");
+  if (!whole)
+    return Status(ErrorCode::kBadValue,
+                  "malformed mod, " + std::string(what) + " does not fit 64 bits");
   return *whole;
 }
 
 Result<std::optional<FieldCondition>> parse_mod(const FieldOperator& field, QueryParse&) {
-  if (!field.operand.is_array()) return Status(ErrorCode::kBadValue, "malformed mod, needs to be an array");
+  if (!field.operand.is_array())
+    return Status(ErrorCode::kBadValue, "malformed mod, needs to be an array");
   size_t count = field.operand.as_array().size();
   if (count < 2) return Status(ErrorCode::kBadValue, "malformed mod, not enough elements");
   if (count > 2) return Status(ErrorCode::kBadValue, "malformed mod, too many elements");
   MR_ASSIGN_OR_RETURN(int64_t divisor, parse_mod_part("divisor", field.operand.as_array().at(0)));
-  MR_ASSIGN_OR_RETURN(int64_t remainder, parse_mod_part("remainder", field.operand.as_array().at(1)));
+  MR_ASSIGN_OR_RETURN(int64_t remainder,
+                      parse_mod_part("remainder", field.operand.as_array().at(1)));
   if (divisor == 0) return Status(ErrorCode::kBadValue, "divisor cannot be 0");
   FieldCondition condition;
   condition.test = std::make_unique<ModTest>(divisor, remainder);
@@ -115,7 +126,8 @@ Result<std::optional<FieldCondition>> parse_options(const FieldOperator& field, 
 }
 
 Result<PredicatePtr> refuse_query(std::string_view name, const Value&, QueryParse& parse) {
-  return Status(ErrorCode::kBadValue, std::string(name) + " is not allowed in " + std::string(parse.options.place));
+  return Status(ErrorCode::kBadValue,
+                std::string(name) + " is not allowed in " + std::string(parse.options.place));
 }
 
 Result<std::optional<FieldCondition>> refuse_field(const FieldOperator& field, QueryParse&) {

@@ -1,12 +1,15 @@
-// Geospatial operators. Those that sort by distance are refused everywhere in a stream, the others are not supported yet.
+// Geospatial operators. Those that sort by distance are refused everywhere in a stream, the others
+// are not supported yet.
 #include "engine/match/registry.h"
 
 namespace millrace::engine {
 namespace {
 
-// 5626500: what the server answers to the operators that need an index and an order of distance where there is neither.
+// 5626500: what the server answers to the operators that need an index and an order of distance
+// where there is neither.
 Result<std::optional<FieldCondition>> refuse_near(const FieldOperator& field, QueryParse& parse) {
-  return Status(5626500, std::string(field.name) + " is not allowed in " + std::string(parse.options.place));
+  return Status(5626500,
+                std::string(field.name) + " is not allowed in " + std::string(parse.options.place));
 }
 
 // clang-format off

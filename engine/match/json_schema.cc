@@ -18,19 +18,23 @@ namespace {
 using SharedRegex = std::shared_ptr<Regex>;
 
 Status wrong_type(std::string_view keyword, std::string_view wanted) {
-  return Status(ErrorCode::kTypeMismatch, "$jsonSchema keyword '" + std::string(keyword) + "' must be " + std::string(wanted));
+  return Status(ErrorCode::kTypeMismatch, "$jsonSchema keyword '" + std::string(keyword) +
+                                              "' must be " + std::string(wanted));
 }
 Status bad_value(std::string_view keyword, std::string_view why) {
-  return Status(ErrorCode::kFailedToParse, "$jsonSchema keyword '" + std::string(keyword) + "' " + std::string(why));
+  return Status(ErrorCode::kFailedToParse,
+                "$jsonSchema keyword '" + std::string(keyword) + "' " + std::string(why));
 }
 
 // A schema below `keyword`.
-Result<SchemaPtr> parse_nested(std::string_view keyword, const Value& schema, ParseContext& context) {
+Result<SchemaPtr> parse_nested(std::string_view keyword, const Value& schema,
+                               ParseContext& context) {
   if (!schema.is_object()) return wrong_type(keyword, "given a schema as an object");
   return parse_schema(schema, context);
 }
 
-Result<std::vector<SchemaPtr>> parse_schemas(std::string_view keyword, const Value& operand, ParseContext& context) {
+Result<std::vector<SchemaPtr>> parse_schemas(std::string_view keyword, const Value& operand,
+                                             ParseContext& context) {
   std::vector<SchemaPtr> schemas;
   for (const Value& element : operand.as_array()) {
     MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_nested(keyword, element, context));
@@ -39,8 +43,8 @@ Result<std::vector<SchemaPtr>> parse_schemas(std::string_view keyword, const Val
   return schemas;
 }
 
-// The name of a property. One with dots is a path through documents, as the server has it (which walks arrays on the way too, against all
-// sense of a schema; here they end the path).
+// The name of a property. One with dots is a path through documents, as the server has it (which
+// walks arrays on the way too, against all sense of a schema; here they end the path).
 class PropertyName {
  public:
   PropertyName(std::string_view text, NameTable& names) {
@@ -80,14 +84,16 @@ class PropertyName {
   mutable uint32_t hint_ = 0;
 };
 
-Result<std::vector<PropertyName>> parse_names(std::string_view keyword, const Value& operand, ParseContext& context) {
+Result<std::vector<PropertyName>> parse_names(std::string_view keyword, const Value& operand,
+                                              ParseContext& context) {
   if (!operand.is_array()) return wrong_type(keyword, "an array of strings");
   if (operand.as_array().empty()) return bad_value(keyword, "cannot be an empty array");
   std::vector<PropertyName> names;
   for (const Value& element : operand.as_array()) {
     if (!element.is_string()) return wrong_type(keyword, "an array of strings");
     PropertyName name(element.as_string(), context.names());
-    if (std::find(names.begin(), names.end(), name) != names.end()) return bad_value(keyword, "cannot name a value twice");
+    if (std::find(names.begin(), names.end(), name) != names.end())
+      return bad_value(keyword, "cannot name a value twice");
     names.push_back(std::move(name));
   }
   return names;
@@ -100,7 +106,8 @@ Result<int64_t> parse_count(std::string_view keyword, const Value& operand) {
 }
 
 bool has_all(const Value& object, const std::vector<PropertyName>& names) {
-  return std::all_of(names.begin(), names.end(), [&](const PropertyName& name) { return name.in(object); });
+  return std::all_of(names.begin(), names.end(),
+                     [&](const PropertyName& name) { return name.in(object); });
 }
 
 // type, bsonType
@@ -108,19 +115,23 @@ bool has_all(const Value& object, const std::vector<PropertyName>& names) {
 Result<TypeSet> json_type(std::string_view name) {
   TypeSet types;
   if (name == "integer") {
-    return Status(ErrorCode::kFailedToParse, "$jsonSchema type 'integer' is not supported: use bsonType 'int' or 'long'");
+    return Status(ErrorCode::kFailedToParse,
+                  "$jsonSchema type 'integer' is not supported: use bsonType 'int' or 'long'");
   }
   for (std::string_view same : {"object", "array", "number", "string", "null"}) {
     if (name == same) return types_of_alias(name);
   }
-  if (name != "boolean") return Status(ErrorCode::kBadValue, "Unknown type name alias: " + std::string(name));
+  if (name != "boolean")
+    return Status(ErrorCode::kBadValue, "Unknown type name alias: " + std::string(name));
   types.add(Type::kBool);
   return types;
 }
 
-Status parse_type(std::string_view name, const Value& operand, const ObjectView& schema, ParseContext&, Schema& to) {
+Status parse_type(std::string_view name, const Value& operand, const ObjectView& schema,
+                  ParseContext&, Schema& to) {
   if (schema.has("type") && schema.has("bsonType")) {
-    return Status(ErrorCode::kFailedToParse, "Cannot specify both $jsonSchema keywords 'type' and 'bsonType'");
+    return Status(ErrorCode::kFailedToParse,
+                  "Cannot specify both $jsonSchema keywords 'type' and 'bsonType'");
   }
   auto resolve = name == "type" ? json_type : types_of_alias;
   TypeSet types;
@@ -130,7 +141,8 @@ Status parse_type(std::string_view name, const Value& operand, const ObjectView&
     std::vector<std::string_view> seen;
     for (const Value& element : operand.as_array()) {
       if (!element.is_string()) return wrong_type(name, "an array of strings");
-      if (std::find(seen.begin(), seen.end(), element.as_string()) != seen.end()) return bad_value(name, "cannot name a type twice");
+      if (std::find(seen.begin(), seen.end(), element.as_string()) != seen.end())
+        return bad_value(name, "cannot name a type twice");
       seen.push_back(element.as_string());
       MR_ASSIGN_OR_RETURN(TypeSet more, resolve(element.as_string()));
       types.add(more);
@@ -145,7 +157,8 @@ Status parse_type(std::string_view name, const Value& operand, const ObjectView&
 
 // Numbers
 
-Status parse_bound(std::string_view name, const Value& operand, const ObjectView& schema, ParseContext& context, Schema& to) {
+Status parse_bound(std::string_view name, const Value& operand, const ObjectView& schema,
+                   ParseContext& context, Schema& to) {
   if (!operand.is_number()) return wrong_type(name, "a number");
   bool is_minimum = name == "minimum";
   Value exclusive = schema.get(is_minimum ? "exclusiveMinimum" : "exclusiveMaximum");
@@ -160,10 +173,12 @@ Status parse_bound(std::string_view name, const Value& operand, const ObjectView
   return {};
 }
 
-Status parse_exclusive(std::string_view name, const Value& operand, const ObjectView& schema, ParseContext&, Schema&) {
+Status parse_exclusive(std::string_view name, const Value& operand, const ObjectView& schema,
+                       ParseContext&, Schema&) {
   std::string_view bound = name == "exclusiveMinimum" ? "minimum" : "maximum";
   if (!operand.is(Type::kBool)) return wrong_type(name, "a boolean");
-  if (!schema.has(bound)) return bad_value(name, "needs the keyword '" + std::string(bound) + "' beside it");
+  if (!schema.has(bound))
+    return bad_value(name, "needs the keyword '" + std::string(bound) + "' beside it");
   return {};
 }
 
@@ -172,7 +187,8 @@ Decimal128 to_decimal(const Value& number) {
   return number.is(Type::kDouble) ? decimal::from_double(number.as_double()) : number.as_decimal();
 }
 
-Status parse_multiple_of(std::string_view name, const Value& operand, const ObjectView&, ParseContext&, Schema& to) {
+Status parse_multiple_of(std::string_view name, const Value& operand, const ObjectView&,
+                         ParseContext&, Schema& to) {
   if (!operand.is_number()) return wrong_type(name, "a number");
   Decimal128 divisor = to_decimal(operand);
   if (decimal::is_nan(divisor) || decimal::is_zero(divisor) || decimal::is_negative(divisor)) {
@@ -190,7 +206,8 @@ int64_t code_points(std::string_view text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
 }
 
-Status parse_length(std::string_view name, const Value& operand, const ObjectView&, ParseContext&, Schema& to) {
+Status parse_length(std::string_view name, const Value& operand, const ObjectView&, ParseContext&,
+                    Schema& to) {
   MR_ASSIGN_OR_RETURN(int64_t limit, parse_count(name, operand));
   bool is_maximum = name == "maxLength";
   to.add([limit, is_maximum](const Value& value) {
@@ -201,17 +218,21 @@ Status parse_length(std::string_view name, const Value& operand, const ObjectVie
   return {};
 }
 
-Status parse_pattern(std::string_view name, const Value& operand, const ObjectView&, ParseContext&, Schema& to) {
+Status parse_pattern(std::string_view name, const Value& operand, const ObjectView&, ParseContext&,
+                     Schema& to) {
   if (!operand.is_string()) return wrong_type(name, "a string");
   MR_ASSIGN_OR_RETURN(auto compiled, compile_match_regex(operand.as_string(), ""));
   SharedRegex regex = std::move(compiled);
-  to.add([regex](const Value& value) { return !value.is_string() || found_in(*regex, value.as_string()); });
+  to.add([regex](const Value& value) {
+    return !value.is_string() || found_in(*regex, value.as_string());
+  });
   return {};
 }
 
 // Arrays
 
-Status parse_array_size(std::string_view name, const Value& operand, const ObjectView&, ParseContext&, Schema& to) {
+Status parse_array_size(std::string_view name, const Value& operand, const ObjectView&,
+                        ParseContext&, Schema& to) {
   MR_ASSIGN_OR_RETURN(int64_t limit, parse_count(name, operand));
   bool is_maximum = name == "maxItems";
   to.add([limit, is_maximum](const Value& value) {
@@ -222,7 +243,8 @@ Status parse_array_size(std::string_view name, const Value& operand, const Objec
   return {};
 }
 
-Status parse_items(std::string_view name, const Value& operand, const ObjectView&, ParseContext& context, Schema& to) {
+Status parse_items(std::string_view name, const Value& operand, const ObjectView&,
+                   ParseContext& context, Schema& to) {
   if (operand.is_object()) {
     MR_ASSIGN_OR_RETURN(SchemaPtr every, parse_schema(operand, context));
     to.add([every](const Value& value) {
@@ -249,7 +271,8 @@ Status parse_items(std::string_view name, const Value& operand, const ObjectView
 }
 
 // A boolean stands for a schema that everything or nothing satisfies.
-Result<SchemaPtr> parse_additional(std::string_view name, const Value& operand, ParseContext& context) {
+Result<SchemaPtr> parse_additional(std::string_view name, const Value& operand,
+                                   ParseContext& context) {
   if (operand.is_object()) return parse_schema(operand, context);
   if (!operand.is(Type::kBool)) return wrong_type(name, "an object or a boolean");
   auto schema = std::make_shared<Schema>();
@@ -257,7 +280,8 @@ Result<SchemaPtr> parse_additional(std::string_view name, const Value& operand, 
   return SchemaPtr(std::move(schema));
 }
 
-Status parse_additional_items(std::string_view name, const Value& operand, const ObjectView& schema, ParseContext& context, Schema& to) {
+Status parse_additional_items(std::string_view name, const Value& operand, const ObjectView& schema,
+                              ParseContext& context, Schema& to) {
   MR_ASSIGN_OR_RETURN(SchemaPtr additional, parse_additional(name, operand, context));
   Value items = schema.get("items");
   if (!items.is_array()) return {};  // without positions nothing is additional
@@ -280,7 +304,8 @@ struct UnorderedEqual {
   bool operator()(const Value& a, const Value& b) const { return equal_unordered(a, b); }
 };
 
-Status parse_unique_items(std::string_view name, const Value& operand, const ObjectView&, ParseContext&, Schema& to) {
+Status parse_unique_items(std::string_view name, const Value& operand, const ObjectView&,
+                          ParseContext&, Schema& to) {
   if (!operand.is(Type::kBool)) return wrong_type(name, "a boolean");
   if (!operand.as_bool()) return {};
   to.add([](const Value& value) {
@@ -296,7 +321,8 @@ Status parse_unique_items(std::string_view name, const Value& operand, const Obj
 
 // Objects
 
-Status parse_object_size(std::string_view name, const Value& operand, const ObjectView&, ParseContext&, Schema& to) {
+Status parse_object_size(std::string_view name, const Value& operand, const ObjectView&,
+                         ParseContext&, Schema& to) {
   MR_ASSIGN_OR_RETURN(int64_t limit, parse_count(name, operand));
   bool is_maximum = name == "maxProperties";
   to.add([limit, is_maximum](const Value& value) {
@@ -307,13 +333,15 @@ Status parse_object_size(std::string_view name, const Value& operand, const Obje
   return {};
 }
 
-Status parse_required(std::string_view name, const Value& operand, const ObjectView&, ParseContext& context, Schema& to) {
+Status parse_required(std::string_view name, const Value& operand, const ObjectView&,
+                      ParseContext& context, Schema& to) {
   MR_ASSIGN_OR_RETURN(auto names, parse_names(name, operand, context));
   to.add([names](const Value& value) { return !value.is_object() || has_all(value, names); });
   return {};
 }
 
-Status parse_properties(std::string_view name, const Value& operand, const ObjectView&, ParseContext& context, Schema& to) {
+Status parse_properties(std::string_view name, const Value& operand, const ObjectView&,
+                        ParseContext& context, Schema& to) {
   if (!operand.is_object()) return wrong_type(name, "an object");
   std::vector<std::pair<PropertyName, SchemaPtr>> properties;
   for (const Field& field : operand.as_object()) {
@@ -330,7 +358,8 @@ Status parse_properties(std::string_view name, const Value& operand, const Objec
   return {};
 }
 
-Result<std::vector<std::pair<SharedRegex, SchemaPtr>>> parse_patterns(const Value& operand, ParseContext& context) {
+Result<std::vector<std::pair<SharedRegex, SchemaPtr>>> parse_patterns(const Value& operand,
+                                                                      ParseContext& context) {
   if (!operand.is_object()) return wrong_type("patternProperties", "an object");
   std::vector<std::pair<SharedRegex, SchemaPtr>> patterns;
   for (const Field& field : operand.as_object()) {
@@ -342,7 +371,8 @@ Result<std::vector<std::pair<SharedRegex, SchemaPtr>>> parse_patterns(const Valu
   return patterns;
 }
 
-Status parse_pattern_properties(std::string_view, const Value& operand, const ObjectView&, ParseContext& context, Schema& to) {
+Status parse_pattern_properties(std::string_view, const Value& operand, const ObjectView&,
+                                ParseContext& context, Schema& to) {
   MR_ASSIGN_OR_RETURN(auto patterns, parse_patterns(operand, context));
   to.add([patterns](const Value& value) {
     if (!value.is_object()) return true;
@@ -356,13 +386,14 @@ Status parse_pattern_properties(std::string_view, const Value& operand, const Ob
   return {};
 }
 
-Status parse_additional_properties(std::string_view name, const Value& operand, const ObjectView& schema, ParseContext& context,
-                                   Schema& to) {
+Status parse_additional_properties(std::string_view name, const Value& operand,
+                                   const ObjectView& schema, ParseContext& context, Schema& to) {
   MR_ASSIGN_OR_RETURN(SchemaPtr additional, parse_additional(name, operand, context));
   std::unordered_set<std::string_view> named;
   Value properties = schema.get("properties");
   if (properties.is_object()) {
-    for (const Field& field : properties.as_object()) named.insert(context.names().intern(field.name()));
+    for (const Field& field : properties.as_object())
+      named.insert(context.names().intern(field.name()));
   }
   std::vector<std::pair<SharedRegex, SchemaPtr>> patterns;
   if (Value given = schema.get("patternProperties"); !given.is_missing()) {
@@ -372,7 +403,8 @@ Status parse_additional_properties(std::string_view name, const Value& operand, 
     if (!value.is_object()) return true;
     for (const Field& field : value.as_object()) {
       bool known = named.count(field.name()) != 0 ||
-                   std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) { return found_in(*p.first, field.name()); });
+                   std::any_of(patterns.begin(), patterns.end(),
+                               [&](const auto& p) { return found_in(*p.first, field.name()); });
       if (!known && !additional->valid(field.value)) return false;
     }
     return true;
@@ -380,16 +412,21 @@ Status parse_additional_properties(std::string_view name, const Value& operand, 
   return {};
 }
 
-Status parse_dependencies(std::string_view name, const Value& operand, const ObjectView&, ParseContext& context, Schema& to) {
+Status parse_dependencies(std::string_view name, const Value& operand, const ObjectView&,
+                          ParseContext& context, Schema& to) {
   if (!operand.is_object()) return wrong_type(name, "an object");
   for (const Field& field : operand.as_object()) {
     PropertyName trigger(field.name(), context.names());
     if (field.value.is_object()) {
       MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_schema(field.value, context));
-      to.add([trigger, schema](const Value& v) { return !v.is_object() || !trigger.in(v) || schema->valid(v); });
+      to.add([trigger, schema](const Value& v) {
+        return !v.is_object() || !trigger.in(v) || schema->valid(v);
+      });
     } else if (field.value.is_array()) {
       MR_ASSIGN_OR_RETURN(auto names, parse_names(name, field.value, context));
-      to.add([trigger, names](const Value& v) { return !v.is_object() || !trigger.in(v) || has_all(v, names); });
+      to.add([trigger, names](const Value& v) {
+        return !v.is_object() || !trigger.in(v) || has_all(v, names);
+      });
     } else {
       return wrong_type(name, "an object of schemas or arrays");
     }
@@ -399,61 +436,81 @@ Status parse_dependencies(std::string_view name, const Value& operand, const Obj
 
 // Any type
 
-Status parse_enum(std::string_view name, const Value& operand, const ObjectView&, ParseContext& context, Schema& to) {
+Status parse_enum(std::string_view name, const Value& operand, const ObjectView&,
+                  ParseContext& context, Schema& to) {
   if (!operand.is_array()) return wrong_type(name, "an array");
   if (operand.as_array().empty()) return bad_value(name, "cannot be an empty array");
   std::vector<Value> values;
   for (const Value& element : operand.as_array()) {
-    if (std::any_of(values.begin(), values.end(), [&](const Value& v) { return equal_unordered(v, element); })) {
+    if (std::any_of(values.begin(), values.end(),
+                    [&](const Value& v) { return equal_unordered(v, element); })) {
       return bad_value(name, "cannot name a value twice");
     }
     values.push_back(deep_copy(element, context.constants()));
   }
   to.add([values](const Value& value) {
-    return std::any_of(values.begin(), values.end(), [&](const Value& v) { return equal_unordered(v, value); });
+    return std::any_of(values.begin(), values.end(),
+                       [&](const Value& v) { return equal_unordered(v, value); });
   });
   return {};
 }
 
-Status parse_combination(std::string_view name, const Value& operand, const ObjectView&, ParseContext& context, Schema& to) {
+Status parse_combination(std::string_view name, const Value& operand, const ObjectView&,
+                         ParseContext& context, Schema& to) {
   if (!operand.is_array()) return wrong_type(name, "an array of objects");
   if (operand.as_array().empty()) {
-    return Status(ErrorCode::kBadValue, "$jsonSchema keyword '" + std::string(name) + "' must be a non-empty array");
+    return Status(ErrorCode::kBadValue,
+                  "$jsonSchema keyword '" + std::string(name) + "' must be a non-empty array");
   }
   MR_ASSIGN_OR_RETURN(auto schemas, parse_schemas(name, operand, context));
-  auto is_valid = [](const Value& value) { return [&value](const SchemaPtr& schema) { return schema->valid(value); }; };
+  auto is_valid = [](const Value& value) {
+    return [&value](const SchemaPtr& schema) { return schema->valid(value); };
+  };
   if (name == "allOf") {
-    to.add([schemas, is_valid](const Value& v) { return std::all_of(schemas.begin(), schemas.end(), is_valid(v)); });
+    to.add([schemas, is_valid](const Value& v) {
+      return std::all_of(schemas.begin(), schemas.end(), is_valid(v));
+    });
   } else if (name == "anyOf") {
-    to.add([schemas, is_valid](const Value& v) { return std::any_of(schemas.begin(), schemas.end(), is_valid(v)); });
+    to.add([schemas, is_valid](const Value& v) {
+      return std::any_of(schemas.begin(), schemas.end(), is_valid(v));
+    });
   } else {
-    to.add([schemas, is_valid](const Value& v) { return std::count_if(schemas.begin(), schemas.end(), is_valid(v)) == 1; });
+    to.add([schemas, is_valid](const Value& v) {
+      return std::count_if(schemas.begin(), schemas.end(), is_valid(v)) == 1;
+    });
   }
   return {};
 }
 
-Status parse_not(std::string_view name, const Value& operand, const ObjectView&, ParseContext& context, Schema& to) {
+Status parse_not(std::string_view name, const Value& operand, const ObjectView&,
+                 ParseContext& context, Schema& to) {
   MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_nested(name, operand, context));
   to.add([schema](const Value& value) { return !schema->valid(value); });
   return {};
 }
 
-Status parse_annotation(std::string_view name, const Value& operand, const ObjectView&, ParseContext&, Schema&) {
+Status parse_annotation(std::string_view name, const Value& operand, const ObjectView&,
+                        ParseContext&, Schema&) {
   return operand.is_string() ? Status() : wrong_type(name, "a string");
 }
 
-// Field-level encryption happens in the client; to the server a value is encrypted if it is binary data of subtype 6.
-Status parse_encrypt(std::string_view name, const Value& operand, const ObjectView& schema, ParseContext&, Schema& to) {
+// Field-level encryption happens in the client; to the server a value is encrypted if it is binary
+// data of subtype 6.
+Status parse_encrypt(std::string_view name, const Value& operand, const ObjectView& schema,
+                     ParseContext&, Schema& to) {
   if (!operand.is_object()) return wrong_type(name, "an object");
   if (schema.has("type") || schema.has("bsonType")) {
     return bad_value(name, "implies a type: neither 'type' nor 'bsonType' may stand beside it");
   }
   constexpr uint8_t kEncryptedSubtype = 6;
-  to.add([](const Value& value) { return value.is(Type::kBinData) && value.binary_subtype() == kEncryptedSubtype; });
+  to.add([](const Value& value) {
+    return value.is(Type::kBinData) && value.binary_subtype() == kEncryptedSubtype;
+  });
   return {};
 }
 
-Status parse_encrypt_metadata(std::string_view name, const Value& operand, const ObjectView&, ParseContext&, Schema&) {
+Status parse_encrypt_metadata(std::string_view name, const Value& operand, const ObjectView&,
+                              ParseContext&, Schema&) {
   if (!operand.is_object()) return wrong_type(name, "an object");
   return operand.as_object().empty() ? bad_value(name, "cannot be an empty object") : Status();
 }
@@ -500,21 +557,28 @@ constexpr std::array kKeywords = {
     SchemaKeywordRow{"uniqueItems",          parse_unique_items},
 };
 // clang-format on
-static_assert(std::is_sorted(kKeywords.begin(), kKeywords.end(), [](const auto& a, const auto& b) { return a.name < b.name; }));
+static_assert(std::is_sorted(kKeywords.begin(), kKeywords.end(),
+                             [](const auto& a, const auto& b) { return a.name < b.name; }));
 
 class SchemaPredicate final : public Predicate {
  public:
   // `needs`: what the schema reads of the document.
-  SchemaPredicate(SchemaPtr schema, PathSet needs) : schema_(std::move(schema)), needs_(std::move(needs)) {}
-  bool matches(const Value& document, EvalContext&) const override { return schema_->valid(document); }
-  void add_dependencies(Dependencies& dependencies) const override { dependencies.fields.add(needs_); }
+  SchemaPredicate(SchemaPtr schema, PathSet needs)
+      : schema_(std::move(schema)), needs_(std::move(needs)) {}
+  bool matches(const Value& document, EvalContext&) const override {
+    return schema_->valid(document);
+  }
+  void add_dependencies(Dependencies& dependencies) const override {
+    dependencies.fields.add(needs_);
+  }
 
  private:
   SchemaPtr schema_;
   PathSet needs_;
 };
 
-// The fields of the document that a schema at its top level looks at; the whole document where a keyword sees more than named fields.
+// The fields of the document that a schema at its top level looks at; the whole document where a
+// keyword sees more than named fields.
 void collect_needs(const ObjectView& schema, ParseContext& context, PathSet& needs) {
   auto need = [&](std::string_view name) {
     PropertyName property(name, context.names());
@@ -527,18 +591,22 @@ void collect_needs(const ObjectView& schema, ParseContext& context, PathSet& nee
     } else if (keyword == "required") {
       for (const Value& name : field.value.as_array()) need(name.as_string());
     } else if (keyword == "allOf" || keyword == "anyOf" || keyword == "oneOf") {
-      for (const Value& part : field.value.as_array()) collect_needs(part.as_object(), context, needs);
+      for (const Value& part : field.value.as_array())
+        collect_needs(part.as_object(), context, needs);
     } else if (keyword == "not") {
       collect_needs(field.value.as_object(), context, needs);
-    } else if (keyword == "additionalProperties" || keyword == "patternProperties" || keyword == "minProperties" ||
-               keyword == "maxProperties" || keyword == "dependencies" || keyword == "enum") {
+    } else if (keyword == "additionalProperties" || keyword == "patternProperties" ||
+               keyword == "minProperties" || keyword == "maxProperties" ||
+               keyword == "dependencies" || keyword == "enum") {
       needs.add_all();
     }
   }
 }
 
-Result<PredicatePtr> parse_json_schema(std::string_view name, const Value& operand, QueryParse& parse) {
-  if (!operand.is_object()) return Status(ErrorCode::kTypeMismatch, std::string(name) + " must be an object");
+Result<PredicatePtr> parse_json_schema(std::string_view name, const Value& operand,
+                                       QueryParse& parse) {
+  if (!operand.is_object())
+    return Status(ErrorCode::kTypeMismatch, std::string(name) + " must be an object");
   MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_schema(operand, parse.context));
   PathSet needs;
   collect_needs(operand.as_object(), parse.context, needs);
@@ -558,13 +626,16 @@ Result<SchemaPtr> parse_schema(const Value& schema, ParseContext& context) {
   auto compiled = std::make_shared<Schema>();
   ObjectView keywords = schema.as_object();
   for (const Field& field : keywords) {
-    auto row = std::lower_bound(kKeywords.begin(), kKeywords.end(), field.name(),
-                                [](const SchemaKeywordRow& r, std::string_view name) { return r.name < name; });
+    auto row = std::lower_bound(
+        kKeywords.begin(), kKeywords.end(), field.name(),
+        [](const SchemaKeywordRow& r, std::string_view name) { return r.name < name; });
     if (row == kKeywords.end() || row->name != field.name()) {
-      return Status(ErrorCode::kFailedToParse, "Unknown $jsonSchema keyword: " + std::string(field.name()));
+      return Status(ErrorCode::kFailedToParse,
+                    "Unknown $jsonSchema keyword: " + std::string(field.name()));
     }
     if (row->parse == nullptr) {
-      return Status(ErrorCode::kFailedToParse, "$jsonSchema keyword '" + std::string(field.name()) + "' is not supported");
+      return Status(ErrorCode::kFailedToParse,
+                    "$jsonSchema keyword '" + std::string(field.name()) + "' is not supported");
     }
     MR_RETURN_IF_ERROR(row->parse(row->name, field.value, keywords, context, *compiled));
   }

@@ -29,20 +29,25 @@ class Schema {
  private:
   std::vector<Check> checks_;
 };
-using SchemaPtr = std::shared_ptr<const Schema>;  // checks are copyable, so the schemas they hold are shared
+using SchemaPtr =
+    std::shared_ptr<const Schema>;  // checks are copyable, so the schemas they hold are shared
 
-// Errors: 9 FailedToParse for unknown and unsupported keywords and bad values, 14 TypeMismatch for a value of the wrong type.
+// Errors: 9 FailedToParse for unknown and unsupported keywords and bad values, 14 TypeMismatch for
+// a value of the wrong type.
 Result<SchemaPtr> parse_schema(const Value& schema, ParseContext& context);
 
 struct SchemaKeywordRow {
   std::string_view name;
-  // Adds the keyword's checks to `to`; `schema` is the whole schema, for keywords that depend on each other. nullptr: refused.
-  Status (*parse)(std::string_view name, const Value& operand, const ObjectView& schema, ParseContext& context, Schema& to);
+  // Adds the keyword's checks to `to`; `schema` is the whole schema, for keywords that depend on
+  // each other. nullptr: refused.
+  Status (*parse)(std::string_view name, const Value& operand, const ObjectView& schema,
+                  ParseContext& context, Schema& to);
 };
 // All rows, sorted, for lookup, coverage and tests.
 std::span<const SchemaKeywordRow> schema_keywords();
 
-// Equal whatever the order of fields in documents, at any level: how `enum` and `uniqueItems` compare.
+// Equal whatever the order of fields in documents, at any level: how `enum` and `uniqueItems`
+// compare.
 bool equal_unordered(const Value& a, const Value& b);
 uint64_t hash_unordered(const Value& value);
 

@@ -4,12 +4,16 @@
 namespace millrace::engine {
 namespace {
 
-Result<std::vector<PredicatePtr>> parse_clauses(std::string_view name, const Value& operand, QueryParse& parse) {
-  if (!operand.is_array()) return Status(ErrorCode::kBadValue, std::string(name) + " must be an array");
-  if (operand.as_array().empty()) return Status(ErrorCode::kBadValue, std::string(name) + " must be a nonempty array");
+Result<std::vector<PredicatePtr>> parse_clauses(std::string_view name, const Value& operand,
+                                                QueryParse& parse) {
+  if (!operand.is_array())
+    return Status(ErrorCode::kBadValue, std::string(name) + " must be an array");
+  if (operand.as_array().empty())
+    return Status(ErrorCode::kBadValue, std::string(name) + " must be a nonempty array");
   std::vector<PredicatePtr> clauses;
   for (const Value& element : operand.as_array()) {
-    if (!element.is_object()) return Status(ErrorCode::kBadValue, std::string(name) + " entries need to be full objects");
+    if (!element.is_object())
+      return Status(ErrorCode::kBadValue, std::string(name) + " entries need to be full objects");
     MR_ASSIGN_OR_RETURN(PredicatePtr clause, parse_query(element, parse));
     clauses.push_back(std::move(clause));
   }
@@ -37,18 +41,24 @@ Result<std::optional<FieldCondition>> parse_not(const FieldOperator& field, Quer
     condition.negated = true;
     return std::optional(std::move(condition));
   }
-  if (!field.operand.is_object()) return Status(ErrorCode::kBadValue, "$not needs a regex or a document");
-  if (field.operand.as_object().empty()) return Status(ErrorCode::kBadValue, "$not cannot be empty");
-  MR_ASSIGN_OR_RETURN(FieldCondition condition, parse_field_operators(field.path, field.operand, parse));
+  if (!field.operand.is_object())
+    return Status(ErrorCode::kBadValue, "$not needs a regex or a document");
+  if (field.operand.as_object().empty())
+    return Status(ErrorCode::kBadValue, "$not cannot be empty");
+  MR_ASSIGN_OR_RETURN(FieldCondition condition,
+                      parse_field_operators(field.path, field.operand, parse));
   condition.negated = !condition.negated;
   return std::optional(std::move(condition));
 }
 
-Result<PredicatePtr> parse_comment(std::string_view, const Value&, QueryParse&) { return make_constant_predicate(true); }
+Result<PredicatePtr> parse_comment(std::string_view, const Value&, QueryParse&) {
+  return make_constant_predicate(true);
+}
 
 Result<PredicatePtr> parse_always(std::string_view name, const Value& operand, QueryParse&) {
   MR_ASSIGN_OR_RETURN(int64_t one, parse_integer(name, operand, ErrorCode::kFailedToParse));
-  if (one != 1) return Status(ErrorCode::kFailedToParse, std::string(name) + " must be an integer value of 1");
+  if (one != 1)
+    return Status(ErrorCode::kFailedToParse, std::string(name) + " must be an integer value of 1");
   return make_constant_predicate(name == "$alwaysTrue");
 }
 
@@ -65,9 +75,11 @@ class SamplePredicate final : public Predicate {
 };
 
 Result<PredicatePtr> parse_sample_rate(std::string_view, const Value& operand, QueryParse&) {
-  if (!operand.is_number()) return Status(ErrorCode::kBadValue, "argument to $sampleRate must be a numeric type");
+  if (!operand.is_number())
+    return Status(ErrorCode::kBadValue, "argument to $sampleRate must be a numeric type");
   double rate = operand.to_double();
-  if (!(rate >= 0 && rate <= 1)) return Status(ErrorCode::kBadValue, "numeric argument to $sampleRate must be in [0, 1]");
+  if (!(rate >= 0 && rate <= 1))
+    return Status(ErrorCode::kBadValue, "numeric argument to $sampleRate must be in [0, 1]");
   if (rate == 0 || rate == 1) return make_constant_predicate(rate == 1);
   return PredicatePtr(std::make_unique<SamplePredicate>(rate));
 }

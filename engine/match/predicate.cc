@@ -42,8 +42,12 @@ class OrPredicate final : public Predicate {
 class NotPredicate final : public Predicate {
  public:
   explicit NotPredicate(PredicatePtr clause) : clause_(std::move(clause)) {}
-  bool matches(const Value& document, EvalContext& context) const override { return !clause_->matches(document, context); }
-  void add_dependencies(Dependencies& dependencies) const override { clause_->add_dependencies(dependencies); }
+  bool matches(const Value& document, EvalContext& context) const override {
+    return !clause_->matches(document, context);
+  }
+  void add_dependencies(Dependencies& dependencies) const override {
+    clause_->add_dependencies(dependencies);
+  }
 
  private:
   PredicatePtr clause_;
@@ -77,7 +81,9 @@ class AllTests final : public ValueTest {
 class NotTest final : public ValueTest {
  public:
   explicit NotTest(ValueTestPtr test) : test_(std::move(test)) {}
-  bool test(const Value& value, EvalContext& context) const override { return !test_->test(value, context); }
+  bool test(const Value& value, EvalContext& context) const override {
+    return !test_->test(value, context);
+  }
 
  private:
   ValueTestPtr test_;
@@ -88,15 +94,19 @@ class NotTest final : public ValueTest {
 PredicatePtr make_path_predicate(const MatchPath& path, FieldCondition condition) {
   if (condition.test == nullptr) {
     std::vector<PredicatePtr> clauses;
-    for (FieldCondition& part : condition.all) clauses.push_back(make_path_predicate(path, std::move(part)));
+    for (FieldCondition& part : condition.all)
+      clauses.push_back(make_path_predicate(path, std::move(part)));
     PredicatePtr all = make_and(std::move(clauses));
     return condition.negated ? make_not(std::move(all)) : std::move(all);
   }
-  if (dynamic_cast<Comparison*>(condition.test.get()) != nullptr) {  // the common case without a virtual call per value
+  if (dynamic_cast<Comparison*>(condition.test.get()) !=
+      nullptr) {  // the common case without a virtual call per value
     std::unique_ptr<Comparison> comparison(static_cast<Comparison*>(condition.test.release()));
-    return std::make_unique<PathPredicate<Comparison>>(path, std::move(comparison), condition.leaf, condition.negated);
+    return std::make_unique<PathPredicate<Comparison>>(path, std::move(comparison), condition.leaf,
+                                                       condition.negated);
   }
-  return std::make_unique<PathPredicate<ValueTest>>(path, std::move(condition.test), condition.leaf, condition.negated);
+  return std::make_unique<PathPredicate<ValueTest>>(path, std::move(condition.test), condition.leaf,
+                                                    condition.negated);
 }
 
 ValueTestPtr make_value_test(FieldCondition condition) {
@@ -111,15 +121,21 @@ ValueTestPtr make_value_test(FieldCondition condition) {
 
 PredicatePtr make_and(std::vector<PredicatePtr> clauses) {
   if (clauses.empty()) return make_constant_predicate(true);
-  return clauses.size() == 1 ? std::move(clauses[0]) : std::make_unique<AndPredicate>(std::move(clauses));
+  return clauses.size() == 1 ? std::move(clauses[0])
+                             : std::make_unique<AndPredicate>(std::move(clauses));
 }
 
 PredicatePtr make_or(std::vector<PredicatePtr> clauses) {
-  return clauses.size() == 1 ? std::move(clauses[0]) : std::make_unique<OrPredicate>(std::move(clauses));
+  return clauses.size() == 1 ? std::move(clauses[0])
+                             : std::make_unique<OrPredicate>(std::move(clauses));
 }
 
-PredicatePtr make_not(PredicatePtr clause) { return std::make_unique<NotPredicate>(std::move(clause)); }
+PredicatePtr make_not(PredicatePtr clause) {
+  return std::make_unique<NotPredicate>(std::move(clause));
+}
 
-PredicatePtr make_constant_predicate(bool matches) { return std::make_unique<ConstantPredicate>(matches); }
+PredicatePtr make_constant_predicate(bool matches) {
+  return std::make_unique<ConstantPredicate>(matches);
+}
 
 }  // namespace millrace::engine

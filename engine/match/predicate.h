@@ -1,4 +1,5 @@
-// What the families of query operators are built of: conditions on one value, and how they become predicates on a document.
+// What the families of query operators are built of: conditions on one value, and how they become
+// predicates on a document.
 #pragma once
 
 #include <memory>
@@ -19,8 +20,9 @@ class ValueTest {
 };
 using ValueTestPtr = std::unique_ptr<ValueTest>;
 
-// The condition or conditions of one operator on a field, before it is known whether they apply to a path ({a: {$gt: 1}}, where each
-// is satisfied by any value at the path) or to one value (inside {$elemMatch: {$gt: 1}}).
+// The condition or conditions of one operator on a field, before it is known whether they apply to
+// a path ({a: {$gt: 1}}, where each is satisfied by any value at the path) or to one value (inside
+// {$elemMatch: {$gt: 1}}).
 struct FieldCondition {
   ValueTestPtr test;                // null: all of `all` must hold
   std::vector<FieldCondition> all;  // satisfied by possibly different values at the path
@@ -38,7 +40,8 @@ PredicatePtr make_or(std::vector<PredicatePtr> clauses);
 PredicatePtr make_not(PredicatePtr clause);
 PredicatePtr make_constant_predicate(bool matches);
 
-// `test` on each value at `path` until one satisfies it. Test is a final class, so that its test() is not a virtual call.
+// `test` on each value at `path` until one satisfies it. Test is a final class, so that its test()
+// is not a virtual call.
 template <typename Test>
 class PathPredicate final : public Predicate {
  public:
@@ -47,9 +50,12 @@ class PathPredicate final : public Predicate {
 
   bool matches(const Value& document, EvalContext& context) const override {
     const Test& test = *test_;
-    return path_.any(document, leaf_, [&](const Value& value) { return test.test(value, context); }) != negated_;
+    return path_.any(document, leaf_,
+                     [&](const Value& value) { return test.test(value, context); }) != negated_;
   }
-  void add_dependencies(Dependencies& dependencies) const override { path_.add_dependencies(dependencies); }
+  void add_dependencies(Dependencies& dependencies) const override {
+    path_.add_dependencies(dependencies);
+  }
 
  private:
   MatchPath path_;

@@ -9,8 +9,8 @@
 namespace millrace::engine {
 namespace {
 
-// Names that the coverage list counts as query operators and that only mean something elsewhere: in an expression ($rand under $expr),
-// in find's projection or hint.
+// Names that the coverage list counts as query operators and that only mean something elsewhere: in
+// an expression ($rand under $expr), in find's projection or hint.
 // clang-format off
 constexpr std::array kProjectionQueries = {
     QueryRow{"$ (projection)",          nullptr, nullptr, "projection/positional", true},
@@ -31,8 +31,9 @@ Result<PredicatePtr> parse_clause(const Field& field, QueryParse& parse) {
   if (!name.empty() && name[0] == '$' && !dbref_part) {
     const QueryRow* row = find_query(name);
     if (row == nullptr || row->query == nullptr) {
-      return Status(ErrorCode::kBadValue, "unknown top level operator: " + std::string(name) +
-                                              ". $getField reaches a field whose name starts with a dollar sign.");
+      return Status(ErrorCode::kBadValue,
+                    "unknown top level operator: " + std::string(name) +
+                        ". $getField reaches a field whose name starts with a dollar sign.");
     }
     return row->query(name, field.value, parse);
   }
@@ -51,8 +52,9 @@ std::span<const QueryRow> projection_queries() { return kProjectionQueries; }
 
 std::span<const std::span<const QueryRow>> query_families() {
   static const std::array kFamilies = {
-      comparison_queries(), logical_queries(), element_queries(),     array_queries(),      evaluation_queries(),
-      bits_queries(),       geo_queries(),     json_schema_queries(), projection_queries(),
+      comparison_queries(), logical_queries(),     element_queries(),
+      array_queries(),      evaluation_queries(),  bits_queries(),
+      geo_queries(),        json_schema_queries(), projection_queries(),
   };
   return kFamilies;
 }
@@ -94,16 +96,20 @@ Result<PredicatePtr> parse_query(const Value& query, QueryParse& parse) {
   return make_and(std::move(clauses));
 }
 
-Result<FieldCondition> parse_field_operators(std::string_view path, const Value& operators, QueryParse& parse) {
+Result<FieldCondition> parse_field_operators(std::string_view path, const Value& operators,
+                                             QueryParse& parse) {
   ++parse.depth;
   MR_RETURN_IF_ERROR(check_depth(parse));
   FieldCondition conditions;
   for (const Field& field : operators.as_object()) {
     const QueryRow* row = find_query(field.name());
-    bool known = row != nullptr && !row->argument_only && (row->field != nullptr || row->query == nullptr);
-    if (!known) return Status(ErrorCode::kBadValue, "unknown operator: " + std::string(field.name()));
+    bool known =
+        row != nullptr && !row->argument_only && (row->field != nullptr || row->query == nullptr);
+    if (!known)
+      return Status(ErrorCode::kBadValue, "unknown operator: " + std::string(field.name()));
     if (row->field == nullptr) {
-      return Status(ErrorCode::kNotImplemented, "Query operator " + std::string(field.name()) + " is not supported by Millrace yet");
+      return Status(ErrorCode::kNotImplemented, "Query operator " + std::string(field.name()) +
+                                                    " is not supported by Millrace yet");
     }
     FieldOperator op{path, field.name(), field.value, operators.as_object()};
     MR_ASSIGN_OR_RETURN(auto condition, row->field(op, parse));
@@ -129,7 +135,8 @@ Result<int64_t> parse_integer(std::string_view what, const Value& value, ErrorCo
   return static_cast<int64_t>(d);
 }
 
-Result<PredicatePtr> parse_predicate(const Value& query, ParseContext& context, const MatchOptions& options) {
+Result<PredicatePtr> parse_predicate(const Value& query, ParseContext& context,
+                                     const MatchOptions& options) {
   if (!query.is_object()) return Status(ErrorCode::kFailedToParse, "a query must be a document");
   QueryParse parse{context, options};
   return parse_query(query, parse);

@@ -12,7 +12,8 @@ namespace {
 std::vector<Field> sorted_fields(const Value& object) {
   std::vector<Field> fields;
   for (const Field& field : object.as_object()) fields.push_back(field);
-  std::stable_sort(fields.begin(), fields.end(), [](const Field& a, const Field& b) { return a.name() < b.name(); });
+  std::stable_sort(fields.begin(), fields.end(),
+                   [](const Field& a, const Field& b) { return a.name() < b.name(); });
   return fields;
 }
 
@@ -22,9 +23,10 @@ bool equal_unordered(const Value& a, const Value& b) {
   if (a.is_object() && b.is_object()) {
     std::vector<Field> left = sorted_fields(a);
     std::vector<Field> right = sorted_fields(b);
-    return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](const Field& l, const Field& r) {
-      return l.name() == r.name() && equal_unordered(l.value, r.value);
-    });
+    return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                      [](const Field& l, const Field& r) {
+                        return l.name() == r.name() && equal_unordered(l.value, r.value);
+                      });
   }
   if (!a.is_array() || !b.is_array()) return equal(a, b);
   ArrayView left = a.as_array();
@@ -40,12 +42,14 @@ bool equal_unordered(const Value& a, const Value& b) {
 uint64_t hash_unordered(const Value& value) {
   if (value.is_object()) {
     uint64_t sum = 3;
-    for (const Field& field : value.as_object()) sum += hash(Value::string(field.name()), hash_unordered(field.value));
+    for (const Field& field : value.as_object())
+      sum += hash(Value::string(field.name()), hash_unordered(field.value));
     return sum;
   }
   if (!value.is_array()) return hash(value);
   uint64_t seed = 5;
-  for (const Value& element : value.as_array()) seed = seed * 0x9E3779B97F4A7C15ull + hash_unordered(element);
+  for (const Value& element : value.as_array())
+    seed = seed * 0x9E3779B97F4A7C15ull + hash_unordered(element);
   return seed;
 }
 

@@ -29,16 +29,20 @@ constexpr std::string_view kStateless =
 
 Result<std::string> job_pipeline(std::string_view job) {
   if (job == "j1") return std::string(kStateless);
-  if (job == "j2") return R"([{"$tumblingWindow":{"interval":{"size":1,"unit":"second"},"pipeline":)" + std::string(kGroup) + "}}]";
+  if (job == "j2")
+    return R"([{"$tumblingWindow":{"interval":{"size":1,"unit":"second"},"pipeline":)" +
+           std::string(kGroup) + "}}]";
   if (job == "j3") {
-    return R"([{"$hoppingWindow":{"interval":{"size":60,"unit":"second"},"hopSize":{"size":1,"unit":"second"},"pipeline":)" + std::string(kGroup) + "}}]";
+    return R"([{"$hoppingWindow":{"interval":{"size":60,"unit":"second"},"hopSize":{"size":1,"unit":"second"},"pipeline":)" +
+           std::string(kGroup) + "}}]";
   }
   return Status(ErrorCode::kBadValue, "--job must be j1, j2 or j3");
 }
 
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return Status(ErrorCode::kBadValue, "cannot read " + path + ": " + std::strerror(errno));
+  if (!file)
+    return Status(ErrorCode::kBadValue, "cannot read " + path + ": " + std::strerror(errno));
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
@@ -103,11 +107,14 @@ class Check {
     }
   }
   std::string json() const {
-    return fmt::format(R"({{"rows":{},"count":{},"sum":{},"min":{},"max":{},"avg":{:.2f}}})", rows_, count_, sum_, min_, max_, avg_);
+    return fmt::format(R"({{"rows":{},"count":{},"sum":{},"min":{},"max":{},"avg":{:.2f}}})", rows_,
+                       count_, sum_, min_, max_, avg_);
   }
 
  private:
-  static int64_t whole(const Value& v) { return v.is_integer() ? v.integer_value() : static_cast<int64_t>(v.to_double()); }
+  static int64_t whole(const Value& v) {
+    return v.is_integer() ? v.integer_value() : static_cast<int64_t>(v.to_double());
+  }
   int64_t rows_ = 0, count_ = 0, sum_ = 0, min_ = 0, max_ = 0;
   double avg_ = 0;
 };
@@ -139,7 +146,9 @@ Result<std::string> run_bench(const BenchOptions& options) {
   MR_ASSIGN_OR_RETURN(auto pipeline, Pipeline::build(spec, environment));
 
   int file = ::open(options.input_file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return Status(ErrorCode::kBadValue, "cannot read " + options.input_file + ": " + std::strerror(errno));
+  if (file < 0)
+    return Status(ErrorCode::kBadValue,
+                  "cannot read " + options.input_file + ": " + std::strerror(errno));
   LineReader reader(file);
   SourceBatch batch;
   OutputBatch output;
@@ -164,8 +173,9 @@ Result<std::string> run_bench(const BenchOptions& options) {
   getrusage(RUSAGE_SELF, &usage);
   return fmt::format(
       R"({{"impl":"millrace","job":"{}","events":{},"wall_s":{:.4f},"cpu_s":{:.4f},"ev_per_s":{:.0f},"ev_per_cpu_s":{:.0f},"rss_mb":{},"dlq":{},"check":{}}})",
-      options.job.empty() ? "pipeline" : options.job, events, wall, cpu, static_cast<double>(events) / wall, static_cast<double>(events) / cpu,
-      usage.ru_maxrss / 1024, pipeline->stats().dlq_count, check.json());
+      options.job.empty() ? "pipeline" : options.job, events, wall, cpu,
+      static_cast<double>(events) / wall, static_cast<double>(events) / cpu, usage.ru_maxrss / 1024,
+      pipeline->stats().dlq_count, check.json());
 }
 
 }  // namespace millrace::engine

@@ -10,7 +10,8 @@
 
 namespace millrace::engine {
 
-// Any number of threads on both sides. After close() nothing goes in; what is inside can still be taken.
+// Any number of threads on both sides. After close() nothing goes in; what is inside can still be
+// taken.
 template <typename T>
 class BoundedQueue {
  public:

@@ -14,7 +14,8 @@ constexpr uint8_t kMiddle = static_cast<uint8_t>(ConnectionUse::kMiddle);
 constexpr uint8_t kDeadLetterQueue = static_cast<uint8_t>(ConnectionUse::kDeadLetterQueue);
 constexpr uint8_t kSchemaRegistry = static_cast<uint8_t>(ConnectionUse::kSchemaRegistry);
 
-// Where each may be used: https://www.mongodb.com/docs/atlas/atlas-stream-processing/manage-connection-registry/
+// Where each may be used:
+// https://www.mongodb.com/docs/atlas/atlas-stream-processing/manage-connection-registry/
 // clang-format off
 constexpr std::array kTypes = {
     //             name                     listed as         may be used as                                  runs   normalize                             shown
@@ -31,7 +32,9 @@ constexpr std::array kTypes = {
 };
 // clang-format on
 static_assert(std::is_sorted(kTypes.begin(), kTypes.end(),
-                             [](const ConnectionType& a, const ConnectionType& b) { return a.name < b.name; }));
+                             [](const ConnectionType& a, const ConnectionType& b) {
+                               return a.name < b.name;
+                             }));
 
 }  // namespace
 

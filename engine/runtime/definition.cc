@@ -16,13 +16,19 @@ constexpr std::array kTiers = {
     TierRow{"SP30", 8589934592}, TierRow{"SP50", 34359738368},
 };
 
-constexpr std::array<std::string_view, 5> kStateNames = {"CREATED", "PROVISIONING", "STARTED", "STOPPED", "FAILED"};
-constexpr std::array<std::string_view, 5> kStatusNames = {"created", "starting", "running", "stopped", "error"};
+constexpr std::array<std::string_view, 5> kStateNames = {"CREATED", "PROVISIONING", "STARTED",
+                                                         "STOPPED", "FAILED"};
+constexpr std::array<std::string_view, 5> kStatusNames = {"created", "starting", "running",
+                                                          "stopped", "error"};
 
 }  // namespace
 
-std::string_view state_name(ProcessorState state) { return kStateNames[static_cast<size_t>(state)]; }
-std::string_view state_status(ProcessorState state) { return kStatusNames[static_cast<size_t>(state)]; }
+std::string_view state_name(ProcessorState state) {
+  return kStateNames[static_cast<size_t>(state)];
+}
+std::string_view state_status(ProcessorState state) {
+  return kStatusNames[static_cast<size_t>(state)];
+}
 
 Document ProcessorDefinition::encode() const {
   BsonWriter w;
@@ -71,7 +77,8 @@ Result<ProcessorDefinition> ProcessorDefinition::decode(const Value& record) {
   d.id = text("id");
   d.name = text("name");
   if (d.id.empty() || d.name.empty() || !r.get("pipeline").is_array()) {
-    return Status(ErrorCode::kInternalError, "a stored stream processor has no id, name or pipeline");
+    return Status(ErrorCode::kInternalError,
+                  "a stored stream processor has no id, name or pipeline");
   }
   BsonWriter pipeline;
   pipeline.begin_document();
@@ -88,7 +95,9 @@ Result<ProcessorDefinition> ProcessorDefinition::decode(const Value& record) {
   d.failover = r.get("failover").truthy();
   d.workers = static_cast<int32_t>(number("workers"));
   auto state = std::find(kStateNames.begin(), kStateNames.end(), text("state"));
-  if (state == kStateNames.end()) return Status(ErrorCode::kInternalError, "stream processor " + d.name + " is stored with an unknown state");
+  if (state == kStateNames.end())
+    return Status(ErrorCode::kInternalError,
+                  "stream processor " + d.name + " is stored with an unknown state");
   d.state = static_cast<ProcessorState>(state - kStateNames.begin());
   d.has_started = r.get("hasStarted").truthy();
   d.last_modified_ms = number("lastModified");
@@ -96,35 +105,45 @@ Result<ProcessorDefinition> ProcessorDefinition::decode(const Value& record) {
   d.stopped_ms = number("stopped");
   d.created_sequence = number("sequence");
   d.modified_by = text("modifiedBy");
-  if (number("errorCode") != 0) d.error = Status(static_cast<int32_t>(number("errorCode")), text("errorMsg"));
+  if (number("errorCode") != 0)
+    d.error = Status(static_cast<int32_t>(number("errorCode")), text("errorMsg"));
   d.error_retryable = r.get("errorRetryable").truthy();
   return d;
 }
 
 Status check_processor_name(std::string_view name) {
-  bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
-  });
+  bool good =
+      !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '.' || c == '-';
+      });
   if (good) return {};
-  return Status(ErrorCode::kInvalidOptions, "a stream processor's name must be 1 to 64 letters, digits, '_', '.' or '-'");
+  return Status(ErrorCode::kInvalidOptions,
+                "a stream processor's name must be 1 to 64 letters, digits, '_', '.' or '-'");
 }
 
 Result<DeadLetterOptions> parse_dead_letter_options(const Value& spec) {
-  if (!spec.is_object()) return Status(ErrorCode::kInvalidOptions, "dlq must be an object with connectionName, db and coll");
+  if (!spec.is_object())
+    return Status(ErrorCode::kInvalidOptions,
+                  "dlq must be an object with connectionName, db and coll");
   DeadLetterOptions options;
   for (const Field& field : spec.as_object()) {
     std::string* target = field.name() == "connectionName" ? &options.connection
                           : field.name() == "db"           ? &options.database
                           : field.name() == "coll"         ? &options.collection
                                                            : nullptr;
-    if (target == nullptr) return Status(ErrorCode::kInvalidOptions, "dlq has an unknown field '" + std::string(field.name()) + "'");
+    if (target == nullptr)
+      return Status(ErrorCode::kInvalidOptions,
+                    "dlq has an unknown field '" + std::string(field.name()) + "'");
     if (!field.value.is_string() || field.value.as_string().empty()) {
-      return Status(ErrorCode::kInvalidOptions, "dlq." + std::string(field.name()) + " must be a non-empty string");
+      return Status(ErrorCode::kInvalidOptions,
+                    "dlq." + std::string(field.name()) + " must be a non-empty string");
     }
     *target = field.value.as_string();
   }
   bool none = options.connection.empty() && options.database.empty() && options.collection.empty();
-  if (!none && (options.connection.empty() || options.database.empty() || options.collection.empty())) {
+  if (!none &&
+      (options.connection.empty() || options.database.empty() || options.collection.empty())) {
     return Status(ErrorCode::kInvalidOptions, "dlq needs connectionName, db and coll");
   }
   return options;
@@ -139,7 +158,8 @@ int tier_rank(std::string_view tier) {
 
 Status check_tier(std::string_view tier) {
   if (tier_rank(tier) >= 0) return {};
-  return Status(ErrorCode::kInvalidOptions, "tier must be one of SP2, SP5, SP10, SP30, SP50, not '" + std::string(tier) + "'");
+  return Status(ErrorCode::kInvalidOptions,
+                "tier must be one of SP2, SP5, SP10, SP30, SP50, not '" + std::string(tier) + "'");
 }
 
 int64_t tier_ram_bytes(std::string_view tier) {

@@ -10,7 +10,8 @@
 
 namespace millrace::engine {
 
-// States as clients see them (commands-lifecycle: CREATED, PROVISIONING while a start is under way, STARTED, STOPPED, FAILED).
+// States as clients see them (commands-lifecycle: CREATED, PROVISIONING while a start is under way,
+// STARTED, STOPPED, FAILED).
 enum class ProcessorState : uint8_t { kCreated, kProvisioning, kStarted, kStopped, kFailed };
 std::string_view state_name(ProcessorState state);
 // The other, lower-case set of stats.status.
@@ -24,14 +25,14 @@ struct DeadLetterOptions {
 };
 
 struct ProcessorDefinition {
-  std::string id;    // 24 hex
+  std::string id;  // 24 hex
   std::string name;
   Document pipeline;  // {pipeline: [...]} as the user wrote it
   int32_t pipeline_version = 1;
   DeadLetterOptions dlq;
   std::string stream_meta_field;
-  std::string tier;        // "" = the workspace's default
-  Document autoscaling;    // {} = off
+  std::string tier;      // "" = the workspace's default
+  Document autoscaling;  // {} = off
   bool failover = false;
   int32_t workers = 1;
   ProcessorState state = ProcessorState::kCreated;
@@ -41,7 +42,7 @@ struct ProcessorDefinition {
   int64_t stopped_ms = 0;  // when it stopped: saved state expires 45 days later
   int64_t created_sequence = 0;
   std::string modified_by;
-  Status error;            // the last failure
+  Status error;  // the last failure
   bool error_retryable = false;
 
   // The stored record; every field above. Shape: storage/FORMAT.md, "processors".

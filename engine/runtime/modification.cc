@@ -17,13 +17,15 @@ std::optional<Window> window_of(const Value& stages) {
     if (!stage.is_object() || stage.as_object().empty()) continue;
     Field field = *stage.as_object().begin();
     for (std::string_view name : {"$tumblingWindow", "$hoppingWindow", "$sessionWindow"}) {
-      if (field.name() == name && field.value.is_object()) return Window{std::string(name), field.value};
+      if (field.name() == name && field.value.is_object())
+        return Window{std::string(name), field.value};
     }
   }
   return std::nullopt;
 }
 
-// Whether the window keeps aggregates or sorted documents: only then can its open windows be recomputed.
+// Whether the window keeps aggregates or sorted documents: only then can its open windows be
+// recomputed.
 bool groups_or_sorts(const Value& window) {
   Value pipeline = window.as_object().get("pipeline");
   if (!pipeline.is_array()) return false;
@@ -36,7 +38,9 @@ bool groups_or_sorts(const Value& window) {
 }
 
 Status refused(const std::string& what) {
-  return Status(ErrorCode::kInvalidOptions, what + " cannot be changed while the saved state is kept; use resumeFromCheckpoint: false to start afresh");
+  return Status(ErrorCode::kInvalidOptions, what +
+                                                " cannot be changed while the saved state is kept; "
+                                                "use resumeFromCheckpoint: false to start afresh");
 }
 
 }  // namespace
@@ -51,12 +55,15 @@ Status check_modification(const ProcessorDefinition& before, const ProcessorDefi
   if (!old_window) return {};
   if (!new_window) return refused("the pipeline's window (it would be removed)");
   if (old_window->name != new_window->name) return refused("the type of the window");
-  for (std::string_view option : {"interval", "hopSize", "gap", "offset", "boundary", "partitionBy"}) {
-    if (!equal(old_window->spec.as_object().get(option), new_window->spec.as_object().get(option))) {
+  for (std::string_view option :
+       {"interval", "hopSize", "gap", "offset", "boundary", "partitionBy"}) {
+    if (!equal(old_window->spec.as_object().get(option),
+               new_window->spec.as_object().get(option))) {
       return refused("the window's " + std::string(option));
     }
   }
-  if (!groups_or_sorts(old_window->spec)) return refused("a pipeline whose window has neither $group nor $sort");
+  if (!groups_or_sorts(old_window->spec))
+    return refused("a pipeline whose window has neither $group nor $sort");
   return {};
 }
 

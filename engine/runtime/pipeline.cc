@@ -18,7 +18,8 @@ AtExit(F) -> AtExit<F>;
 
 }  // namespace
 
-Pipeline::Pipeline(const PipelineEnvironment& environment) : parse_(memory_of_names_), clock_(environment.clock) {
+Pipeline::Pipeline(const PipelineEnvironment& environment)
+    : parse_(memory_of_names_), clock_(environment.clock) {
   parse_.in_stream = true;
   context_.clock = clock_;
   context_.eval.clock = clock_;
@@ -42,7 +43,9 @@ void Pipeline::process(SourceBatch& batch, OutputBatch& output) {
 void Pipeline::decode(SourceBatch& batch) {
   current_operator_ = 0;
   context_.eval.arena = &batch_.arena;
-  if (has_window_) watermarks_.begin_batch(source_.source != nullptr ? source_.source->partitions().size() : 1, batch.ingest_ms);
+  if (has_window_)
+    watermarks_.begin_batch(source_.source != nullptr ? source_.source->partitions().size() : 1,
+                            batch.ingest_ms);
   bool json = batch.format == PayloadFormat::kJson;
   if (json) json_->start(batch);
   batch_.documents.reserve(batch.records.size());
@@ -56,7 +59,8 @@ void Pipeline::decode(SourceBatch& batch) {
       reject_payload(batch, record, error);
       continue;
     }
-    if (record.fault != nullptr) {  // the source's own objection (a key that does not fit keyFormat, no fullDocument)
+    if (record.fault != nullptr) {  // the source's own objection (a key that does not fit
+                                    // keyFormat, no fullDocument)
       StreamDocument faulty;
       faulty.body = body;
       faulty.record = &record;
@@ -73,7 +77,8 @@ void Pipeline::decode(SourceBatch& batch) {
 }
 
 // A payload that is no document: its text (or bytes) go to the dead letters under the name `value`.
-void Pipeline::reject_payload(const SourceBatch& batch, const SourceRecord& record, std::string_view reason) {
+void Pipeline::reject_payload(const SourceBatch& batch, const SourceRecord& record,
+                              std::string_view reason) {
   std::string_view payload = batch.payload(record);
   Field field("value", is_valid_utf8(payload) ? Value::string(payload) : Value::binary(0, payload));
   Value document = Value::object({&field, 1});
@@ -94,7 +99,9 @@ void Pipeline::accept(const SourceRecord& record, Value body) {
     context_.eval.root = body;
     try {
       Value time = source_.time_field->evaluate(context_.eval);
-      if (!time.is(Type::kDate)) fail_evaluation(ErrorCode::kBadValue, "timeField gives no date but " + std::string(time.type_name()));
+      if (!time.is(Type::kDate))
+        fail_evaluation(ErrorCode::kBadValue,
+                        "timeField gives no date but " + std::string(time.type_name()));
       document.timestamp_ms = time.as_date();
     } catch (const EvaluationError& error) {
       ++source_stats_.dlq_count;
@@ -111,8 +118,10 @@ void Pipeline::accept(const SourceRecord& record, Value body) {
   batch_.documents.push_back(document);
 }
 
-// {source: {type, …, ts}}: ts comes last, so that the form shown inside documents, which has none, is a prefix.
-Value Pipeline::describe(const SourceRecord& record, const Value& body, int64_t timestamp_ms, Arena& arena) const {
+// {source: {type, …, ts}}: ts comes last, so that the form shown inside documents, which has none,
+// is a prefix.
+Value Pipeline::describe(const SourceRecord& record, const Value& body, int64_t timestamp_ms,
+                         Arena& arena) const {
   ObjectBuilder source(arena);
   source.add("type", Value::string(source_type_));
   if (source_.source != nullptr) source_.source->describe(record, body, arena, source);
@@ -129,7 +138,8 @@ Value Pipeline::projected_meta(const Value& meta, Arena& arena) const {
     Value value = field.value;
     if (field.name() == "source" && value.is_object() && value.is_tree()) {
       auto fields = value.tree_fields();
-      if (!fields.empty() && fields.back().name() == "ts") value = Value::object(fields.first(fields.size() - 1));
+      if (!fields.empty() && fields.back().name() == "ts")
+        value = Value::object(fields.first(fields.size() - 1));
     }
     projected.add(field.name(), value);
   }
@@ -137,7 +147,8 @@ Value Pipeline::projected_meta(const Value& meta, Arena& arena) const {
 }
 
 // Adds the event time and the metadata to the body: behind the payload's fields, in this order.
-void Pipeline::project(StreamDocument& document, std::string_view ts_name, std::string_view meta_name, Arena& arena) const {
+void Pipeline::project(StreamDocument& document, std::string_view ts_name,
+                       std::string_view meta_name, Arena& arena) const {
   bool ts = !ts_name.empty() && document.record != nullptr;
   bool meta = !meta_name.empty();
   if (!ts && !meta) return;
@@ -154,7 +165,8 @@ void Pipeline::project(StreamDocument& document, std::string_view ts_name, std::
 
 void Pipeline::project_at_end() {
   if (ts_name_at_end_.empty() && meta_name_at_end_.empty()) return;
-  for (StreamDocument& document : batch_.documents) project(document, ts_name_at_end_, meta_name_at_end_, batch_.arena);
+  for (StreamDocument& document : batch_.documents)
+    project(document, ts_name_at_end_, meta_name_at_end_, batch_.arena);
 }
 
 void Pipeline::run_operators(size_t from) {
@@ -188,7 +200,8 @@ Value Pipeline::whole_body(const SourceRecord& record, Arena& arena) {
   std::string_view payload = source_batch_->payload(record);
   if (source_batch_->format == PayloadFormat::kBson) return Value::bson_object(payload.data());
   Value body;
-  if (json_->decode_whole(payload, arena, &body) != nullptr) return Value::object({});  // not reached: it was decoded once already
+  if (json_->decode_whole(payload, arena, &body) != nullptr)
+    return Value::object({});  // not reached: it was decoded once already
   return body;
 }
 
@@ -260,16 +273,19 @@ void Pipeline::finish(OutputBatch& output) {
   }
 }
 
-void Pipeline::add(const StreamDocument& document, std::string_view operator_name, std::string_view reason) {
+void Pipeline::add(const StreamDocument& document, std::string_view operator_name,
+                   std::string_view reason) {
   if (rerunning_) return;  // what fails here failed, and was counted, the first time
   ++stats_.dlq_count;
   if (target_ == nullptr) return;
   Batch scratch;
   StreamDocument whole = document;
-  if (pruned_ && document.record != nullptr && current_operator_ < complete_at_) whole = complete_document(document, scratch);
+  if (pruned_ && document.record != nullptr && current_operator_ < complete_at_)
+    whole = complete_document(document, scratch);
   if (whole.meta.is_missing()) {
-    whole.meta = whole.record != nullptr ? describe(*whole.record, whole.body, whole.timestamp_ms, scratch.arena)
-                                         : source_meta_;
+    whole.meta = whole.record != nullptr
+                     ? describe(*whole.record, whole.body, whole.timestamp_ms, scratch.arena)
+                     : source_meta_;
   }
   target_->add(whole.body, projected_meta(whole.meta, scratch.arena), operator_name, reason);
 }
@@ -343,7 +359,8 @@ Pipeline::State Pipeline::save() const {
 }
 
 std::string Pipeline::state_name(size_t index) const {
-  // Not the position: stages may be added before and behind a window between a checkpoint and the next start.
+  // Not the position: stages may be added before and behind a window between a checkpoint and the
+  // next start.
   return std::string(operators_[index]->name());
 }
 
@@ -361,7 +378,9 @@ Status Pipeline::restore(const State& state) {
       known = true;
     }
     if (!known) {
-      return Status(ErrorCode::kStreamProcessorInvalidOptions, "the checkpoint holds the state of " + name + ", which the pipeline does not have");
+      return Status(
+          ErrorCode::kStreamProcessorInvalidOptions,
+          "the checkpoint holds the state of " + name + ", which the pipeline does not have");
     }
   }
   return {};

@@ -1,5 +1,5 @@
-// A stream processor's pipeline, compiled: from raw records to encoded output. No threads and no clock of its own: the processor
-// (processor.h), `millrace bench` and the tests drive it.
+// A stream processor's pipeline, compiled: from raw records to encoded output. No threads and no
+// clock of its own: the processor (processor.h), `millrace bench` and the tests drive it.
 #pragma once
 
 #include <cstdint>
@@ -20,23 +20,26 @@
 
 namespace millrace::engine {
 
-// Which of `_ts` and `_stream_meta` stand in the documents themselves (server setting streamMetadata).
+// Which of `_ts` and `_stream_meta` stand in the documents themselves (server setting
+// streamMetadata).
 enum class StreamMetadata : uint8_t {
-  kAuto,    // when a later stage or sink option names them, and always in a pipeline without a sink
+  kAuto,  // when a later stage or sink option names them, and always in a pipeline without a sink
   kAlways,
   kNever,
 };
 
 // What a pipeline is built from.
 struct PipelineSpec {
-  Document pipeline;  // {pipeline: [...]}: the stages as the user wrote them
-  std::string stream_meta_field;  // options.streamMetaFieldName; "" = "_stream_meta", and only as `metadata` says
+  Document pipeline;              // {pipeline: [...]}: the stages as the user wrote them
+  std::string stream_meta_field;  // options.streamMetaFieldName; "" = "_stream_meta", and only as
+                                  // `metadata` says
   StreamMetadata metadata = StreamMetadata::kAuto;
-  bool needs_sink = true;         // false: sp.process(), a pipeline may end without a sink
-  bool source_and_sink = true;    // false: neither $source nor sink stand in the pipeline (bench): JSON records are handed in
-  Document time_field;            // without $source: what gives the event time where a window needs it, or {}
+  bool needs_sink = true;       // false: sp.process(), a pipeline may end without a sink
+  bool source_and_sink = true;  // false: neither $source nor sink stand in the pipeline (bench):
+                                // JSON records are handed in
+  Document time_field;  // without $source: what gives the event time where a window needs it, or {}
   std::string processor_id;
-  Document start_position;        // {startAfter: …} or {startAtOperationTime: …}, or {}
+  Document start_position;  // {startAfter: …} or {startAtOperationTime: …}, or {}
 };
 
 struct PipelineEnvironment {
@@ -49,8 +52,10 @@ struct PipelineEnvironment {
 class DeadLetterTarget {
  public:
   virtual ~DeadLetterTarget() = default;
-  // `document`: as it entered the operator; `meta`: its stream metadata object. Both valid during the call.
-  virtual void add(const Value& document, const Value& meta, std::string_view operator_name, std::string_view reason) = 0;
+  // `document`: as it entered the operator; `meta`: its stream metadata object. Both valid during
+  // the call.
+  virtual void add(const Value& document, const Value& meta, std::string_view operator_name,
+                   std::string_view reason) = 0;
 };
 
 // Counters of the whole pipeline.
@@ -65,8 +70,10 @@ struct PipelineStats {
 // Single-threaded.
 class Pipeline final : private DeadLetters {
  public:
-  // Checks and compiles. Every error that can be found without touching the outside world is found here.
-  static Result<std::unique_ptr<Pipeline>> build(const PipelineSpec& spec, const PipelineEnvironment& environment);
+  // Checks and compiles. Every error that can be found without touching the outside world is found
+  // here.
+  static Result<std::unique_ptr<Pipeline>> build(const PipelineSpec& spec,
+                                                 const PipelineEnvironment& environment);
   ~Pipeline() override;
 
   // Runs all records of `batch` through the stages and appends what comes out to `output`.
@@ -75,7 +82,8 @@ class Pipeline final : private DeadLetters {
   void tick(OutputBatch& output);
   // On the clock's now_ms scale: when tick() next has something to do.
   int64_t next_tick_ms() const;
-  // The input has ended for good: all open windows are emitted (bench and tests; a processor's windows wait instead).
+  // The input has ended for good: all open windows are emitted (bench and tests; a processor's
+  // windows wait instead).
   void finish(OutputBatch& output);
 
   // {watermark: …, partitions: …} and one document per stateful operator, under its readable name.
@@ -113,20 +121,26 @@ class Pipeline final : private DeadLetters {
   void plan_decoding();
 
   // DeadLetters: an operator could not process `document`.
-  void add(const StreamDocument& document, std::string_view operator_name, std::string_view reason) override;
-  void reject_payload(const SourceBatch& batch, const SourceRecord& record, std::string_view reason);
-  // The whole document that reached the current operator from `pruned`'s record: the stages before it are run once more, on the record
-  // decoded in full.
+  void add(const StreamDocument& document, std::string_view operator_name,
+           std::string_view reason) override;
+  void reject_payload(const SourceBatch& batch, const SourceRecord& record,
+                      std::string_view reason);
+  // The whole document that reached the current operator from `pruned`'s record: the stages before
+  // it are run once more, on the record decoded in full.
   StreamDocument complete_document(const StreamDocument& pruned, Batch& scratch);
 
   void decode(SourceBatch& batch);
   void accept(const SourceRecord& record, Value body);
   Value whole_body(const SourceRecord& record, Arena& arena);
   void make_source_meta();
-  Value describe(const SourceRecord& record, const Value& body, int64_t timestamp_ms, Arena& arena) const;
+  Value describe(const SourceRecord& record, const Value& body, int64_t timestamp_ms,
+                 Arena& arena) const;
   Value projected_meta(const Value& meta, Arena& arena) const;
-  void project_metadata(StreamDocument& document, Arena& arena) const { project(document, ts_name_, meta_name_, arena); }
-  void project(StreamDocument& document, std::string_view ts_name, std::string_view meta_name, Arena& arena) const;
+  void project_metadata(StreamDocument& document, Arena& arena) const {
+    project(document, ts_name_, meta_name_, arena);
+  }
+  void project(StreamDocument& document, std::string_view ts_name, std::string_view meta_name,
+               Arena& arena) const;
   void project_window_metadata();
   void project_at_end();
   void complete_documents();
@@ -142,15 +156,17 @@ class Pipeline final : private DeadLetters {
   Sink sink_;
   bool has_window_ = false;
   size_t window_index_ = 0;
-  size_t complete_at_ = 0;  // index of the operator before which pruned documents are replaced by complete ones; size() + 1: never
+  size_t complete_at_ = 0;  // index of the operator before which pruned documents are replaced by
+                            // complete ones; size() + 1: never
 
   std::unique_ptr<JsonDecoder> json_;
   std::unique_ptr<BsonDecoder> bson_;
-  bool pruned_ = false;     // documents at the first operator are not whole
+  bool pruned_ = false;  // documents at the first operator are not whole
   bool needs_meta_ = false;
-  std::string_view ts_name_;    // projected into each document; "" = not
+  std::string_view ts_name_;  // projected into each document; "" = not
   std::string_view meta_name_;
-  // The same at the pipeline's end: where metadata is always shown it survives every stage but one that removes it by name.
+  // The same at the pipeline's end: where metadata is always shown it survives every stage but one
+  // that removes it by name.
   std::string_view ts_name_at_end_;
   std::string_view meta_name_at_end_;
   std::string source_type_ = "generated";

@@ -1,4 +1,5 @@
-// Building a Pipeline: placement of stages, the ends, which metadata stands in documents, and what must be decoded.
+// Building a Pipeline: placement of stages, the ends, which metadata stands in documents, and what
+// must be decoded.
 #include <algorithm>
 
 #include "engine/runtime/pipeline.h"
@@ -7,11 +8,15 @@
 namespace millrace::engine {
 namespace {
 
-constexpr size_t kMaxPipelineBytes = 16 << 20;  // "Pipeline definition" limit of the Atlas Stream Processing documentation
+constexpr size_t kMaxPipelineBytes =
+    16 << 20;  // "Pipeline definition" limit of the Atlas Stream Processing documentation
 
-Status invalid(std::string message) { return Status(ErrorCode::kStreamProcessorInvalidOptions, std::move(message)); }
+Status invalid(std::string message) {
+  return Status(ErrorCode::kStreamProcessorInvalidOptions, std::move(message));
+}
 
-// True if `text` is a path rooted at `name`: "name", "name.x", "$name", "$name.x", "$$ROOT.name", "$$CURRENT.name".
+// True if `text` is a path rooted at `name`: "name", "name.x", "$name", "$name.x", "$$ROOT.name",
+// "$$CURRENT.name".
 bool refers_to(std::string_view text, std::string_view name) {
   for (std::string_view prefix : {"$$ROOT.", "$$CURRENT.", "$"}) {
     if (text.starts_with(prefix)) {
@@ -22,8 +27,8 @@ bool refers_to(std::string_view text, std::string_view name) {
   return text.starts_with(name) && (text.size() == name.size() || text[name.size()] == '.');
 }
 
-// True if any string or field name in `value` refers to `name`. Removing it ($unset, $project: {name: 0}) is no reference: it is what
-// pipelines do that want to be rid of it.
+// True if any string or field name in `value` refers to `name`. Removing it ($unset, $project:
+// {name: 0}) is no reference: it is what pipelines do that want to be rid of it.
 bool mentions(const Value& value, std::string_view name) {
   if (value.is_string()) return refers_to(value.as_string(), name);
   if (value.is_array()) {
@@ -41,7 +46,8 @@ bool mentions(const Value& value, std::string_view name) {
   return false;
 }
 
-// True if a stage takes `name` out by name: {$unset: "name"}, {$unset: [..., "name"]}, {$project: {name: 0}}.
+// True if a stage takes `name` out by name: {$unset: "name"}, {$unset: [..., "name"]}, {$project:
+// {name: 0}}.
 bool removes(const Value& stages, std::string_view name) {
   for (const Value& stage : stages.as_array()) {
     if (!stage.is_object() || stage.as_object().empty()) continue;
@@ -62,7 +68,8 @@ bool removes(const Value& stages, std::string_view name) {
 
 }  // namespace
 
-Result<std::unique_ptr<Pipeline>> Pipeline::build(const PipelineSpec& spec, const PipelineEnvironment& environment) {
+Result<std::unique_ptr<Pipeline>> Pipeline::build(const PipelineSpec& spec,
+                                                  const PipelineEnvironment& environment) {
   std::unique_ptr<Pipeline> pipeline(new Pipeline(environment));
   MR_RETURN_IF_ERROR(pipeline->build_stages(spec, environment));
   return pipeline;
@@ -70,19 +77,23 @@ Result<std::unique_ptr<Pipeline>> Pipeline::build(const PipelineSpec& spec, cons
 
 Status Pipeline::build_stages(const PipelineSpec& spec, const PipelineEnvironment& environment) {
   Value stages = spec.pipeline.get("pipeline");
-  if (!stages.is_array()) return Status(ErrorCode::kTypeMismatch, "a pipeline must be an array of stages");
-  if (spec.pipeline.bytes().size() > kMaxPipelineBytes) return invalid("a pipeline definition is at most 16 MB");
+  if (!stages.is_array())
+    return Status(ErrorCode::kTypeMismatch, "a pipeline must be an array of stages");
+  if (spec.pipeline.bytes().size() > kMaxPipelineBytes)
+    return invalid("a pipeline definition is at most 16 MB");
   Arena scratch;
   std::span<const Value> elements = stages.as_array().elements(scratch);
-  if (elements.empty()) return Status(ErrorCode::kFailedToParse, "a stream processor's pipeline must not be empty");
+  if (elements.empty())
+    return Status(ErrorCode::kFailedToParse, "a stream processor's pipeline must not be empty");
 
   size_t begin = 0;
   size_t end = elements.size();
   if (spec.source_and_sink) {
     MR_ASSIGN_OR_RETURN(Field first, stage_of(elements[0]));
-    if (first.name() != "$source") return invalid("the first stage of a stream processor must be $source");
-    SourceEnvironment source_environment{*environment.connections, environment.clusters, clock_, spec.processor_id,
-                                         spec.start_position.value()};
+    if (first.name() != "$source")
+      return invalid("the first stage of a stream processor must be $source");
+    SourceEnvironment source_environment{*environment.connections, environment.clusters, clock_,
+                                         spec.processor_id, spec.start_position.value()};
     MR_ASSIGN_OR_RETURN(source_, parse_source_stage(first.value, source_environment, parse_));
     source_type_ = source_.source->type();
     source_name_ = source_.source->name();
@@ -108,7 +119,8 @@ Status Pipeline::build_stages(const PipelineSpec& spec, const PipelineEnvironmen
     if (operators_[i]->stateless()) continue;
     has_window_ = true;
     window_index_ = i;
-    if (auto* window = dynamic_cast<WindowStage*>(operators_[i].get())) window->set_source_type(source_type_);
+    if (auto* window = dynamic_cast<WindowStage*>(operators_[i].get()))
+      window->set_source_type(source_type_);
   }
   if (!spec.source_and_sink && has_window_ && !spec.time_field.view().empty()) {
     MR_ASSIGN_OR_RETURN(source_.time_field, parse_expression(spec.time_field.value(), parse_));
@@ -124,12 +136,15 @@ Status Pipeline::build_sink(const Field& stage, const PipelineEnvironment& envir
   MR_ASSIGN_OR_RETURN(Document normalized, normalize_sink(stage.name(), stage.value));
   Value spec = normalized.value();
   if (!spec.is_object()) return invalid(std::string(stage.name()) + " must be an object");
-  Value name = stage.name() == "$merge" ? spec.as_object().get("into").is_object()
-                                              ? spec.as_object().get("into").as_object().get("connectionName")
-                                              : Value()
-                                        : spec.as_object().get("connectionName");
+  Value name = stage.name() == "$merge"
+                   ? spec.as_object().get("into").is_object()
+                         ? spec.as_object().get("into").as_object().get("connectionName")
+                         : Value()
+                   : spec.as_object().get("connectionName");
   if (!name.is_string()) {
-    return invalid(std::string(stage.name()) + (stage.name() == "$merge" ? " needs into.connectionName" : " needs connectionName"));
+    return invalid(std::string(stage.name()) + (stage.name() == "$merge"
+                                                    ? " needs into.connectionName"
+                                                    : " needs connectionName"));
   }
   ConnectionPtr connection;
   std::string_view type;
@@ -142,10 +157,12 @@ Status Pipeline::build_sink(const Field& stage, const PipelineEnvironment& envir
     if (candidate.stage == stage.name() && candidate.connection_type == type) row = &candidate;
   }
   if (row == nullptr) {
-    return invalid(std::string(stage.name()) + " cannot write to a connection of type " + std::string(type));
+    return invalid(std::string(stage.name()) + " cannot write to a connection of type " +
+                   std::string(type));
   }
   if (row->parse == nullptr) {
-    return invalid(std::string(stage.name()) + " to a connection of type " + std::string(type) + " is not supported by Millrace yet");
+    return invalid(std::string(stage.name()) + " to a connection of type " + std::string(type) +
+                   " is not supported by Millrace yet");
   }
   StageContext stage_context{parse_, builder_, Place::kUpdate};
   SinkContext context{spec, connection, environment.clusters, parse_, stage_context, clock_};
@@ -153,8 +170,9 @@ Status Pipeline::build_sink(const Field& stage, const PipelineEnvironment& envir
   return {};
 }
 
-// Design section 5, point 1: `_ts` and `_stream_meta` stand in documents where a later stage or sink option names them, where an option asks
-// for them, and always in the output of a pipeline without a sink.
+// Design section 5, point 1: `_ts` and `_stream_meta` stand in documents where a later stage or
+// sink option names them, where an option asks for them, and always in the output of a pipeline
+// without a sink.
 void Pipeline::plan_metadata(const PipelineSpec& spec, const Value& stages) {
   bool shown = spec.source_and_sink && sink_.encoder == nullptr;
   auto named = [&](std::string_view name) {
@@ -180,7 +198,8 @@ void Pipeline::plan_metadata(const PipelineSpec& spec, const Value& stages) {
   }
   if (!ts_name_.empty()) ts_name_ = parse_.names().intern(ts_name_);
   if (!meta_name_.empty()) meta_name_ = parse_.names().intern(meta_name_);
-  bool survives = spec.metadata == StreamMetadata::kAlways || (shown && spec.metadata == StreamMetadata::kAuto);
+  bool survives =
+      spec.metadata == StreamMetadata::kAlways || (shown && spec.metadata == StreamMetadata::kAuto);
   if (survives && !operators_.empty()) {
     if (!removes(stages, ts_name_)) ts_name_at_end_ = ts_name_;
     if (!removes(stages, meta_name_)) meta_name_at_end_ = meta_name_;

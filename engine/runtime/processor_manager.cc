@@ -15,8 +15,8 @@ namespace millrace::engine {
 namespace {
 
 constexpr int64_t kSecondNs = 1'000'000'000;
-constexpr int64_t kTemporaryIdleNs = 60 * kSecondNs;      // process() without a getMore
-constexpr int64_t kTemporaryLifeNs = 600 * kSecondNs;     // "process: 10 min"
+constexpr int64_t kTemporaryIdleNs = 60 * kSecondNs;   // process() without a getMore
+constexpr int64_t kTemporaryLifeNs = 600 * kSecondNs;  // "process: 10 min"
 constexpr int64_t kSampleIdleNs = 600 * kSecondNs;
 constexpr int64_t kStateExpiryMs = int64_t{45} * 86'400'000;  // saved state after a stop
 constexpr int64_t kCountersIntervalNs = 10 * kSecondNs;
@@ -27,18 +27,19 @@ Status missing(std::string_view name) {
 
 }  // namespace
 
-// One processor. `mutex` serialises what is done to it and is held while it starts and stops; `view` guards what others read meanwhile.
+// One processor. `mutex` serialises what is done to it and is held while it starts and stops;
+// `view` guards what others read meanwhile.
 struct ProcessorManager::Entry {
   std::mutex mutex;
 
   mutable std::mutex view;
   ProcessorDefinition definition;
-  ProcessorCounters base;              // of the runs before the current one
-  std::shared_ptr<ProcessorRun> run;   // null when it does not run
+  ProcessorCounters base;             // of the runs before the current one
+  std::shared_ptr<ProcessorRun> run;  // null when it does not run
   std::optional<RunStats> last_run;
   Document last_source_stats;
   bool temporary = false;
-  bool start_wanted = false;           // after a restart of the server
+  bool start_wanted = false;  // after a restart of the server
   int start_attempts = 0;
   int64_t next_attempt_ns = 0;
   bool dropped = false;
@@ -93,18 +94,25 @@ ProcessorManager::ProcessorManager(Environment environment) : environment_(std::
 
 ProcessorManager::~ProcessorManager() { stop_all(); }
 
-const std::string& ProcessorManager::workspace_id() const { return environment_.store->identity().workspace_id; }
-const std::string& ProcessorManager::project_id() const { return environment_.store->identity().project_id; }
+const std::string& ProcessorManager::workspace_id() const {
+  return environment_.store->identity().workspace_id;
+}
+const std::string& ProcessorManager::project_id() const {
+  return environment_.store->identity().project_id;
+}
 
 PipelineEnvironment ProcessorManager::pipeline_environment() const {
   return {environment_.connections, environment_.clusters, environment_.clock};
 }
 
-RunEnvironment ProcessorManager::run_environment(const ProcessorDefinition& definition, bool temporary) const {
-  RunEnvironment environment{pipeline_environment(), temporary ? nullptr : environment_.store, environment_.run};
+RunEnvironment ProcessorManager::run_environment(const ProcessorDefinition& definition,
+                                                 bool temporary) const {
+  RunEnvironment environment{pipeline_environment(), temporary ? nullptr : environment_.store,
+                             environment_.run};
   if (environment_.workspace.enforce_tier_limits) {
     // "stateSize at most 80 % of the tier's RAM"
-    int64_t ram = tier_ram_bytes(definition.tier.empty() ? environment_.workspace.default_tier : definition.tier);
+    int64_t ram = tier_ram_bytes(definition.tier.empty() ? environment_.workspace.default_tier
+                                                         : definition.tier);
     environment.settings.memory_limit_bytes = ram / 10 * 8;
   }
   return environment;
@@ -184,9 +192,11 @@ Status ProcessorManager::check(const CreateOptions& options, bool needs_sink) co
   auto pipeline = Pipeline::build(spec, pipeline_environment());
   if (!pipeline.ok()) return pipeline.status();
   if (options.dlq.configured()) {
-    MR_ASSIGN_OR_RETURN(ConnectionPtr connection, environment_.connections->find(options.dlq.connection));
+    MR_ASSIGN_OR_RETURN(ConnectionPtr connection,
+                        environment_.connections->find(options.dlq.connection));
     if ((connection->type->uses & static_cast<uint8_t>(ConnectionUse::kDeadLetterQueue)) == 0) {
-      return Status(ErrorCode::kInvalidOptions, "dlq.connectionName must name a connection of type Cluster");
+      return Status(ErrorCode::kInvalidOptions,
+                    "dlq.connectionName must name a connection of type Cluster");
     }
   }
   if (!options.tier.empty()) MR_RETURN_IF_ERROR(check_tier(options.tier));
@@ -243,7 +253,8 @@ Status ProcessorManager::persist(const Entry& entry) {
 void ProcessorManager::persist_counters(const Entry& entry) {
   if (entry.temporary) return;
   Snapshot snapshot = snapshot_locked(entry);
-  // Counters are for the eye: when they cannot be written, the next time will do, and the processor's own writes report the cause.
+  // Counters are for the eye: when they cannot be written, the next time will do, and the
+  // processor's own writes report the cause.
   (void)environment_.store->write([&](storage::WriteTransaction& txn) {
     return storage::Stats::put(txn, snapshot.definition.name, snapshot.counters.encode().bytes());
   });
@@ -254,12 +265,15 @@ Status ProcessorManager::start(std::string_view name, const StartOptions& option
   std::lock_guard lock(entry->mutex);
   if (entry->dropped) return missing(name);
   if (entry->run != nullptr && !entry->run->ended()) {
-    return Status(ErrorCode::kCommandFailed, "stream processor is already started: " + std::string(name));
+    return Status(ErrorCode::kCommandFailed,
+                  "stream processor is already started: " + std::string(name));
   }
   if (!options.tier.empty()) {
     MR_RETURN_IF_ERROR(check_tier(options.tier));
     if (tier_rank(options.tier) > tier_rank(environment_.workspace.max_tier)) {
-      return Status(ErrorCode::kInvalidOptions, "tier " + options.tier + " is above the workspace's maximum tier " + environment_.workspace.max_tier);
+      return Status(ErrorCode::kInvalidOptions, "tier " + options.tier +
+                                                    " is above the workspace's maximum tier " +
+                                                    environment_.workspace.max_tier);
     }
   }
   entry->start_wanted = false;
@@ -278,7 +292,8 @@ Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options)
     if (options.autoscaling) entry.definition.autoscaling = *options.autoscaling;
     if (options.workers > 0) entry.definition.workers = options.workers;
   }
-  bool expired = entry.definition.stopped_ms > 0 && now - entry.definition.stopped_ms > kStateExpiryMs;
+  bool expired =
+      entry.definition.stopped_ms > 0 && now - entry.definition.stopped_ms > kStateExpiryMs;
   bool resume = options.resume && options.start_position.view().empty() && !expired;
   if (!resume && !entry.temporary) {
     (void)environment_.store->write([&](storage::WriteTransaction& txn) -> Status {
@@ -291,13 +306,17 @@ Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options)
   run_options.temporary = entry.temporary;
   run_options.resume = resume;
   run_options.start_position = options.start_position;
-  auto run = ProcessorRun::start(std::move(run_options), run_environment(entry.definition, entry.temporary));
+  auto run = ProcessorRun::start(std::move(run_options),
+                                 run_environment(entry.definition, entry.temporary));
   {
     std::lock_guard view(entry.view);
     entry.definition.last_state_change_ms = now;
     if (!run.ok()) {
-      entry.definition.state = before == ProcessorState::kProvisioning ? ProcessorState::kStopped : before;
-      return Status(run.status().code(), "Failed to start stream processor: (" + code_name(run.status().code()) + ") " + run.status().message());
+      entry.definition.state =
+          before == ProcessorState::kProvisioning ? ProcessorState::kStopped : before;
+      return Status(run.status().code(), "Failed to start stream processor: (" +
+                                             code_name(run.status().code()) + ") " +
+                                             run.status().message());
     }
     entry.run = std::shared_ptr<ProcessorRun>(std::move(*run));
     entry.definition.state = ProcessorState::kStarted;
@@ -311,7 +330,8 @@ Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options)
   return persist(entry);
 }
 
-// Stops the run, if there is one, and takes over its figures. The definition's state is the caller's business.
+// Stops the run, if there is one, and takes over its figures. The definition's state is the
+// caller's business.
 void ProcessorManager::end_run_locked(Entry& entry, bool checkpoint) {
   std::shared_ptr<ProcessorRun> run;
   {
@@ -343,14 +363,16 @@ Status ProcessorManager::stop(std::string_view name, bool force) {
   if (entry->dropped) return missing(name);
   ProcessorState state = entry->definition.state;
   if (state != ProcessorState::kStarted && state != ProcessorState::kFailed) {
-    return Status(ErrorCode::kCommandFailed, "stream processor is not started: " + std::string(name));
+    return Status(ErrorCode::kCommandFailed,
+                  "stream processor is not started: " + std::string(name));
   }
   entry->start_wanted = false;
   end_run_locked(*entry, !force && state == ProcessorState::kStarted);
   {
     std::lock_guard view(entry->view);
     entry->definition.state = ProcessorState::kStopped;
-    entry->definition.last_state_change_ms = entry->definition.stopped_ms = environment_.clock->now_ms();
+    entry->definition.last_state_change_ms = entry->definition.stopped_ms =
+        environment_.clock->now_ms();
   }
   spdlog::info("stream processor {} stopped", entry->definition.name);
   return persist(*entry);
@@ -360,8 +382,10 @@ Status ProcessorManager::modify(std::string_view name, const ModifyOptions& opti
   MR_ASSIGN_OR_RETURN(EntryPtr entry, find(name));
   std::lock_guard lock(entry->mutex);
   if (entry->dropped) return missing(name);
-  if (entry->definition.state == ProcessorState::kStarted || entry->definition.state == ProcessorState::kProvisioning) {
-    return Status(ErrorCode::kCommandFailed, "stream processor must be stopped before it is modified: " + std::string(name));
+  if (entry->definition.state == ProcessorState::kStarted ||
+      entry->definition.state == ProcessorState::kProvisioning) {
+    return Status(ErrorCode::kCommandFailed,
+                  "stream processor must be stopped before it is modified: " + std::string(name));
   }
   ProcessorDefinition changed = entry->definition;
   if (options.pipeline) changed.pipeline = *options.pipeline;
@@ -372,7 +396,9 @@ Status ProcessorManager::modify(std::string_view name, const ModifyOptions& opti
     MR_RETURN_IF_ERROR(check_processor_name(*options.name));
     changed.name = *options.name;
   }
-  CreateOptions as_created{changed.name, changed.pipeline, changed.dlq, changed.stream_meta_field, changed.tier, changed.autoscaling, changed.failover};
+  CreateOptions as_created{
+      changed.name, changed.pipeline,    changed.dlq,     changed.stream_meta_field,
+      changed.tier, changed.autoscaling, changed.failover};
   MR_RETURN_IF_ERROR(check(as_created, true));
   if (options.pipeline) {
     if (options.resume) MR_RETURN_IF_ERROR(check_modification(entry->definition, changed));
@@ -400,7 +426,8 @@ Status ProcessorManager::modify(std::string_view name, const ModifyOptions& opti
       if (!erased.ok()) return erased.status();
       erased = storage::Stats::erase(txn, old_name);
       if (!erased.ok()) return erased.status();
-      MR_RETURN_IF_ERROR(storage::Stats::put(txn, changed.name, snapshot.counters.encode().bytes()));
+      MR_RETURN_IF_ERROR(
+          storage::Stats::put(txn, changed.name, snapshot.counters.encode().bytes()));
     }
     if (!options.resume) {
       auto erased = storage::erase_checkpoints(txn, changed.id);
@@ -495,9 +522,11 @@ Result<SampleCursorPtr> ProcessorManager::start_sample(std::string_view name, in
     run = entry->run;
   }
   if (run == nullptr || run->ended()) {
-    return Status(ErrorCode::kCommandFailed, "stream processor is not started: " + std::string(name));
+    return Status(ErrorCode::kCommandFailed,
+                  "stream processor is not started: " + std::string(name));
   }
-  auto cursor = std::make_shared<SampleCursor>(next_cursor_id(), std::string(name), limit, SampleCursor::Loss::kDropWhenFull,
+  auto cursor = std::make_shared<SampleCursor>(next_cursor_id(), std::string(name), limit,
+                                               SampleCursor::Loss::kDropWhenFull,
                                                environment_.clock->monotonic_ns());
   run->add_sample(cursor);
   std::lock_guard lock(mutex_);
@@ -505,7 +534,8 @@ Result<SampleCursorPtr> ProcessorManager::start_sample(std::string_view name, in
   return cursor;
 }
 
-Result<SampleCursorPtr> ProcessorManager::process(const CreateOptions& options, int64_t limit, const TemporaryOwner& owner) {
+Result<SampleCursorPtr> ProcessorManager::process(const CreateOptions& options, int64_t limit,
+                                                  const TemporaryOwner& owner) {
   MR_RETURN_IF_ERROR(check(options, false));
   auto entry = std::make_shared<Entry>();
   entry->temporary = true;
@@ -519,11 +549,14 @@ Result<SampleCursorPtr> ProcessorManager::process(const CreateOptions& options, 
   d.tier = options.tier;
   d.last_modified_ms = d.last_state_change_ms = environment_.clock->now_ms();
   entry->started_ns = environment_.clock->monotonic_ns();
-  entry->cursor = std::make_shared<SampleCursor>(next_cursor_id(), d.name, limit, SampleCursor::Loss::kWaitWhenFull, entry->started_ns);
+  entry->cursor = std::make_shared<SampleCursor>(
+      next_cursor_id(), d.name, limit, SampleCursor::Loss::kWaitWhenFull, entry->started_ns);
   {
     std::lock_guard lock(mutex_);
     if (temporary_count_ >= static_cast<int64_t>(environment_.workspace.max_temporary)) {
-      return Status(ErrorCode::kCommandFailed, "too many interactive runs at once (limit " + std::to_string(environment_.workspace.max_temporary) + ")");
+      return Status(ErrorCode::kCommandFailed,
+                    "too many interactive runs at once (limit " +
+                        std::to_string(environment_.workspace.max_temporary) + ")");
     }
     ++temporary_count_;
     d.created_sequence = ++sequence_;
@@ -545,7 +578,10 @@ Status ProcessorManager::start_temporary(Entry& entry) {
   run_options.resume = false;
   run_options.cursor = entry.cursor;
   auto run = ProcessorRun::start(std::move(run_options), run_environment(entry.definition, true));
-  if (!run.ok()) return Status(run.status().code(), "Failed to start stream processor: (" + code_name(run.status().code()) + ") " + run.status().message());
+  if (!run.ok())
+    return Status(run.status().code(), "Failed to start stream processor: (" +
+                                           code_name(run.status().code()) + ") " +
+                                           run.status().message());
   std::lock_guard view(entry.view);
   entry.run = std::shared_ptr<ProcessorRun>(std::move(*run));
   entry.definition.state = ProcessorState::kStarted;
@@ -563,7 +599,8 @@ void ProcessorManager::remove_temporary(const EntryPtr& entry) {
   wake_.notify_all();
 }
 
-Result<SampleCursorPtr> ProcessorManager::find_cursor(std::string_view name, int64_t id, const TemporaryOwner& owner) {
+Result<SampleCursorPtr> ProcessorManager::find_cursor(std::string_view name, int64_t id,
+                                                      const TemporaryOwner& owner) {
   std::lock_guard lock(mutex_);
   auto found = cursors_.find(id);
   if (found == cursors_.end() || found->second->processor() != name) {
@@ -580,7 +617,8 @@ void ProcessorManager::sessions_ended(const std::vector<std::string>& session_id
     std::lock_guard lock(mutex_);
     for (auto& [name, entry] : entries_) {
       if (entry->temporary && !entry->owner.session_id.empty() &&
-          std::find(session_ids.begin(), session_ids.end(), entry->owner.session_id) != session_ids.end()) {
+          std::find(session_ids.begin(), session_ids.end(), entry->owner.session_id) !=
+              session_ids.end()) {
         names.push_back(name);
       }
     }
@@ -611,13 +649,16 @@ std::vector<std::string> ProcessorManager::users_of(std::string_view connection)
       }
       if (value.is_object()) {
         for (const Field& field : value.as_object()) {
-          if (field.name() == "connectionName" && field.value.is_string() && field.value.as_string() == connection) return true;
+          if (field.name() == "connectionName" && field.value.is_string() &&
+              field.value.as_string() == connection)
+            return true;
           if (self(self, field.value)) return true;
         }
       }
       return false;
     };
-    if (snapshot.definition.dlq.connection == connection || uses(uses, snapshot.definition.pipeline.value())) {
+    if (snapshot.definition.dlq.connection == connection ||
+        uses(uses, snapshot.definition.pipeline.value())) {
       users.push_back(snapshot.definition.name);
     }
   }
@@ -642,7 +683,8 @@ void ProcessorManager::supervise() {
     expire_cursors();
     lock.lock();
   }
-  for (const EntryPtr& entry : leaving_) entries_.emplace(entry->definition.name, entry);  // stop_all ends them
+  for (const EntryPtr& entry : leaving_)
+    entries_.emplace(entry->definition.name, entry);  // stop_all ends them
   leaving_.clear();
 }
 
@@ -651,7 +693,8 @@ void ProcessorManager::supervise_entry(const EntryPtr& entry) {
   if (!own || entry->dropped) return;
   int64_t now_ns = environment_.clock->monotonic_ns();
   if (entry->temporary) {
-    bool idle = entry->cursor->delivered() || now_ns - entry->cursor->last_used_ns() > kTemporaryIdleNs;
+    bool idle =
+        entry->cursor->delivered() || now_ns - entry->cursor->last_used_ns() > kTemporaryIdleNs;
     if (idle || now_ns - entry->started_ns > kTemporaryLifeNs) {
       // At the end of its life the cursor says so at the next getMore, and the processor goes then.
       entry->cursor->end();
@@ -660,7 +703,8 @@ void ProcessorManager::supervise_entry(const EntryPtr& entry) {
     }
     return;
   }
-  if (entry->start_wanted && now_ns >= entry->next_attempt_ns) return restart_after_boot(*entry, now_ns);
+  if (entry->start_wanted && now_ns >= entry->next_attempt_ns)
+    return restart_after_boot(*entry, now_ns);
   if (entry->run == nullptr) return;
   if (entry->run->ended()) {
     Status failure = entry->run->failure();
@@ -668,12 +712,19 @@ void ProcessorManager::supervise_entry(const EntryPtr& entry) {
     {
       std::lock_guard view(entry->view);
       entry->definition.state = ProcessorState::kFailed;
-      entry->definition.error = failure.ok() ? Status(ErrorCode::kInternalError, "the processor ended unexpectedly") : failure;
-      entry->definition.error_retryable = !failure.is(ErrorCode::kStreamProcessorWorkerOutOfMemory) && !failure.is(ErrorCode::kStreamProcessorInvalidOptions);
-      entry->definition.last_state_change_ms = entry->definition.stopped_ms = environment_.clock->now_ms();
-      spdlog::error("stream processor {} failed: ({}) {}", entry->definition.name, code_name(entry->definition.error.code()), entry->definition.error.message());
+      entry->definition.error =
+          failure.ok() ? Status(ErrorCode::kInternalError, "the processor ended unexpectedly")
+                       : failure;
+      entry->definition.error_retryable =
+          !failure.is(ErrorCode::kStreamProcessorWorkerOutOfMemory) &&
+          !failure.is(ErrorCode::kStreamProcessorInvalidOptions);
+      entry->definition.last_state_change_ms = entry->definition.stopped_ms =
+          environment_.clock->now_ms();
+      spdlog::error("stream processor {} failed: ({}) {}", entry->definition.name,
+                    code_name(entry->definition.error.code()), entry->definition.error.message());
     }
-    // The store may be what failed: the state is in memory all the same, and is written again at the next change.
+    // The store may be what failed: the state is in memory all the same, and is written again at
+    // the next change.
     (void)persist(*entry);
   } else if (now_ns - entry->counters_saved_ns > kCountersIntervalNs) {
     entry->counters_saved_ns = now_ns;
@@ -681,7 +732,8 @@ void ProcessorManager::supervise_entry(const EntryPtr& entry) {
   }
 }
 
-// A processor that ran when the server went down. What it needs may not be up yet: a few attempts, then FAILED.
+// A processor that ran when the server went down. What it needs may not be up yet: a few attempts,
+// then FAILED.
 void ProcessorManager::restart_after_boot(Entry& entry, int64_t now_ns) {
   Status status = start_locked(entry, {});
   if (status.ok()) {
@@ -689,10 +741,12 @@ void ProcessorManager::restart_after_boot(Entry& entry, int64_t now_ns) {
     return;
   }
   ++entry.start_attempts;
-  entry.next_attempt_ns = now_ns + std::min<int64_t>(10, int64_t{1} << std::min(entry.start_attempts, 4)) * kSecondNs;
+  entry.next_attempt_ns =
+      now_ns + std::min<int64_t>(10, int64_t{1} << std::min(entry.start_attempts, 4)) * kSecondNs;
   std::lock_guard view(entry.view);
   entry.definition.error = status;
-  if (entry.start_attempts < environment_.run.retry_attempts && !status.is(ErrorCode::kStreamProcessorInvalidOptions)) {
+  if (entry.start_attempts < environment_.run.retry_attempts &&
+      !status.is(ErrorCode::kStreamProcessorInvalidOptions)) {
     entry.definition.state = ProcessorState::kStarted;  // as it was: it is being brought up
     return;
   }
@@ -708,7 +762,8 @@ void ProcessorManager::expire_cursors() {
     std::lock_guard lock(mutex_);
     for (auto it = cursors_.begin(); it != cursors_.end();) {
       bool of_temporary = false;
-      if (auto entry = entries_.find(it->second->processor()); entry != entries_.end()) of_temporary = entry->second->temporary;
+      if (auto entry = entries_.find(it->second->processor()); entry != entries_.end())
+        of_temporary = entry->second->temporary;
       if (!of_temporary && now_ns - it->second->last_used_ns() > kSampleIdleNs) {
         expired.push_back(it->second);
         it = cursors_.erase(it);

@@ -1,5 +1,5 @@
-// All stream processors of the workspace: their definitions in the store, their runs, the sample cursors. What the stream-processing
-// commands call.
+// All stream processors of the workspace: their definitions in the store, their runs, the sample
+// cursors. What the stream-processing commands call.
 #pragma once
 
 #include <condition_variable>
@@ -53,7 +53,7 @@ struct StartOptions {
   Document start_position;  // {startAfter: …} / {startAtOperationTime: …} or {}
   std::string tier;         // "" = unchanged
   std::optional<Document> autoscaling;
-  int32_t workers = 0;      // 0 = unchanged
+  int32_t workers = 0;  // 0 = unchanged
 };
 
 struct ModifyOptions {
@@ -67,7 +67,7 @@ struct ModifyOptions {
 
 // Who uses a temporary processor: it goes when its client goes.
 struct TemporaryOwner {
-  std::string session_id;      // the 16 bytes of the lsid, or ""
+  std::string session_id;  // the 16 bytes of the lsid, or ""
   int64_t connection_id = 0;
 };
 
@@ -85,10 +85,11 @@ class ProcessorManager {
   explicit ProcessorManager(Environment environment);
   ~ProcessorManager();  // stop_all()
 
-  // Reads the definitions and starts (in the background) what was running. Errors: the store's; a damaged definition is reported in
-  // `damaged` and left out.
+  // Reads the definitions and starts (in the background) what was running. Errors: the store's; a
+  // damaged definition is reported in `damaged` and left out.
   Status load(std::vector<std::string>* damaged);
-  // Stops every run with a checkpoint, at most about 4 s; their stored state stays STARTED, so that they run again after the next start.
+  // Stops every run with a checkpoint, at most about 4 s; their stored state stays STARTED, so that
+  // they run again after the next start.
   void stop_all();
 
   // All from any thread; each may block while a processor starts or stops.
@@ -101,8 +102,8 @@ class ProcessorManager {
   struct Snapshot {
     ProcessorDefinition definition;
     ProcessorCounters counters;
-    std::optional<RunStats> run;     // of the current or last run
-    Document source_stats;           // fields of the source's own
+    std::optional<RunStats> run;  // of the current or last run
+    Document source_stats;        // fields of the source's own
     bool temporary = false;
   };
   Result<Snapshot> get(std::string_view name);
@@ -111,9 +112,12 @@ class ProcessorManager {
 
   Result<SampleCursorPtr> start_sample(std::string_view name, int64_t limit);
   // Starts a temporary processor at once; its results come through the cursor.
-  Result<SampleCursorPtr> process(const CreateOptions& options, int64_t limit, const TemporaryOwner& owner);
-  // 43 CursorNotFound when there is none of that id for that processor. `owner` of a temporary processor's cursor moves along.
-  Result<SampleCursorPtr> find_cursor(std::string_view name, int64_t id, const TemporaryOwner& owner);
+  Result<SampleCursorPtr> process(const CreateOptions& options, int64_t limit,
+                                  const TemporaryOwner& owner);
+  // 43 CursorNotFound when there is none of that id for that processor. `owner` of a temporary
+  // processor's cursor moves along.
+  Result<SampleCursorPtr> find_cursor(std::string_view name, int64_t id,
+                                      const TemporaryOwner& owner);
 
   void sessions_ended(const std::vector<std::string>& session_ids);
   void connection_gone(int64_t connection_id);

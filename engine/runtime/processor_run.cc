@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 
 constexpr size_t kRecordsPerBatch = 1000;
 constexpr milliseconds kSourceWait{100};
-constexpr milliseconds kIdleWait{100};   // how long a thread sleeps at most without looking around
+constexpr milliseconds kIdleWait{100};  // how long a thread sleeps at most without looking around
 constexpr int32_t kStateVersion = 1;
 
 Document encode_counters(const PipelineStats& stats, int64_t dlq_bytes) {
@@ -31,19 +31,22 @@ Document encode_counters(const PipelineStats& stats, int64_t dlq_bytes) {
 
 }  // namespace
 
-// Where the pipeline's and the sink's dead letters go: to the queue that writes them, and to those who sample.
+// Where the pipeline's and the sink's dead letters go: to the queue that writes them, and to those
+// who sample.
 class ProcessorRun::Letters final : public DeadLetterTarget, public SinkDeadLetters {
  public:
   explicit Letters(ProcessorRun& run) : run_(run) {}
 
-  void add(const Value& document, const Value& meta, std::string_view operator_name, std::string_view reason) override {
+  void add(const Value& document, const Value& meta, std::string_view operator_name,
+           std::string_view reason) override {
     run_.dlq_->add(document, meta, operator_name, reason);
     auto samples = run_.current_samples();
     if (samples.empty()) return;
     Document shown = run_.dlq_->sample_form(document, meta, operator_name, reason);
     for (const auto& cursor : samples) cursor->offer(shown.bytes());
   }
-  void add(std::string_view document, std::string_view operator_name, std::string_view reason) override {
+  void add(std::string_view document, std::string_view operator_name,
+           std::string_view reason) override {
     sink_letters_.fetch_add(1);
     add(Value::bson_object(document.data()), run_.pipeline_->source_meta(), operator_name, reason);
   }
@@ -57,7 +60,8 @@ class ProcessorRun::Letters final : public DeadLetterTarget, public SinkDeadLett
 ProcessorRun::ProcessorRun(Options options, RunEnvironment environment)
     : options_(std::move(options)), environment_(std::move(environment)) {}
 
-Result<std::unique_ptr<ProcessorRun>> ProcessorRun::start(Options options, RunEnvironment environment) {
+Result<std::unique_ptr<ProcessorRun>> ProcessorRun::start(Options options,
+                                                          RunEnvironment environment) {
   std::unique_ptr<ProcessorRun> run(new ProcessorRun(std::move(options), std::move(environment)));
   MR_RETURN_IF_ERROR(run->prepare());
   if (run->options_.cursor != nullptr) run->add_sample(run->options_.cursor);
@@ -84,12 +88,15 @@ Status ProcessorRun::prepare() {
   DeadLetterQueue::Options dlq;
   dlq.processor_name = definition.name;
   dlq.workspace_name = environment_.settings.workspace_name;
-  dlq.meta_field = definition.stream_meta_field.empty() ? "_stream_meta" : definition.stream_meta_field;
+  dlq.meta_field =
+      definition.stream_meta_field.empty() ? "_stream_meta" : definition.stream_meta_field;
   dlq.clock = environment_.pipeline.clock;
   if (definition.dlq.configured()) {
-    MR_ASSIGN_OR_RETURN(dlq.connection, environment_.pipeline.connections->find(definition.dlq.connection));
+    MR_ASSIGN_OR_RETURN(dlq.connection,
+                        environment_.pipeline.connections->find(definition.dlq.connection));
     if (dlq.connection->type->name != "Cluster") {
-      return Status(ErrorCode::kStreamProcessorInvalidOptions, "dlq.connectionName must name a connection of type Cluster");
+      return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                    "dlq.connectionName must name a connection of type Cluster");
     }
     dlq.clusters = environment_.pipeline.clusters;
     dlq.database = definition.dlq.database;
@@ -100,17 +107,19 @@ Status ProcessorRun::prepare() {
   pipeline_->set_dead_letters(letters_.get());
 
   Document position;
-  if (environment_.store != nullptr && options_.resume) MR_RETURN_IF_ERROR(restore_checkpoint(&position));
+  if (environment_.store != nullptr && options_.resume)
+    MR_RETURN_IF_ERROR(restore_checkpoint(&position));
   position_ = position;
   stats_.checkpoint_position = position;
   MR_RETURN_IF_ERROR(dlq_->open());
   if (pipeline_->sink_writer() != nullptr) MR_RETURN_IF_ERROR(pipeline_->sink_writer()->open());
-  MR_RETURN_IF_ERROR(pipeline_->source()->open(position.view().empty() ? Value() : position.value()));
+  MR_RETURN_IF_ERROR(
+      pipeline_->source()->open(position.view().empty() ? Value() : position.value()));
   return position.view().empty() ? keep_first_position() : Status();
 }
 
-// "From now on" must mean the same after a stop or a crash that comes before the first checkpoint: what arrives from here on is this
-// processor's (promise G1).
+// "From now on" must mean the same after a stop or a crash that comes before the first checkpoint:
+// what arrives from here on is this processor's (promise G1).
 Status ProcessorRun::keep_first_position() {
   if (environment_.store == nullptr) return {};
   Barrier first;
@@ -134,7 +143,9 @@ Status ProcessorRun::restore_checkpoint(Document* position) {
   Pipeline::State state;
   for (const storage::CheckpointBlob& blob : read.checkpoint->blobs) {
     if (blob.version != kStateVersion) {
-      return Status(ErrorCode::kStreamProcessorInvalidOptions, "the checkpoint was written by a newer Millrace: start with resumeFromCheckpoint: false");
+      return Status(
+          ErrorCode::kStreamProcessorInvalidOptions,
+          "the checkpoint was written by a newer Millrace: start with resumeFromCheckpoint: false");
     }
     MR_RETURN_IF_ERROR(validate_bson(blob.bytes));
     if (blob.name == "source") {
@@ -178,16 +189,20 @@ bool ProcessorRun::retryable(const Status& status) {
     case ErrorCode::kStreamProcessorInvalidOptions:
     case ErrorCode::kStreamProcessorWorkerOutOfMemory:
     case ErrorCode::kChangeStreamHistoryLost:
-    case ErrorCode::kChangeStreamFatalError: return false;
-    default: return true;
+    case ErrorCode::kChangeStreamFatalError:
+      return false;
+    default:
+      return true;
   }
 }
 
-// Backoff; false when the attempts are used up, or `end` or a failure says that waiting is of no use any more.
+// Backoff; false when the attempts are used up, or `end` or a failure says that waiting is of no
+// use any more.
 bool ProcessorRun::wait_before_retry(int attempt, const std::atomic<bool>& end) {
   const RunSettings& settings = environment_.settings;
   if (attempt >= settings.retry_attempts) return false;
-  auto delay = std::min(settings.retry_longest, settings.retry_first * (1 << std::min(attempt, 20)));
+  auto delay =
+      std::min(settings.retry_longest, settings.retry_first * (1 << std::min(attempt, 20)));
   auto until = std::chrono::steady_clock::now() + delay;
   while (std::chrono::steady_clock::now() < until) {
     if (aborting_.load() || end.load()) return false;
@@ -200,14 +215,16 @@ void ProcessorRun::pipeline_loop() {
   try {
     run_pipeline();
   } catch (const std::exception& error) {
-    fail(Status(ErrorCode::kInternalError, std::string("the pipeline failed unexpectedly: ") + error.what()));
+    fail(Status(ErrorCode::kInternalError,
+                std::string("the pipeline failed unexpectedly: ") + error.what()));
   }
   output_.close();
 }
 
 void ProcessorRun::run_pipeline() {
   const Clock& clock = *environment_.pipeline.clock;
-  const int64_t interval_ns = std::chrono::nanoseconds(environment_.settings.checkpoint_interval).count();
+  const int64_t interval_ns =
+      std::chrono::nanoseconds(environment_.settings.checkpoint_interval).count();
   int64_t next_checkpoint_ns = clock.monotonic_ns() + interval_ns;
   bool drained = false;
   auto output = fresh_output();
@@ -235,14 +252,17 @@ void ProcessorRun::run_pipeline() {
     publish_stats();
     if (pipeline_->over_memory_limit()) {
       return fail(Status(ErrorCode::kStreamProcessorWorkerOutOfMemory,
-                         "Worker out of memory: the processor's state of " + std::to_string(pipeline_->state_bytes()) +
-                             " bytes is over its limit of " + std::to_string(environment_.settings.memory_limit_bytes)));
+                         "Worker out of memory: the processor's state of " +
+                             std::to_string(pipeline_->state_bytes()) +
+                             " bytes is over its limit of " +
+                             std::to_string(environment_.settings.memory_limit_bytes)));
     }
     if (checkpoint_wanted_.exchange(false) || clock.monotonic_ns() >= next_checkpoint_ns) {
       send_barrier();
       next_checkpoint_ns = clock.monotonic_ns() + interval_ns;
     }
-    if (options_.temporary && ((drained && pipeline_->quiescent()) || samples_finished())) return finish_temporary();
+    if (options_.temporary && ((drained && pipeline_->quiescent()) || samples_finished()))
+      return finish_temporary();
   }
   if (checkpoint_on_stop_.load() && !aborting_.load()) send_barrier();
 }
@@ -286,9 +306,12 @@ void ProcessorRun::recycle(std::unique_ptr<OutputBatch> output) {
   if (spare_output_.size() < 8) spare_output_.push_back(std::move(output));
 }
 
-// Sends the state as it is now behind the output it has produced. Nothing to do when nothing has happened.
+// Sends the state as it is now behind the output it has produced. Nothing to do when nothing has
+// happened.
 void ProcessorRun::send_barrier() {
-  if (environment_.store == nullptr || (!changed_since_checkpoint_ && checkpoints_committed_.load() > 0)) return;
+  if (environment_.store == nullptr ||
+      (!changed_since_checkpoint_ && checkpoints_committed_.load() > 0))
+    return;
   auto barrier = std::make_unique<Barrier>();
   barrier->state = pipeline_->save();
   barrier->position = position_;
@@ -315,7 +338,8 @@ void ProcessorRun::sink_loop() {
     }
     if (!aborting_.load() && pipeline_->sink_writer() != nullptr) flush_sink();
   } catch (const std::exception& error) {
-    fail(Status(ErrorCode::kInternalError, std::string("the sink failed unexpectedly: ") + error.what()));
+    fail(Status(ErrorCode::kInternalError,
+                std::string("the sink failed unexpectedly: ") + error.what()));
   }
   output_.close();
   output_.discard();
@@ -335,7 +359,8 @@ bool ProcessorRun::write_with_retry(const OutputBatch& batch) {
 
 bool ProcessorRun::flush_sink() {
   for (int attempt = 0;; ++attempt) {
-    Status status = pipeline_->sink_writer() != nullptr ? pipeline_->sink_writer()->flush(*letters_) : Status();
+    Status status =
+        pipeline_->sink_writer() != nullptr ? pipeline_->sink_writer()->flush(*letters_) : Status();
     if (status.ok()) status = dlq_->flush();
     if (status.ok()) return true;
     if (!retryable(status) || !wait_before_retry(attempt, aborting_)) {
@@ -367,7 +392,8 @@ bool ProcessorRun::commit(Barrier& barrier) {
 Status ProcessorRun::store_checkpoint(const Barrier& barrier) {
   std::vector<storage::CheckpointBlobView> blobs;
   blobs.push_back({"source", kStateVersion, barrier.position.bytes()});
-  for (const auto& [name, state] : barrier.state) blobs.push_back({name, kStateVersion, state.bytes()});
+  for (const auto& [name, state] : barrier.state)
+    blobs.push_back({name, kStateVersion, state.bytes()});
   storage::CheckpointHeader header;
   header.id = ObjectId::generate().to_hex();
   header.time_ms = environment_.pipeline.clock->now_ms();
@@ -424,7 +450,8 @@ void ProcessorRun::stop(bool checkpoint) {
   source_thread_.join();
   if (checkpoint) {  // a sink that cannot be reached must not hold the stop for long
     auto until = std::chrono::steady_clock::now() + milliseconds(3500);
-    while (!sink_done_.load() && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(milliseconds(2));
+    while (!sink_done_.load() && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(milliseconds(2));
     if (!sink_done_.load()) aborting_.store(true);
   }
   if (!sink_done_.load() && aborting_.load()) output_.close();
@@ -440,14 +467,16 @@ void ProcessorRun::stop(bool checkpoint) {
 std::vector<SampleCursorPtr> ProcessorRun::current_samples() {
   if (sample_count_.load(std::memory_order_relaxed) == 0) return {};
   std::lock_guard lock(mutex_);
-  if (!options_.temporary) std::erase_if(samples_, [](const SampleCursorPtr& cursor) { return cursor->finished(); });
+  if (!options_.temporary)
+    std::erase_if(samples_, [](const SampleCursorPtr& cursor) { return cursor->finished(); });
   sample_count_.store(samples_.size());
   return samples_;
 }
 
 bool ProcessorRun::samples_finished() {
   auto samples = current_samples();
-  return !samples.empty() && std::all_of(samples.begin(), samples.end(), [](const auto& cursor) { return cursor->finished(); });
+  return !samples.empty() && std::all_of(samples.begin(), samples.end(),
+                                         [](const auto& cursor) { return cursor->finished(); });
 }
 
 void ProcessorRun::add_sample(SampleCursorPtr cursor) {
@@ -465,14 +494,16 @@ void ProcessorRun::publish_stats() {
   stats.state_bytes = pipeline_->state_bytes();
   stats.watermark_ms = pipeline_->has_window() ? pipeline_->watermark_ms() : kNoWatermark;
   stats.processed_position = position_;
-  stats.operators.push_back({std::string(pipeline_->source()->name()), pipeline_->source_stats(), 0, {}});
+  stats.operators.push_back(
+      {std::string(pipeline_->source()->name()), pipeline_->source_stats(), 0, {}});
   for (const OperatorPtr& op : pipeline_->operators()) {
     BsonWriter extra;
     extra.begin_document();
     op->add_stats(extra);
     extra.end();
     op->stats.max_state_bytes = std::max(op->stats.max_state_bytes, op->state_bytes());
-    stats.operators.push_back({std::string(op->name()), op->stats, op->state_bytes(), Document(extra.bytes())});
+    stats.operators.push_back(
+        {std::string(op->name()), op->stats, op->state_bytes(), Document(extra.bytes())});
   }
   if (pipeline_->sink_encoder() != nullptr) {
     BsonWriter extra;
@@ -482,7 +513,8 @@ void ProcessorRun::publish_stats() {
     OperatorStats sink = pipeline_->sink_encoder()->stats;
     sink.dlq_count += letters_->sink_letters();
     sink.input_bytes = sink.output_bytes;
-    stats.operators.push_back({std::string(pipeline_->sink_encoder()->name()), sink, 0, Document(extra.bytes())});
+    stats.operators.push_back(
+        {std::string(pipeline_->sink_encoder()->name()), sink, 0, Document(extra.bytes())});
   }
   std::lock_guard lock(mutex_);
   stats.checkpoint_position = stats_.checkpoint_position;
@@ -495,8 +527,11 @@ RunStats ProcessorRun::stats() const {
 }
 
 void ProcessorRun::add_source_stats(const RunStats& stats, BsonWriter& writer) const {
-  auto present = [](const Document& position) { return position.view().empty() ? Value() : position.value(); };
-  pipeline_->source()->add_stats(present(stats.processed_position), present(stats.checkpoint_position), writer);
+  auto present = [](const Document& position) {
+    return position.view().empty() ? Value() : position.value();
+  };
+  pipeline_->source()->add_stats(present(stats.processed_position),
+                                 present(stats.checkpoint_position), writer);
 }
 
 }  // namespace millrace::engine

@@ -1,10 +1,13 @@
-// One run of a stream processor, from start to stop or failure: three threads and the queues between them.
+// One run of a stream processor, from start to stop or failure: three threads and the queues
+// between them.
 //
-//   source thread --SourceBatch--> pipeline thread --OutputBatch, checkpoint barriers--> sink thread
+//   source thread --SourceBatch--> pipeline thread --OutputBatch, checkpoint barriers--> sink
+//   thread
 //
-// A checkpoint is a barrier in the output queue: the pipeline thread takes the operators' state and the source's position between two
-// batches and sends them behind the output they produced; the sink thread, having flushed everything before the barrier, commits them
-// to the store (promise G1: a position is never committed before its effects are safe).
+// A checkpoint is a barrier in the output queue: the pipeline thread takes the operators' state and
+// the source's position between two batches and sends them behind the output they produced; the
+// sink thread, having flushed everything before the barrier, commits them to the store (promise G1:
+// a position is never committed before its effects are safe).
 #pragma once
 
 #include <atomic>
@@ -34,8 +37,8 @@ struct RunSettings {
   int64_t memory_limit_bytes = int64_t{1} << 30;
   StreamMetadata metadata = StreamMetadata::kAuto;
   std::string workspace_name = "local";
-  // How long a target or source that is out of reach is tried again before the processor fails (Atlas: "a limited number of times
-  // within 5 minutes").
+  // How long a target or source that is out of reach is tried again before the processor fails
+  // (Atlas: "a limited number of times within 5 minutes").
   std::chrono::milliseconds retry_first{200};
   std::chrono::milliseconds retry_longest{5'000};
   int retry_attempts = 8;
@@ -68,18 +71,19 @@ class ProcessorRun {
  public:
   struct Options {
     ProcessorDefinition definition;
-    bool temporary = false;          // sp.process(): no checkpoints, sink optional, ends with its input
-    bool resume = true;              // from the last checkpoint, if there is one
-    Document start_position;         // of the start command, or {}
-    SampleCursorPtr cursor;          // of a temporary one: attached before the first document
+    bool temporary = false;   // sp.process(): no checkpoints, sink optional, ends with its input
+    bool resume = true;       // from the last checkpoint, if there is one
+    Document start_position;  // of the start command, or {}
+    SampleCursorPtr cursor;   // of a temporary one: attached before the first document
   };
 
-  // Builds the pipeline, takes up the last checkpoint, opens sink, dead letter queue and source, and starts the threads. What goes
-  // wrong until then is the answer of the start command.
+  // Builds the pipeline, takes up the last checkpoint, opens sink, dead letter queue and source,
+  // and starts the threads. What goes wrong until then is the answer of the start command.
   static Result<std::unique_ptr<ProcessorRun>> start(Options options, RunEnvironment environment);
   ~ProcessorRun();  // stops, without a checkpoint, if stop() was not called
 
-  // Ends the run and waits for its threads. With `checkpoint`, the state is saved first (if the sink can be reached).
+  // Ends the run and waits for its threads. With `checkpoint`, the state is saved first (if the
+  // sink can be reached).
   void stop(bool checkpoint);
   // Asks the threads to end and returns at once; stop() or the destructor waits.
   void request_stop();
@@ -144,9 +148,10 @@ class ProcessorRun {
   std::thread source_thread_;
   std::thread pipeline_thread_;
   std::thread sink_thread_;
-  std::atomic<bool> stopping_{false};        // no more input
+  std::atomic<bool> stopping_{false};  // no more input
   std::atomic<bool> checkpoint_on_stop_{false};
-  std::atomic<bool> aborting_{false};        // failed, or told to end without finishing: no retries any more
+  std::atomic<bool> aborting_{
+      false};  // failed, or told to end without finishing: no retries any more
   std::atomic<bool> ended_{false};
   std::atomic<bool> checkpoint_wanted_{false};
   std::atomic<int64_t> checkpoints_committed_{0};

@@ -1,4 +1,5 @@
-// Cursors over what a running processor puts out: sample() of a named processor, process() of a temporary one.
+// Cursors over what a running processor puts out: sample() of a named processor, process() of a
+// temporary one.
 #pragma once
 
 #include <condition_variable>
@@ -15,7 +16,8 @@
 
 namespace millrace::engine {
 
-// A bounded buffer of output documents between the pipeline thread and getMoreSampleStreamProcessor. Any thread.
+// A bounded buffer of output documents between the pipeline thread and
+// getMoreSampleStreamProcessor. Any thread.
 class SampleCursor {
  public:
   enum class Loss {
@@ -23,12 +25,17 @@ class SampleCursor {
     kWaitWhenFull,  // process(): every result reaches the shell
   };
 
-  static constexpr size_t kCapacity = 1000;                     // documents
-  static constexpr int64_t kMaxBytes = int64_t{40} << 20;  // of one sample() call (Atlas documentation)
+  static constexpr size_t kCapacity = 1000;  // documents
+  static constexpr int64_t kMaxBytes = int64_t{40}
+                                       << 20;  // of one sample() call (Atlas documentation)
 
   // `limit`: the cursor ends after that many documents; 0: none.
   SampleCursor(int64_t id, std::string processor, int64_t limit, Loss loss, int64_t now_ns)
-      : id_(id), processor_(std::move(processor)), limit_(limit), loss_(loss), last_used_ns_(now_ns) {}
+      : id_(id),
+        processor_(std::move(processor)),
+        limit_(limit),
+        loss_(loss),
+        last_used_ns_(now_ns) {}
 
   int64_t id() const { return id_; }
   const std::string& processor() const { return processor_; }

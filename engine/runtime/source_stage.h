@@ -12,8 +12,8 @@ namespace millrace::engine {
 
 struct SourceStage {
   SourcePtr source;
-  ExpressionPtr time_field;     // null: the source's own time
-  std::string ts_field;         // tsFieldName, "" when not given
+  ExpressionPtr time_field;               // null: the source's own time
+  std::string ts_field;                   // tsFieldName, "" when not given
   int64_t partition_idle_timeout_ms = 0;  // partitionIdleTimeout; 0 = never idle
 };
 
@@ -25,7 +25,9 @@ struct SourceEnvironment {
   Value start_position;
 };
 
-// `spec` is what stands beside $source. Errors: 420 for options, the registry's text for an unknown connection.
-Result<SourceStage> parse_source_stage(const Value& spec, const SourceEnvironment& environment, ParseContext& parse);
+// `spec` is what stands beside $source. Errors: 420 for options, the registry's text for an unknown
+// connection.
+Result<SourceStage> parse_source_stage(const Value& spec, const SourceEnvironment& environment,
+                                       ParseContext& parse);
 
 }  // namespace millrace::engine

@@ -121,8 +121,10 @@ Status misplaced(const StageRow& row, Place place) {
                       : place == Place::kUpdate  ? "inside an update pipeline"
                                                  : "in the main pipeline of a stream processor";
   std::string hint;
-  if (place == Place::kMain && (row.places & kWindow) != 0) hint = "; it may stand inside the pipeline of a window stage";
-  return Status(ErrorCode::kStreamProcessorInvalidOptions, name + " is not allowed " + where + hint);
+  if (place == Place::kMain && (row.places & kWindow) != 0)
+    hint = "; it may stand inside the pipeline of a window stage";
+  return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                name + " is not allowed " + where + hint);
 }
 
 }  // namespace
@@ -136,7 +138,9 @@ const StageRow* find_stage(std::string_view name) {
   return row != kStages.end() && row->name == name ? &*row : nullptr;
 }
 
-bool is_sink_stage(std::string_view name) { return name == "$merge" || name == "$emit" || name == "$iceberg"; }
+bool is_sink_stage(std::string_view name) {
+  return name == "$merge" || name == "$emit" || name == "$iceberg";
+}
 
 SourceFunction find_source(std::string_view connection_type) {
   for (const SourceRow& row : kSources) {
@@ -152,27 +156,34 @@ Result<Field> stage_of(const Value& element) {
   return *element.as_object().begin();
 }
 
-Result<std::vector<OperatorPtr>> StageListBuilder::build(const Value& pipeline, Place place, StageContext& context) {
-  if (!pipeline.is_array()) return Status(ErrorCode::kTypeMismatch, "A pipeline must be an array of stages");
+Result<std::vector<OperatorPtr>> StageListBuilder::build(const Value& pipeline, Place place,
+                                                         StageContext& context) {
+  if (!pipeline.is_array())
+    return Status(ErrorCode::kTypeMismatch, "A pipeline must be an array of stages");
   std::vector<OperatorPtr> operators;
   bool window = false;
   for (const Value& element : pipeline.as_array()) {
     MR_ASSIGN_OR_RETURN(Field stage, stage_of(element));
     std::string_view name = stage.name();
     if (name == "$source") {
-      return Status(ErrorCode::kStreamProcessorInvalidOptions, "$source is only allowed as the first stage of a stream processor");
+      return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                    "$source is only allowed as the first stage of a stream processor");
     }
     if (is_sink_stage(name) && place != Place::kAggregate) {
-      return Status(ErrorCode::kStreamProcessorInvalidOptions, std::string(name) + " is only allowed as the last stage of a stream processor");
+      return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                    std::string(name) + " is only allowed as the last stage of a stream processor");
     }
     const StageRow* row = find_stage(name);
     if (row == nullptr) return Status(40324, "Unrecognized pipeline stage name: " + quoted(name));
     if ((row->places & static_cast<uint8_t>(place)) == 0) return misplaced(*row, place);
     if (row->parse == nullptr) {
-      return Status(ErrorCode::kNotImplemented, std::string(name) + " is not supported by Millrace yet");
+      return Status(ErrorCode::kNotImplemented,
+                    std::string(name) + " is not supported by Millrace yet");
     }
     if (name == "$tumblingWindow" || name == "$hoppingWindow" || name == "$sessionWindow") {
-      if (window) return Status(ErrorCode::kStreamProcessorInvalidOptions, "a pipeline can have only one window stage");
+      if (window)
+        return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                      "a pipeline can have only one window stage");
       window = true;
     }
     StageContext inner{context.parse, context.builder, place};

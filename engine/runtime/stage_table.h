@@ -1,4 +1,5 @@
-// Every stage of the language: what Millrace runs, where it may stand, and what it knows but does not support.
+// Every stage of the language: what Millrace runs, where it may stand, and what it knows but does
+// not support.
 #pragma once
 
 #include <span>
@@ -12,15 +13,18 @@ namespace millrace::engine {
 
 struct StageRow {
   std::string_view name;
-  uint8_t places;           // Place bits where it may stand
-  StageFunction parse;      // nullptr: not supported by Millrace (yet), or not a stage in the middle ($source, sinks)
-  std::string_view manual;  // page under https://www.mongodb.com/docs/manual/reference/operator/ or …/atlas-stream-processing/
+  uint8_t places;       // Place bits where it may stand
+  StageFunction parse;  // nullptr: not supported by Millrace (yet), or not a stage in the middle
+                        // ($source, sinks)
+  std::string_view manual;  // page under https://www.mongodb.com/docs/manual/reference/operator/ or
+                            // …/atlas-stream-processing/
 };
 
 std::span<const StageRow> stage_rows();
 const StageRow* find_stage(std::string_view name);
 
-// Kinds of sources by the connection type's name, "" for inline documents; nullptr when that type cannot be a source (or not yet).
+// Kinds of sources by the connection type's name, "" for inline documents; nullptr when that type
+// cannot be a source (or not yet).
 SourceFunction find_source(std::string_view connection_type);
 
 struct SinkRow {
@@ -35,10 +39,12 @@ bool is_sink_stage(std::string_view name);
 // Builds lists of stages for one place.
 class StageListBuilder final : public PipelineBuilder {
  public:
-  Result<std::vector<OperatorPtr>> build(const Value& pipeline, Place place, StageContext& context) override;
+  Result<std::vector<OperatorPtr>> build(const Value& pipeline, Place place,
+                                         StageContext& context) override;
 };
 
-// The name and operand of one element of a pipeline. Errors: 40323 when it is no object with exactly one field.
+// The name and operand of one element of a pipeline. Errors: 40323 when it is no object with
+// exactly one field.
 Result<Field> stage_of(const Value& element);
 
 }  // namespace millrace::engine

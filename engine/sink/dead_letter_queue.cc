@@ -5,7 +5,8 @@
 namespace millrace::engine {
 namespace {
 
-// The document could be larger than a collection takes once it is wrapped: then its beginning is kept as text.
+// The document could be larger than a collection takes once it is wrapped: then its beginning is
+// kept as text.
 constexpr size_t kMaxLetterBytes = kMaxDocumentBytes - 4096;
 
 }  // namespace
@@ -31,7 +32,8 @@ void DeadLetterQueue::close() {
 }
 
 // The stored form; field order as the service has it.
-void DeadLetterQueue::add(const Value& document, const Value& meta, std::string_view operator_name, std::string_view reason) {
+void DeadLetterQueue::add(const Value& document, const Value& meta, std::string_view operator_name,
+                          std::string_view reason) {
   BsonWriter w;
   w.begin_document();
   ObjectId id = ObjectId::generate();
@@ -44,7 +46,8 @@ void DeadLetterQueue::add(const Value& document, const Value& meta, std::string_
   w.append("reason", reason);
   w.end();
   if (bson_size(document) > kMaxLetterBytes) {
-    w.append("doc", "(a document of " + std::to_string(bson_size(document)) + " bytes, too large for a dead letter)");
+    w.append("doc", "(a document of " + std::to_string(bson_size(document)) +
+                        " bytes, too large for a dead letter)");
   } else {
     w.append("doc", document);
   }
@@ -60,7 +63,9 @@ void DeadLetterQueue::add(const Value& document, const Value& meta, std::string_
   changed_.notify_all();
 }
 
-Document DeadLetterQueue::sample_form(const Value& document, const Value& meta, std::string_view operator_name, std::string_view reason) const {
+Document DeadLetterQueue::sample_form(const Value& document, const Value& meta,
+                                      std::string_view operator_name,
+                                      std::string_view reason) const {
   BsonWriter w;
   w.begin_document();
   w.begin_object("_dlqMessage");
@@ -115,9 +120,13 @@ void DeadLetterQueue::write_loop() {
     }
     if (!pause(attempt++)) {
       std::lock_guard lock(mutex_);
-      failure_ = Status(status.code(), "the dead letter queue " + options_.database + "." + options_.collection + " cannot be written: " + status.message());
-      // What could not be written stays counted as queued; the processor stops and reads its input again after the next start.
-      for (auto letter = letters.rbegin(); letter != letters.rend(); ++letter) queue_.push_front(std::move(*letter));
+      failure_ = Status(status.code(), "the dead letter queue " + options_.database + "." +
+                                           options_.collection +
+                                           " cannot be written: " + status.message());
+      // What could not be written stays counted as queued; the processor stops and reads its input
+      // again after the next start.
+      for (auto letter = letters.rbegin(); letter != letters.rend(); ++letter)
+        queue_.push_front(std::move(*letter));
       changed_.notify_all();
       return;
     }
@@ -128,7 +137,8 @@ void DeadLetterQueue::write_loop() {
 bool DeadLetterQueue::pause(int attempt) {
   std::unique_lock lock(mutex_);
   if (closing_ || attempt >= options_.retry_attempts) return false;
-  auto delay = std::min(options_.retry_longest, options_.retry_first * (1 << std::min(attempt, 20)));
+  auto delay =
+      std::min(options_.retry_longest, options_.retry_first * (1 << std::min(attempt, 20)));
   changed_.wait_for(lock, delay, [this] { return closing_; });
   return true;
 }
@@ -144,12 +154,14 @@ Status DeadLetterQueue::insert(const std::deque<Document>& letters) {
   command.end();
   command.append("ordered", false);
   command.end();
-  MR_ASSIGN_OR_RETURN(Document reply, client_->run(options_.database, Value::bson_object(command.bytes().data())));
+  MR_ASSIGN_OR_RETURN(Document reply,
+                      client_->run(options_.database, Value::bson_object(command.bytes().data())));
   Value errors = reply.get("writeErrors");
   if (!errors.is_array()) return {};
   for (const Value& error : errors.as_array()) {
     Value code = error.as_object().get("code");
-    if (code.is_integer() && code.integer_value() == static_cast<int64_t>(ErrorCode::kDuplicateKey)) continue;
+    if (code.is_integer() && code.integer_value() == static_cast<int64_t>(ErrorCode::kDuplicateKey))
+      continue;
     Value message = error.as_object().get("errmsg");
     return Status(static_cast<int32_t>(code.is_integer() ? code.integer_value() : 8),
                   message.is_string() ? std::string(message.as_string()) : "a write error");

@@ -1,5 +1,6 @@
 // The dead letter queue: what could not be processed, on its way into a collection.
-// Source: https://www.mongodb.com/docs/atlas/atlas-stream-processing/monitoring/ "Dead Letter Queue"
+// Source: https://www.mongodb.com/docs/atlas/atlas-stream-processing/monitoring/ "Dead Letter
+// Queue"
 #pragma once
 
 #include <atomic>
@@ -20,15 +21,16 @@
 
 namespace millrace::engine {
 
-// Promise G4: nothing is dropped silently: counted = written + queued. When the collection cannot be written, failure() says so and the
-// processor stops. add() waits when the queue is full. add(), counts and failure() from any thread.
+// Promise G4: nothing is dropped silently: counted = written + queued. When the collection cannot
+// be written, failure() says so and the processor stops. add() waits when the queue is full. add(),
+// counts and failure() from any thread.
 class DeadLetterQueue {
  public:
   struct Options {
     std::string processor_name;
     std::string workspace_name;
     std::string meta_field = "_stream_meta";
-    ConnectionPtr connection;             // null: none is configured; letters are counted and shown in samples
+    ConnectionPtr connection;  // null: none is configured; letters are counted and shown in samples
     ClusterConnector* clusters = nullptr;
     std::string database;
     std::string collection;
@@ -48,9 +50,11 @@ class DeadLetterQueue {
   void close();
 
   // Takes one letter. `document`: as it entered the operator; `meta`: its stream metadata.
-  void add(const Value& document, const Value& meta, std::string_view operator_name, std::string_view reason);
+  void add(const Value& document, const Value& meta, std::string_view operator_name,
+           std::string_view reason);
   // The form that sample() and process() show: {_dlqMessage: {…}}.
-  Document sample_form(const Value& document, const Value& meta, std::string_view operator_name, std::string_view reason) const;
+  Document sample_form(const Value& document, const Value& meta, std::string_view operator_name,
+                       std::string_view reason) const;
   // Returns when everything added so far is written. Errors: failure().
   Status flush();
 

@@ -2,10 +2,12 @@
 
 namespace millrace::engine {
 
-Result<DynamicOption> parse_dynamic_option(const Options& options, std::string_view name, ParseContext& context) {
+Result<DynamicOption> parse_dynamic_option(const Options& options, std::string_view name,
+                                           ParseContext& context) {
   Value value = options.get(name);
   if (value.is_missing()) return options.error(name, "is required");
-  if (!value.is_string() && !value.is_object()) return options.wrong_type(name, "a string or an expression");
+  if (!value.is_string() && !value.is_object())
+    return options.wrong_type(name, "a string or an expression");
   DynamicOption option;
   if (value.is_string() && !value.as_string().starts_with('$')) {
     option.fixed = value.as_string();
@@ -13,7 +15,8 @@ Result<DynamicOption> parse_dynamic_option(const Options& options, std::string_v
     MR_ASSIGN_OR_RETURN(option.expression, parse_expression(value, context));
     const Value* constant = option.expression->constant();
     if (constant == nullptr) return option;
-    if (!constant->is_string()) return options.error(name, "must give a string, not " + std::string(constant->type_name()));
+    if (!constant->is_string())
+      return options.error(name, "must give a string, not " + std::string(constant->type_name()));
     option.fixed = constant->as_string();
     option.expression.reset();
   }
@@ -24,7 +27,8 @@ Result<DynamicOption> parse_dynamic_option(const Options& options, std::string_v
 Value evaluate_target(const Expression& expression, EvalContext& context, std::string_view what) {
   Value value = expression.evaluate(context);
   if (value.is_string() && !value.as_string().empty()) return value;
-  fail_evaluation(ErrorCode::kTypeMismatch, std::string(what) + " must give a string that is not empty, not " + shown(value));
+  fail_evaluation(ErrorCode::kTypeMismatch,
+                  std::string(what) + " must give a string that is not empty, not " + shown(value));
 }
 
 std::string shown(const Value& value) {

@@ -1,4 +1,5 @@
-// Sink options that are a literal string or an expression: the target of $merge, the topic of $emit.
+// Sink options that are a literal string or an expression: the target of $merge, the topic of
+// $emit.
 #pragma once
 
 #include <string>
@@ -15,11 +16,14 @@ struct DynamicOption {
   ExpressionPtr expression;
 };
 
-// A string without a leading '$' stands for itself; "$path", "$$variable" and objects are expressions. One that is a constant string is
-// fixed too. Errors: 420 for a missing or empty option, or one of another type; the expression's own.
-Result<DynamicOption> parse_dynamic_option(const Options& options, std::string_view name, ParseContext& context);
+// A string without a leading '$' stands for itself; "$path", "$$variable" and objects are
+// expressions. One that is a constant string is fixed too. Errors: 420 for a missing or empty
+// option, or one of another type; the expression's own.
+Result<DynamicOption> parse_dynamic_option(const Options& options, std::string_view name,
+                                           ParseContext& context);
 
-// Throws EvaluationError unless the expression gives a string that is not empty. `what` names the option.
+// Throws EvaluationError unless the expression gives a string that is not empty. `what` names the
+// option.
 Value evaluate_target(const Expression& expression, EvalContext& context, std::string_view what);
 
 // A value in a message: a string in quotes, or the type of anything else.

@@ -26,13 +26,15 @@ struct KafkaEmitPlan {
 // Fields of a route document; each is there only if the message has it.
 namespace kafka_route {
 inline constexpr std::string_view kTopic = "topic";
-inline constexpr std::string_view kKey = "key";          // binData: the bytes to send
-inline constexpr std::string_view kHeaders = "headers";  // [{k: string, v: binData or null}]
+inline constexpr std::string_view kKey = "key";              // binData: the bytes to send
+inline constexpr std::string_view kHeaders = "headers";      // [{k: string, v: binData or null}]
 inline constexpr std::string_view kTombstone = "tombstone";  // true: null instead of the document
 }  // namespace kafka_route
 
-// librdkafka's properties for a connection, with the stage's own options last. Errors: 420 for what is not supported.
-Result<KafkaProperties> producer_properties(const Connection& connection, std::string_view acks, std::string_view compression);
+// librdkafka's properties for a connection, with the stage's own options last. Errors: 420 for what
+// is not supported.
+Result<KafkaProperties> producer_properties(const Connection& connection, std::string_view acks,
+                                            std::string_view compression);
 
 std::unique_ptr<SinkWriter> make_kafka_writer(KafkaEmitPlan plan);
 

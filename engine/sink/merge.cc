@@ -56,27 +56,35 @@ class MergeEncoder final : public SinkEncoder {
     ExpressionPtr when_not_matched;
     std::vector<LetVariable> let;
 
-    bool any() const { return database || collection || when_matched || when_not_matched || !let.empty(); }
+    bool any() const {
+      return database || collection || when_matched || when_not_matched || !let.empty();
+    }
   };
 
-  MergeEncoder(std::vector<FieldPath> on, Dynamic dynamic) : on_(std::move(on)), dynamic_(std::move(dynamic)) {
-    on_has_id_ = std::any_of(on_.begin(), on_.end(), [](const FieldPath& path) { return path.size() == 1 && path.parts[0] == "_id"; });
+  MergeEncoder(std::vector<FieldPath> on, Dynamic dynamic)
+      : on_(std::move(on)), dynamic_(std::move(dynamic)) {
+    on_has_id_ = std::any_of(on_.begin(), on_.end(), [](const FieldPath& path) {
+      return path.size() == 1 && path.parts[0] == "_id";
+    });
   }
 
   std::string_view name() const override { return kMergeOperatorName; }
 
   void dependencies(Dependencies& dependencies) const override {
     dependencies.fields.add_all();
-    for (const auto* expression : {&dynamic_.database, &dynamic_.collection, &dynamic_.when_matched, &dynamic_.when_not_matched}) {
+    for (const auto* expression : {&dynamic_.database, &dynamic_.collection, &dynamic_.when_matched,
+                                   &dynamic_.when_not_matched}) {
       if (*expression) (*expression)->add_dependencies(dependencies);
     }
     for (const LetVariable& variable : dynamic_.let) variable.value->add_dependencies(dependencies);
   }
 
-  void encode(const StreamDocument& document, OperatorContext& context, OutputBatch& batch) override {
+  void encode(const StreamDocument& document, OperatorContext& context,
+              OutputBatch& batch) override {
     EvalContext& eval = context.eval;
     Value body = document.body;
-    // As the server does: an _id is made only where it identifies the document; else the target makes one when it inserts.
+    // As the server does: an _id is made only where it identifies the document; else the target
+    // makes one when it inserts.
     if (on_has_id_ && body.as_object().get("_id").is_missing()) body = with_id(body, *eval.arena);
     for (const FieldPath& path : on_) check_on(path, body, *eval.arena);
     append(body, batch, dynamic_.any() ? route(eval) : Value());
@@ -92,25 +100,39 @@ class MergeEncoder final : public SinkEncoder {
 
   // The server's rule for fields that identify a document (51132 and 51185).
   static void check_on(const FieldPath& path, const Value& body, Arena& arena) {
-    Value value = path.size() == 1 ? body.as_object().get(path.parts[0]) : get_path(body, path.parts.data(), path.size(), arena);
-    if (value.is_nullish()) fail_evaluation(51132, "$merge write error: 'on' field '" + path.dotted() + "' cannot be missing, null, undefined or an array");
-    if (value.is_array()) fail_evaluation(51185, "$merge write error: 'on' field '" + path.dotted() + "' is an array");
+    Value value = path.size() == 1 ? body.as_object().get(path.parts[0])
+                                   : get_path(body, path.parts.data(), path.size(), arena);
+    if (value.is_nullish())
+      fail_evaluation(51132, "$merge write error: 'on' field '" + path.dotted() +
+                                 "' cannot be missing, null, undefined or an array");
+    if (value.is_array())
+      fail_evaluation(51185, "$merge write error: 'on' field '" + path.dotted() + "' is an array");
   }
 
   Value route(EvalContext& eval) const {
     ObjectBuilder builder(*eval.arena);
-    if (dynamic_.database) builder.add(merge_route::kDatabase, evaluate_target(*dynamic_.database, eval, "$merge.into.db"));
-    if (dynamic_.collection) builder.add(merge_route::kCollection, evaluate_target(*dynamic_.collection, eval, "$merge.into.coll"));
+    if (dynamic_.database)
+      builder.add(merge_route::kDatabase,
+                  evaluate_target(*dynamic_.database, eval, "$merge.into.db"));
+    if (dynamic_.collection)
+      builder.add(merge_route::kCollection,
+                  evaluate_target(*dynamic_.collection, eval, "$merge.into.coll"));
     if (dynamic_.when_matched) {
       Value word = dynamic_.when_matched->evaluate(eval);
       auto action = word.is_string() ? parse_when_matched(word.as_string()) : std::nullopt;
-      if (!action) fail_evaluation(ErrorCode::kBadValue, "$merge.whenMatched must give replace, keepExisting, merge or delete, not " + shown(word));
+      if (!action)
+        fail_evaluation(
+            ErrorCode::kBadValue,
+            "$merge.whenMatched must give replace, keepExisting, merge or delete, not " +
+                shown(word));
       builder.add(merge_route::kWhenMatched, Value::int32(static_cast<int32_t>(*action)));
     }
     if (dynamic_.when_not_matched) {
       Value word = dynamic_.when_not_matched->evaluate(eval);
       auto action = word.is_string() ? parse_when_not_matched(word.as_string()) : std::nullopt;
-      if (!action) fail_evaluation(ErrorCode::kBadValue, "$merge.whenNotMatched must give insert or discard, not " + shown(word));
+      if (!action)
+        fail_evaluation(ErrorCode::kBadValue,
+                        "$merge.whenNotMatched must give insert or discard, not " + shown(word));
       builder.add(merge_route::kWhenNotMatched, Value::int32(static_cast<int32_t>(*action)));
     }
     if (!dynamic_.let.empty()) builder.add(merge_route::kLet, let_values(eval));
@@ -135,22 +157,28 @@ class MergeEncoder final : public SinkEncoder {
 
 class MergeParser {
  public:
-  explicit MergeParser(SinkContext& context) : context_(context), options_(context.spec, "$merge") {}
+  explicit MergeParser(SinkContext& context)
+      : context_(context), options_(context.spec, "$merge") {}
 
   Result<Sink> parse() {
-    MR_RETURN_IF_ERROR(options_.only({"into", "on", "let", "whenMatched", "whenNotMatched", "parallelism"}));
+    MR_RETURN_IF_ERROR(
+        options_.only({"into", "on", "let", "whenMatched", "whenNotMatched", "parallelism"}));
     plan_.connection = context_.connection;
     plan_.clusters = context_.clusters;
     MR_RETURN_IF_ERROR(parse_into());
     MR_RETURN_IF_ERROR(parse_on());
     MR_RETURN_IF_ERROR(parse_when_matched_option());
     MR_RETURN_IF_ERROR(parse_when_not_matched_option());
-    if (!dynamic_.when_matched && !dynamic_.when_not_matched && plan_.when_matched == WhenMatched::kKeepExisting &&
+    if (!dynamic_.when_matched && !dynamic_.when_not_matched &&
+        plan_.when_matched == WhenMatched::kKeepExisting &&
         plan_.when_not_matched == WhenNotMatched::kDiscard) {
-      return invalid("$merge with whenMatched 'keepExisting' and whenNotMatched 'discard' would never write anything");
+      return invalid(
+          "$merge with whenMatched 'keepExisting' and whenNotMatched 'discard' would never write "
+          "anything");
     }
     MR_ASSIGN_OR_RETURN(auto parallelism, options_.integer("parallelism", 1, 64));
-    if (parallelism.value_or(1) > 1) return options_.error("parallelism", "above 1 is not supported by Millrace yet");
+    if (parallelism.value_or(1) > 1)
+      return options_.error("parallelism", "above 1 is not supported by Millrace yet");
     Sink sink;
     sink.encoder = std::make_unique<MergeEncoder>(plan_.on, std::move(dynamic_));
     sink.writer = make_merge_writer(std::move(plan_));
@@ -158,14 +186,17 @@ class MergeParser {
   }
 
  private:
-  static Status invalid(std::string text) { return Status(ErrorCode::kStreamProcessorInvalidOptions, std::move(text)); }
+  static Status invalid(std::string text) {
+    return Status(ErrorCode::kStreamProcessorInvalidOptions, std::move(text));
+  }
 
   Status parse_into() {
     Options into = options_.sub("into");
     if (!options_.get("into").is_object()) return options_.wrong_type("into", "an object");
     MR_RETURN_IF_ERROR(into.only({"connectionName", "db", "coll"}));
     MR_ASSIGN_OR_RETURN(DynamicOption database, parse_dynamic_option(into, "db", context_.parse));
-    MR_ASSIGN_OR_RETURN(DynamicOption collection, parse_dynamic_option(into, "coll", context_.parse));
+    MR_ASSIGN_OR_RETURN(DynamicOption collection,
+                        parse_dynamic_option(into, "coll", context_.parse));
     plan_.database = std::move(database.fixed);
     plan_.collection = std::move(collection.fixed);
     dynamic_.database = std::move(database.expression);
@@ -175,9 +206,11 @@ class MergeParser {
 
   Status add_on(const Value& value) {
     if (!value.is_string()) return options_.error("on", "must be a string or an array of strings");
-    MR_ASSIGN_OR_RETURN(FieldPath path, parse_field_path(value.as_string(), context_.parse.names()));
+    MR_ASSIGN_OR_RETURN(FieldPath path,
+                        parse_field_path(value.as_string(), context_.parse.names()));
     for (const FieldPath& other : plan_.on) {
-      if (other.parts == path.parts) return options_.error("on", "names the field '" + path.dotted() + "' twice");
+      if (other.parts == path.parts)
+        return options_.error("on", "names the field '" + path.dotted() + "' twice");
     }
     plan_.on.push_back(std::move(path));
     return {};
@@ -198,26 +231,40 @@ class MergeParser {
       plan_.when_matched = WhenMatched::kPipeline;
       return parse_update_pipeline(value);
     }
-    if (options_.has("let")) return options_.error("let", "is only allowed beside a whenMatched pipeline");
+    if (options_.has("let"))
+      return options_.error("let", "is only allowed beside a whenMatched pipeline");
     if (value.is_missing()) return {};
-    MR_ASSIGN_OR_RETURN(DynamicOption option, parse_dynamic_option(options_, "whenMatched", context_.parse));
+    MR_ASSIGN_OR_RETURN(DynamicOption option,
+                        parse_dynamic_option(options_, "whenMatched", context_.parse));
     dynamic_.when_matched = std::move(option.expression);
     if (dynamic_.when_matched) return {};
-    if (option.fixed == "fail") return options_.error("whenMatched", "must be replace, keepExisting, merge, delete or a pipeline: 'fail' is not available in a stream processor");
+    if (option.fixed == "fail")
+      return options_.error("whenMatched",
+                            "must be replace, keepExisting, merge, delete or a pipeline: 'fail' is "
+                            "not available in a stream processor");
     auto action = parse_when_matched(option.fixed);
-    if (!action) return options_.error("whenMatched", "must be replace, keepExisting, merge, delete or a pipeline, not '" + option.fixed + "'");
+    if (!action)
+      return options_.error(
+          "whenMatched",
+          "must be replace, keepExisting, merge, delete or a pipeline, not '" + option.fixed + "'");
     plan_.when_matched = *action;
     return {};
   }
 
   Status parse_when_not_matched_option() {
     if (!options_.has("whenNotMatched")) return {};
-    MR_ASSIGN_OR_RETURN(DynamicOption option, parse_dynamic_option(options_, "whenNotMatched", context_.parse));
+    MR_ASSIGN_OR_RETURN(DynamicOption option,
+                        parse_dynamic_option(options_, "whenNotMatched", context_.parse));
     dynamic_.when_not_matched = std::move(option.expression);
     if (dynamic_.when_not_matched) return {};
-    if (option.fixed == "fail") return options_.error("whenNotMatched", "must be insert or discard: 'fail' is not available in a stream processor");
+    if (option.fixed == "fail")
+      return options_.error(
+          "whenNotMatched",
+          "must be insert or discard: 'fail' is not available in a stream processor");
     auto action = parse_when_not_matched(option.fixed);
-    if (!action) return options_.error("whenNotMatched", "must be insert or discard, not '" + option.fixed + "'");
+    if (!action)
+      return options_.error("whenNotMatched",
+                            "must be insert or discard, not '" + option.fixed + "'");
     plan_.when_not_matched = *action;
     return {};
   }
@@ -228,7 +275,8 @@ class MergeParser {
     if (!let.is_object()) return options_.wrong_type("let", "an object");
     for (const Field& field : let.as_object()) {
       if (field.name() == "new") {
-        if (field.value.is_string() && field.value.as_string() == "$$ROOT") continue;  // what it is anyway
+        if (field.value.is_string() && field.value.as_string() == "$$ROOT")
+          continue;  // what it is anyway
         return options_.error("let", "must not give another value to the reserved variable 'new'");
       }
       MR_RETURN_IF_ERROR(check_variable_name(field.name()));
@@ -238,7 +286,8 @@ class MergeParser {
     return {};
   }
 
-  // The target evaluates the pipeline, so what a stream must not know ($$NOW) is allowed in it; parsing it here finds mistakes early.
+  // The target evaluates the pipeline, so what a stream must not know ($$NOW) is allowed in it;
+  // parsing it here finds mistakes early.
   Status parse_update_pipeline(const Value& pipeline) {
     MR_RETURN_IF_ERROR(parse_let());
     ParseContext& parse = context_.stage.parse;

@@ -1,6 +1,7 @@
 // $merge: what the encoder on the pipeline thread and the writer on the sink thread agree on.
-// Source: https://www.mongodb.com/docs/atlas/atlas-stream-processing/sp-agg-merge/ and, for what it leaves open,
-// https://www.mongodb.com/docs/manual/reference/operator/aggregation/merge/ as observed on 6.0.5.
+// Source: https://www.mongodb.com/docs/atlas/atlas-stream-processing/sp-agg-merge/ and, for what it
+// leaves open, https://www.mongodb.com/docs/manual/reference/operator/aggregation/merge/ as
+// observed on 6.0.5.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +48,7 @@ inline constexpr std::string_view kDatabase = "db";
 inline constexpr std::string_view kCollection = "coll";
 inline constexpr std::string_view kWhenMatched = "matched";        // int32: WhenMatched
 inline constexpr std::string_view kWhenNotMatched = "notMatched";  // int32: WhenNotMatched
-inline constexpr std::string_view kLet = "let";                    // the constants of an update pipeline
+inline constexpr std::string_view kLet = "let";  // the constants of an update pipeline
 }  // namespace merge_route
 
 std::unique_ptr<SinkWriter> make_merge_writer(MergePlan plan);

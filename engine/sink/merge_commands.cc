@@ -9,10 +9,12 @@ namespace millrace::engine {
 namespace {
 
 constexpr size_t kMaxStatements = 1000;
-constexpr size_t kMaxCommandBytes = 12 * 1024 * 1024;  // a server takes 16 MB; one larger document goes alone
+constexpr size_t kMaxCommandBytes =
+    12 * 1024 * 1024;  // a server takes 16 MB; one larger document goes alone
 constexpr size_t kStatementOverheadBytes = 256;
 
-// {$mergeObjects: ["$$ROOT", "$$new"]} keeps the existing fields where they are and appends the new ones in their order.
+// {$mergeObjects: ["$$ROOT", "$$new"]} keeps the existing fields where they are and appends the new
+// ones in their order.
 const Document& merge_pipeline() {
   static const Document kPipeline = [] {
     BsonWriter w;
@@ -34,7 +36,9 @@ const Document& merge_pipeline() {
 }
 
 // A field name that an update operator would take for a path or refuse.
-bool is_operator_path(std::string_view name) { return name.starts_with('$') || name.find('.') != std::string_view::npos; }
+bool is_operator_path(std::string_view name) {
+  return name.starts_with('$') || name.find('.') != std::string_view::npos;
+}
 
 bool is_duplicate_id(const ObjectView& error) {
   Value pattern = error.get("keyPattern");
@@ -65,13 +69,16 @@ uint64_t MergeCommands::key_hash(const Value& document) {
 Status MergeCommands::add(size_t item, const Value& document, const Value& route) {
   size_t size = document.bson_bytes().size();
   if (size > kMaxDocumentBytes) {
-    refused_.push_back({item, "the document has " + std::to_string(size) + " bytes; a collection takes at most " + std::to_string(kMaxDocumentBytes)});
+    refused_.push_back({item, "the document has " + std::to_string(size) +
+                                  " bytes; a collection takes at most " +
+                                  std::to_string(kMaxDocumentBytes)});
     return {};
   }
   size += kStatementOverheadBytes + (route.is_object() ? route.bson_bytes().size() : 0);
   if (plan_.when_matched == WhenMatched::kPipeline) size += plan_.update.bytes().size();
   // Statements of one command run in any order, so a key that comes again waits for what is there.
-  if (bytes_ + size > kMaxCommandBytes || keys_.size() >= kMaxStatements || !keys_.insert(key_hash(document)).second) {
+  if (bytes_ + size > kMaxCommandBytes || keys_.size() >= kMaxStatements ||
+      !keys_.insert(key_hash(document)).second) {
     MR_RETURN_IF_ERROR(run());
     keys_.insert(key_hash(document));
   }
@@ -80,15 +87,21 @@ Status MergeCommands::add(size_t item, const Value& document, const Value& route
 }
 
 Status MergeCommands::add_statement(const Statement& statement, const Value& route) {
-  auto matched = static_cast<WhenMatched>(route_number(route, merge_route::kWhenMatched, static_cast<int32_t>(plan_.when_matched)));
-  auto missed = static_cast<WhenNotMatched>(route_number(route, merge_route::kWhenNotMatched, static_cast<int32_t>(plan_.when_not_matched)));
+  auto matched = static_cast<WhenMatched>(
+      route_number(route, merge_route::kWhenMatched, static_cast<int32_t>(plan_.when_matched)));
+  auto missed = static_cast<WhenNotMatched>(route_number(
+      route, merge_route::kWhenNotMatched, static_cast<int32_t>(plan_.when_not_matched)));
   bool insert = missed == WhenNotMatched::kInsert;
   switch (matched) {
     case WhenMatched::kReplace:
-    case WhenMatched::kMerge: add_update(statement, matched, insert, Value()); return {};
+    case WhenMatched::kMerge:
+      add_update(statement, matched, insert, Value());
+      return {};
     case WhenMatched::kPipeline:
-      // The server would run the pipeline on an empty document to make the one to insert; $merge inserts the incoming one.
-      add_update(statement, matched, false, route.is_object() ? route.as_object().get(merge_route::kLet) : Value());
+      // The server would run the pipeline on an empty document to make the one to insert; $merge
+      // inserts the incoming one.
+      add_update(statement, matched, false,
+                 route.is_object() ? route.as_object().get(merge_route::kLet) : Value());
       if (insert) insert_later_.push_back(statement);
       return {};
     case WhenMatched::kKeepExisting:
@@ -127,7 +140,8 @@ void MergeCommands::append_query(BsonWriter& writer, const Value& document) {
   writer.end();
 }
 
-void MergeCommands::add_update(const Statement& statement, WhenMatched action, bool upsert, const Value& let) {
+void MergeCommands::add_update(const Statement& statement, WhenMatched action, bool upsert,
+                               const Value& let) {
   open(updates_, "update", "updates");
   BsonWriter& writer = updates_.writer;
   writer.begin_object(std::to_string(updates_.statements.size()));
@@ -135,7 +149,8 @@ void MergeCommands::add_update(const Statement& statement, WhenMatched action, b
   if (action == WhenMatched::kReplace) {
     writer.append("u", statement.document);
   } else {
-    writer.append("u", (action == WhenMatched::kMerge ? merge_pipeline() : plan_.update).get("pipeline"));
+    writer.append(
+        "u", (action == WhenMatched::kMerge ? merge_pipeline() : plan_.update).get("pipeline"));
     writer.begin_object("c");
     writer.append("new", statement.document);
     if (let.is_object()) {
@@ -157,8 +172,8 @@ void MergeCommands::add_delete(const Statement& statement) {
   deletes_.statements.push_back(statement);
 }
 
-// Inserts unless the key is there. By _id an insert does that (its duplicate key error is then the expected answer); by other fields an
-// upsert that changes nothing.
+// Inserts unless the key is there. By _id an insert does that (its duplicate key error is then the
+// expected answer); by other fields an upsert that changes nothing.
 void MergeCommands::add_insert(const Statement& statement) {
   if (plan_.on_id()) {
     open(inserts_, "insert", "documents");
@@ -168,7 +183,9 @@ void MergeCommands::add_insert(const Statement& statement) {
   }
   for (const Field& field : statement.document.as_object()) {
     if (!is_operator_path(field.name())) continue;
-    refused_.push_back({statement.item, "a document with the field '" + std::string(field.name()) + "' cannot be inserted with 'on' fields other than _id"});
+    refused_.push_back(
+        {statement.item, "a document with the field '" + std::string(field.name()) +
+                             "' cannot be inserted with 'on' fields other than _id"});
     return;
   }
   open(inserts_, "update", "updates");
@@ -183,13 +200,15 @@ void MergeCommands::add_insert(const Statement& statement) {
   inserts_.statements.push_back(statement);
 }
 
-// whenMatched: delete with whenNotMatched: insert. Only the answer to the delete tells whether to insert, so the statement goes alone.
+// whenMatched: delete with whenNotMatched: insert. Only the answer to the delete tells whether to
+// insert, so the statement goes alone.
 Status MergeCommands::toggle(const Statement& statement) {
   MR_RETURN_IF_ERROR(run());
   add_delete(statement);
   int64_t deleted = 0;
   MR_RETURN_IF_ERROR(send(deletes_, &deleted, false));
-  if (deleted == 0 && (refused_.empty() || refused_.back().item != statement.item)) add_insert(statement);
+  if (deleted == 0 && (refused_.empty() || refused_.back().item != statement.item))
+    add_insert(statement);
   return run();
 }
 
@@ -211,8 +230,11 @@ Status MergeCommands::run() {
   MR_RETURN_IF_ERROR(send(updates_, &count, false));
   if (count < updates) {
     for (const Statement& statement : insert_later_) {
-      // A document whose update failed is there, or could not be stored either: it is in the dead letters already.
-      bool refused = std::any_of(refused_.begin(), refused_.end(), [&](const RefusedDocument& r) { return r.item == statement.item; });
+      // A document whose update failed is there, or could not be stored either: it is in the dead
+      // letters already.
+      bool refused = std::any_of(refused_.begin(), refused_.end(), [&](const RefusedDocument& r) {
+        return r.item == statement.item;
+      });
       if (!refused) add_insert(statement);
     }
   }
@@ -221,14 +243,16 @@ Status MergeCommands::run() {
   return {};
 }
 
-// `count` is set to how many statements found or made a document. `absent_only`: a duplicate _id is what was expected.
+// `count` is set to how many statements found or made a document. `absent_only`: a duplicate _id is
+// what was expected.
 Status MergeCommands::send(Command& command, int64_t* count, bool absent_only) {
   *count = 0;
   if (command.statements.empty()) return {};
   command.writer.end();
   command.writer.end();
   if (command.writer.size() > kMaxInternalDocumentBytes && command.statements.size() == 1) {
-    refused_.push_back({command.statements[0].item, "the document and its 'on' fields are too large for an update command"});
+    refused_.push_back({command.statements[0].item,
+                        "the document and its 'on' fields are too large for an update command"});
     command.statements.clear();
     return {};
   }
@@ -236,12 +260,15 @@ Status MergeCommands::send(Command& command, int64_t* count, bool absent_only) {
   if (!reply.ok()) {
     Status status = reply.status();
     bool dynamic = plan_.database.empty() || plan_.collection.empty();
-    if (status.is(ErrorCode::kInvalidNamespace) && dynamic) {  // the fault of the documents that named it
-      for (const Statement& statement : command.statements) refused_.push_back({statement.item, status.message()});
+    if (status.is(ErrorCode::kInvalidNamespace) &&
+        dynamic) {  // the fault of the documents that named it
+      for (const Statement& statement : command.statements)
+        refused_.push_back({statement.item, status.message()});
       command.statements.clear();
       return {};
     }
-    return Status(status.code(), "$merge into " + place() + " of connection '" + plan_.connection->name + "' failed: " + status.message());
+    return Status(status.code(), "$merge into " + place() + " of connection '" +
+                                     plan_.connection->name + "' failed: " + status.message());
   }
   Value n = reply->get("n");
   if (n.is_number()) *count = static_cast<int64_t>(n.to_double());
@@ -258,17 +285,29 @@ Status MergeCommands::take_errors(const Command& command, const Value& errors, b
     Value index = error.get("index");
     Value number = error.get("code");
     Value text = error.get("errmsg");
-    auto code = number.is_number() ? static_cast<int32_t>(number.to_double()) : static_cast<int32_t>(ErrorCode::kUnknownError);
-    std::string message = text.is_string() ? std::string(text.as_string()) : "the target refused the document";
-    if (absent_only && code == static_cast<int32_t>(ErrorCode::kDuplicateKey) && plan_.on_id() && is_duplicate_id(error)) continue;
-    if (is_retryable_server_error(code) || code == static_cast<int32_t>(ErrorCode::kOutOfDiskSpace)) {
-      return Status(code == static_cast<int32_t>(ErrorCode::kOutOfDiskSpace) ? ErrorCode::kOutOfDiskSpace : ErrorCode::kHostUnreachable,
-                    "$merge into " + place() + " of connection '" + plan_.connection->name + "' failed: " + message);
+    auto code = number.is_number() ? static_cast<int32_t>(number.to_double())
+                                   : static_cast<int32_t>(ErrorCode::kUnknownError);
+    std::string message =
+        text.is_string() ? std::string(text.as_string()) : "the target refused the document";
+    if (absent_only && code == static_cast<int32_t>(ErrorCode::kDuplicateKey) && plan_.on_id() &&
+        is_duplicate_id(error))
+      continue;
+    if (is_retryable_server_error(code) ||
+        code == static_cast<int32_t>(ErrorCode::kOutOfDiskSpace)) {
+      return Status(code == static_cast<int32_t>(ErrorCode::kOutOfDiskSpace)
+                        ? ErrorCode::kOutOfDiskSpace
+                        : ErrorCode::kHostUnreachable,
+                    "$merge into " + place() + " of connection '" + plan_.connection->name +
+                        "' failed: " + message);
     }
-    if (!index.is_number() || index.to_double() < 0 || index.to_double() >= static_cast<double>(command.statements.size())) {
-      return Status(ErrorCode::kOperationFailed, "the target " + place() + " answered with an error for a document that was not sent: " + message);
+    if (!index.is_number() || index.to_double() < 0 ||
+        index.to_double() >= static_cast<double>(command.statements.size())) {
+      return Status(ErrorCode::kOperationFailed,
+                    "the target " + place() +
+                        " answered with an error for a document that was not sent: " + message);
     }
-    refused_.push_back({command.statements[static_cast<size_t>(index.to_double())].item, std::move(message)});
+    refused_.push_back(
+        {command.statements[static_cast<size_t>(index.to_double())].item, std::move(message)});
   }
   return {};
 }

@@ -1,5 +1,5 @@
-// The write commands that one batch of $merge becomes: update, insert and delete statements for one collection, in the order that keeps
-// every key's history.
+// The write commands that one batch of $merge becomes: update, insert and delete statements for one
+// collection, in the order that keeps every key's history.
 #pragma once
 
 #include <string>
@@ -18,7 +18,8 @@ struct RefusedDocument {
   std::string reason;
 };
 
-// Collects statements and runs them. Single-threaded. After an error: clear(), then the whole batch may be written again.
+// Collects statements and runs them. Single-threaded. After an error: clear(), then the whole batch
+// may be written again.
 class MergeCommands {
  public:
   MergeCommands(const MergePlan& plan, ClusterClient& client, std::vector<RefusedDocument>& refused)
@@ -29,7 +30,8 @@ class MergeCommands {
     database_ = database;
     collection_ = collection;
   }
-  // One document. `route` is missing where everything is fixed; both must live until run() returns. May run commands.
+  // One document. `route` is missing where everything is fixed; both must live until run() returns.
+  // May run commands.
   Status add(size_t item, const Value& document, const Value& route);
   // Sends what is collected.
   Status run();
@@ -68,9 +70,11 @@ class MergeCommands {
 
   Command updates_;
   Command deletes_;
-  Command inserts_;                      // documents to insert where their key is not there yet
-  std::vector<Statement> insert_later_;  // documents of pipeline updates, inserted if the update finds nothing
-  std::unordered_set<uint64_t> keys_;    // hashes of the `on` values in the commands: none occurs twice
+  Command inserts_;  // documents to insert where their key is not there yet
+  std::vector<Statement>
+      insert_later_;  // documents of pipeline updates, inserted if the update finds nothing
+  std::unordered_set<uint64_t>
+      keys_;  // hashes of the `on` values in the commands: none occurs twice
   size_t bytes_ = 0;
   Arena arena_;
 };

@@ -12,7 +12,9 @@ namespace {
 constexpr size_t kMaxTargets = 1000;      // distinct dynamic targets of one processor
 constexpr size_t kMaxTargetsShown = 100;  // in targetStats
 
-Status invalid(std::string text) { return Status(ErrorCode::kStreamProcessorInvalidOptions, std::move(text)); }
+Status invalid(std::string text) {
+  return Status(ErrorCode::kStreamProcessorInvalidOptions, std::move(text));
+}
 
 class MergeWriter final : public SinkWriter {
  public:
@@ -72,18 +74,23 @@ Status MergeWriter::open() {
   ping.end();
   auto reply = client_->run("admin", Value::bson_object(ping.bytes().data()));
   if (!reply.ok()) {
-    return Status(reply.status().code(), "$merge cannot reach connection '" + plan_.connection->name + "': " + reply.status().message());
+    return Status(reply.status().code(), "$merge cannot reach connection '" +
+                                             plan_.connection->name +
+                                             "': " + reply.status().message());
   }
   if (plan_.database.empty() || plan_.collection.empty()) return {};
   MR_ASSIGN_OR_RETURN(Target * target, find_target(plan_.database, plan_.collection));
   return check_index(*target);
 }
 
-Result<MergeWriter::Target*> MergeWriter::find_target(std::string_view database, std::string_view collection) {
+Result<MergeWriter::Target*> MergeWriter::find_target(std::string_view database,
+                                                      std::string_view collection) {
   std::pair<std::string, std::string> name(database, collection);
   if (auto found = targets_.find(name); found != targets_.end()) return &found->second;
   if (targets_.size() >= kMaxTargets) {
-    return invalid("$merge has reached " + std::to_string(kMaxTargets) + " different targets and may not write to another (" + name.first + "." + name.second + ")");
+    return invalid("$merge has reached " + std::to_string(kMaxTargets) +
+                   " different targets and may not write to another (" + name.first + "." +
+                   name.second + ")");
   }
   Target target;
   target.database = name.first;
@@ -127,7 +134,8 @@ bool has_fields(const Value& key, const std::set<std::string>& names) {
 bool is_unique_over(const Value& element, const std::set<std::string>& names) {
   if (!element.is_object()) return false;
   ObjectView index = element.as_object();
-  return index.get("unique").truthy() && !index.has("partialFilterExpression") && !index.has("collation") && has_fields(index.get("key"), names);
+  return index.get("unique").truthy() && !index.has("partialFilterExpression") &&
+         !index.has("collation") && has_fields(index.get("key"), names);
 }
 
 // The server's rule (51183): documents found by `on` fields are unique only if an index says so.
@@ -144,7 +152,9 @@ Status MergeWriter::check_index(Target& target) {
   command.end();
   auto reply = client_->run(target.database, Value::bson_object(command.bytes().data()));
   if (!reply.ok() && !reply.status().is(ErrorCode::kNamespaceNotFound)) {
-    return Status(reply.status().code(), "$merge cannot read the indexes of " + target.database + "." + target.collection + ": " + reply.status().message());
+    return Status(reply.status().code(), "$merge cannot read the indexes of " + target.database +
+                                             "." + target.collection + ": " +
+                                             reply.status().message());
   }
   if (reply.ok() && reply->get("cursor").is_object()) {
     Value indexes = reply->get("cursor").as_object().get("firstBatch");
@@ -158,8 +168,10 @@ Status MergeWriter::check_index(Target& target) {
   }
   std::string fields;
   for (const FieldPath& path : plan_.on) fields += (fields.empty() ? "" : ", ") + path.dotted();
-  return invalid("Cannot find index to verify that join fields will be unique: $merge.on needs a unique index on exactly (" + fields + ") in " +
-                 target.database + "." + target.collection);
+  return invalid(
+      "Cannot find index to verify that join fields will be unique: $merge.on needs a unique index "
+      "on exactly (" +
+      fields + ") in " + target.database + "." + target.collection);
 }
 
 Status MergeWriter::write_target(Target& target, const OutputBatch& batch) {
@@ -174,14 +186,16 @@ Status MergeWriter::write_target(Target& target, const OutputBatch& batch) {
   return commands_->run();
 }
 
-// Dead letters and counters only once the whole batch is written: a batch that is written again must not count twice.
+// Dead letters and counters only once the whole batch is written: a batch that is written again
+// must not count twice.
 Status MergeWriter::write(const OutputBatch& batch, SinkDeadLetters& dead_letters) {
   MR_RETURN_IF_ERROR(connect());
   MR_RETURN_IF_ERROR(distribute(batch));
   refused_.clear();
   for (Target* target : touched_) MR_RETURN_IF_ERROR(write_target(*target, batch));
   for (const RefusedDocument& document : refused_) {
-    dead_letters.add(batch.document(batch.items[document.item]), kMergeOperatorName, document.reason);
+    dead_letters.add(batch.document(batch.items[document.item]), kMergeOperatorName,
+                     document.reason);
   }
   count(batch);
   return {};
@@ -218,6 +232,8 @@ void MergeWriter::add_stats(BsonWriter& stats) const {
 
 }  // namespace
 
-std::unique_ptr<SinkWriter> make_merge_writer(MergePlan plan) { return std::make_unique<MergeWriter>(std::move(plan)); }
+std::unique_ptr<SinkWriter> make_merge_writer(MergePlan plan) {
+  return std::make_unique<MergeWriter>(std::move(plan));
+}
 
 }  // namespace millrace::engine

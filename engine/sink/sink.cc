@@ -3,7 +3,8 @@
 namespace millrace::engine {
 namespace {
 
-// Takes back what an append that failed half-way has left: only a document nested deeper than any can be gets here.
+// Takes back what an append that failed half-way has left: only a document nested deeper than any
+// can be gets here.
 void rewind(BsonWriter& writer, size_t size) {
   std::string kept(writer.bytes().substr(0, size));
   writer.clear();
@@ -23,8 +24,10 @@ void SinkEncoder::append(const Value& document, OutputBatch& batch, const Value&
     rewind(batch.routes, route_begin);
     throw;
   }
-  batch.items.push_back({static_cast<uint32_t>(document_begin), static_cast<uint32_t>(batch.documents.size() - document_begin),
-                         static_cast<uint32_t>(route_begin), static_cast<uint32_t>(batch.routes.size() - route_begin)});
+  batch.items.push_back({static_cast<uint32_t>(document_begin),
+                         static_cast<uint32_t>(batch.documents.size() - document_begin),
+                         static_cast<uint32_t>(route_begin),
+                         static_cast<uint32_t>(batch.routes.size() - route_begin)});
 }
 
 }  // namespace millrace::engine

@@ -1,4 +1,5 @@
-// The parse function of every sink in this folder; engine/runtime/stage_table.cc puts them beside their stage and connection type.
+// The parse function of every sink in this folder; engine/runtime/stage_table.cc puts them beside
+// their stage and connection type.
 #pragma once
 
 #include "engine/sink/sink.h"

@@ -1,9 +1,11 @@
-// $source of type Cluster: the change stream of a collection, several collections, a database or a whole deployment.
-// https://www.mongodb.com/docs/atlas/atlas-stream-processing/sp-agg-source/ and
-// https://github.com/mongodb/specifications/blob/master/source/change-streams/change-streams.md (resuming)
+// $source of type Cluster: the change stream of a collection, several collections, a database or a
+// whole deployment. https://www.mongodb.com/docs/atlas/atlas-stream-processing/sp-agg-source/ and
+// https://github.com/mongodb/specifications/blob/master/source/change-streams/change-streams.md
+// (resuming)
 //
-// The cursor is driven by commands (aggregate, getMore) over a ClusterClient and not by mongo-c-driver's own change stream: that one gives
-// event by event and cannot say whether the next one is there already, so that a batch could only be ended by waiting.
+// The cursor is driven by commands (aggregate, getMore) over a ClusterClient and not by
+// mongo-c-driver's own change stream: that one gives event by event and cannot say whether the next
+// one is there already, so that a batch could only be ended by waiting.
 #include <algorithm>
 #include <array>
 #include <mutex>
@@ -18,7 +20,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int64_t kDefaultAwaitMs = 1000;
-constexpr int64_t kOutageLimitNs = 30'000'000'000;  // a deployment that is away for longer is an error
+constexpr int64_t kOutageLimitNs =
+    30'000'000'000;  // a deployment that is away for longer is an error
 constexpr size_t kMaxBatchRecords = 10'000;
 
 struct ChangeStreamOptions {
@@ -26,7 +29,7 @@ struct ChangeStreamOptions {
   std::vector<std::string> collections;  // empty for the whole database
   Document stage;                        // options of $changeStream, without the start
   Document pipeline;                     // {"": [...]}: what is pushed down behind $changeStream
-  Document start;                        // {startAfter: …} or {startAtOperationTime: <timestamp>} or {}
+  Document start;  // {startAfter: …} or {startAtOperationTime: <timestamp>} or {}
   bool full_document_only = false;
   int64_t await_ms = kDefaultAwaitMs;
 };
@@ -38,18 +41,25 @@ struct EventAttributes {
   Value document_key;
 };
 
-std::string_view text_of(const Value& value) { return value.is_string() ? value.as_string() : std::string_view(); }
+std::string_view text_of(const Value& value) {
+  return value.is_string() ? value.as_string() : std::string_view();
+}
 
 // Errors after which the specification opens the stream again behind the last event.
 bool is_resumable(const Status& status) {
   static constexpr std::array kCodes = {43, 63, 133, 150, 216, 234, 13388};
-  return is_retryable_server_error(status.code()) || std::find(kCodes.begin(), kCodes.end(), status.code()) != kCodes.end();
+  return is_retryable_server_error(status.code()) ||
+         std::find(kCodes.begin(), kCodes.end(), status.code()) != kCodes.end();
 }
 
 class ChangeStreamSource final : public Source {
  public:
-  ChangeStreamSource(ChangeStreamOptions options, ConnectionPtr connection, ClusterConnector* clusters, const Clock* clock)
-      : options_(std::move(options)), connection_(std::move(connection)), clusters_(clusters), clock_(clock) {}
+  ChangeStreamSource(ChangeStreamOptions options, ConnectionPtr connection,
+                     ClusterConnector* clusters, const Clock* clock)
+      : options_(std::move(options)),
+        connection_(std::move(connection)),
+        clusters_(clusters),
+        clock_(clock) {}
   ~ChangeStreamSource() override { close(); }
 
   std::string_view name() const override { return "ChangeStreamConsumerOperator"; }
@@ -94,7 +104,8 @@ class ChangeStreamSource final : public Source {
     return Document(position.bytes());
   }
 
-  void describe(const SourceRecord& record, const Value& /*body*/, Arena& /*arena*/, ObjectBuilder& source) const override {
+  void describe(const SourceRecord& record, const Value& /*body*/, Arena& /*arena*/,
+                ObjectBuilder& source) const override {
     if (record.attributes == nullptr) return;
     const auto* event = static_cast<const EventAttributes*>(record.attributes);
     source.add("operationType", event->operation);
@@ -102,8 +113,10 @@ class ChangeStreamSource final : public Source {
     source.add("documentKey", event->document_key);
   }
 
-  void add_stats(const Value& processed, const Value& /*checkpoint*/, BsonWriter& stats) const override {
-    if (processed.is_object()) stats.append("changeStreamState", processed.as_object().get("resumeToken"));
+  void add_stats(const Value& processed, const Value& /*checkpoint*/,
+                 BsonWriter& stats) const override {
+    if (processed.is_object())
+      stats.append("changeStreamState", processed.as_object().get("resumeToken"));
     std::lock_guard lock(mutex_);
     stats.append("changeStreamTimeDifferenceSecs", int32_t{lag_seconds_});
   }
@@ -136,7 +149,8 @@ class ChangeStreamSource final : public Source {
   int32_t lag_seconds_ = 0;  // guarded by mutex_
 };
 
-// {aggregate: …, pipeline: [{$changeStream: …}, …], cursor: {batchSize: 0}}: the first events come with the first getMore.
+// {aggregate: …, pipeline: [{$changeStream: …}, …], cursor: {batchSize: 0}}: the first events come
+// with the first getMore.
 void ChangeStreamSource::aggregate_command(BsonWriter& command) const {
   command.begin_document();
   if (options_.collections.size() == 1) {
@@ -149,7 +163,8 @@ void ChangeStreamSource::aggregate_command(BsonWriter& command) const {
   command.begin_object("$changeStream");
   for (const Field& field : options_.stage.view()) command.append(field.name(), field.value);
   if (!token_.view().empty()) {
-    command.append("startAfter", token_.value());  // also behind an invalidation, where resumeAfter would not do
+    command.append("startAfter",
+                   token_.value());  // also behind an invalidation, where resumeAfter would not do
   } else {
     for (const Field& field : options_.start.view()) command.append(field.name(), field.value);
   }
@@ -162,7 +177,8 @@ void ChangeStreamSource::aggregate_command(BsonWriter& command) const {
     command.begin_object("ns.coll");
     command.begin_array("$in");
     size_t position = 0;
-    for (const std::string& collection : options_.collections) command.append_element(position++, Value::string(collection));
+    for (const std::string& collection : options_.collections)
+      command.append_element(position++, Value::string(collection));
     command.end();
     command.end();
     command.end();
@@ -182,17 +198,22 @@ void ChangeStreamSource::aggregate_command(BsonWriter& command) const {
 Status ChangeStreamSource::start() {
   BsonWriter command;
   aggregate_command(command);
-  std::string_view database = options_.database.empty() ? "admin" : std::string_view(options_.database);
-  MR_ASSIGN_OR_RETURN(Document reply, client_->run(database, Value::bson_object(command.bytes().data())));
+  std::string_view database =
+      options_.database.empty() ? "admin" : std::string_view(options_.database);
+  MR_ASSIGN_OR_RETURN(Document reply,
+                      client_->run(database, Value::bson_object(command.bytes().data())));
   return take_cursor(reply, "firstBatch", nullptr);
 }
 
 // Takes the cursor's id, the events and the newest resume token out of a reply.
-Status ChangeStreamSource::take_cursor(const Document& reply, std::string_view batch_name, SourceBatch* batch) {
+Status ChangeStreamSource::take_cursor(const Document& reply, std::string_view batch_name,
+                                       SourceBatch* batch) {
   Value cursor = reply.get("cursor");
   Value id = cursor.is_object() ? cursor.as_object().get("id") : Value();
   Value events = cursor.is_object() ? cursor.as_object().get(batch_name) : Value();
-  if (!id.is_integer() || !events.is_array()) return Status(ErrorCode::kOperationFailed, "the server's answer to a change stream has no cursor");
+  if (!id.is_integer() || !events.is_array())
+    return Status(ErrorCode::kOperationFailed,
+                  "the server's answer to a change stream has no cursor");
   cursor_ = id.integer_value();
   std::string_view ns = text_of(cursor.as_object().get("ns"));
   size_t dot = ns.find('.');
@@ -217,10 +238,12 @@ void ChangeStreamSource::add_event(const Value& value, SourceBatch& batch) {
   bool without = options_.full_document_only && !full.is_object();
   Value payload = options_.full_document_only && !without ? full : value;
   SourceRecord& record = batch.add(payload.bson_bytes());
-  if (without) record.fault = "the change event has no fullDocument, which config.fullDocumentOnly asks for";
+  if (without)
+    record.fault = "the change event has no fullDocument, which config.fullDocumentOnly asks for";
 
   auto copy = [&](const Value& object) {
-    return object.is_object() ? Value::bson_object(batch.arena.copy(object.bson_bytes()).data()) : Value();
+    return object.is_object() ? Value::bson_object(batch.arena.copy(object.bson_bytes()).data())
+                              : Value();
   };
   EventAttributes attributes;
   std::string_view operation = text_of(event.get("operationType"));
@@ -241,11 +264,13 @@ void ChangeStreamSource::add_event(const Value& value, SourceBatch& batch) {
   if (operation == "invalidate") invalidated_ = true;
 }
 
-// How far the last event read lies behind the newest entry of the oplog; a stream that has nothing to give is up to date.
+// How far the last event read lies behind the newest entry of the oplog; a stream that has nothing
+// to give is up to date.
 void ChangeStreamSource::note_lag(const Document& reply, uint32_t last_event_seconds) {
   Value newest = reply.get("operationTime");
   int32_t lag = 0;
-  if (last_event_seconds != 0 && newest.is(Type::kTimestamp) && newest.timestamp_seconds() > last_event_seconds) {
+  if (last_event_seconds != 0 && newest.is(Type::kTimestamp) &&
+      newest.timestamp_seconds() > last_event_seconds) {
     lag = static_cast<int32_t>(newest.timestamp_seconds() - last_event_seconds);
   }
   std::lock_guard lock(mutex_);
@@ -257,7 +282,8 @@ Status ChangeStreamSource::read(SourceBatch& batch, size_t max_records, millisec
   batch.format = PayloadFormat::kBson;
   batch.ingest_ms = clock_->now_ms();
   if (cursor_ == 0 && invalidated_) {
-    return Status(ErrorCode::kChangeStreamFatalError, "the change stream was invalidated: what it watches was dropped or renamed");
+    return Status(ErrorCode::kChangeStreamFatalError,
+                  "the change stream was invalidated: what it watches was dropped or renamed");
   }
   Status status;
   if (cursor_ == 0) status = start();
@@ -266,8 +292,10 @@ Status ChangeStreamSource::read(SourceBatch& batch, size_t max_records, millisec
     command.begin_document();
     command.append("getMore", int64_t{cursor_});
     command.append("collection", cursor_collection_);
-    command.append("batchSize", static_cast<int32_t>(std::clamp<size_t>(max_records, 1, kMaxBatchRecords)));
-    command.append("maxTimeMS", std::max<int64_t>(1, std::min<int64_t>(options_.await_ms, max_wait.count())));
+    command.append("batchSize",
+                   static_cast<int32_t>(std::clamp<size_t>(max_records, 1, kMaxBatchRecords)));
+    command.append("maxTimeMS",
+                   std::max<int64_t>(1, std::min<int64_t>(options_.await_ms, max_wait.count())));
     command.end();
     auto reply = client_->run(cursor_database_, Value::bson_object(command.bytes().data()));
     status = reply.ok() ? take_cursor(*reply, "nextBatch", &batch) : reply.status();
@@ -307,35 +335,43 @@ Status parse_namespace(const Options& options, ChangeStreamOptions& parsed) {
   } else {
     return options.wrong_type("coll", "a string or an array of strings");
   }
-  bool empty_name = std::find(parsed.collections.begin(), parsed.collections.end(), "") != parsed.collections.end();
-  if (empty_name || parsed.collections.empty()) return options.error("coll", "must name at least one collection");
+  bool empty_name = std::find(parsed.collections.begin(), parsed.collections.end(), "") !=
+                    parsed.collections.end();
+  if (empty_name || parsed.collections.empty())
+    return options.error("coll", "must name at least one collection");
   return {};
 }
 
-// {startAfter: <token>} or {startAtOperationTime: <timestamp or date>}, whichever `options` has, as $changeStream wants it.
+// {startAfter: <token>} or {startAtOperationTime: <timestamp or date>}, whichever `options` has, as
+// $changeStream wants it.
 Result<Document> parse_start(const Options& options) {
   Value after = options.get("startAfter");
   Value at = options.get("startAtOperationTime");
   BsonWriter start;
   start.begin_document();
-  if (!after.is_missing() && !at.is_missing()) return options.error("startAfter", "and startAtOperationTime exclude each other");
+  if (!after.is_missing() && !at.is_missing())
+    return options.error("startAfter", "and startAtOperationTime exclude each other");
   if (!after.is_missing()) {
     if (!after.is_object()) return options.wrong_type("startAfter", "a resume token");
     start.append("startAfter", after);
   }
   if (!at.is_missing()) {
     bool date = at.is(Type::kDate) && at.as_date() >= 0 && at.as_date() / 1000 <= UINT32_MAX;
-    if (!date && !at.is(Type::kTimestamp)) return options.wrong_type("startAtOperationTime", "a timestamp or a date");
-    start.append("startAtOperationTime", date ? Value::timestamp(static_cast<uint32_t>(at.as_date() / 1000), 0) : at);
+    if (!date && !at.is(Type::kTimestamp))
+      return options.wrong_type("startAtOperationTime", "a timestamp or a date");
+    start.append("startAtOperationTime",
+                 date ? Value::timestamp(static_cast<uint32_t>(at.as_date() / 1000), 0) : at);
   }
   start.end();
   return Document(start.bytes());
 }
 
 Status parse_config(const Options& config, ChangeStreamOptions& parsed) {
-  MR_RETURN_IF_ERROR(config.only({"startAfter", "startAtOperationTime", "fullDocument", "fullDocumentOnly", "fullDocumentBeforeChange",
-                                  "pipeline", "maxAwaitTimeMS"}));
-  auto full = config.choice("fullDocument", {"default", "updateLookup", "whenAvailable", "required"});
+  MR_RETURN_IF_ERROR(
+      config.only({"startAfter", "startAtOperationTime", "fullDocument", "fullDocumentOnly",
+                   "fullDocumentBeforeChange", "pipeline", "maxAwaitTimeMS"}));
+  auto full =
+      config.choice("fullDocument", {"default", "updateLookup", "whenAvailable", "required"});
   if (!full.ok()) return full.status();
   auto before = config.choice("fullDocumentBeforeChange", {"off", "whenAvailable", "required"});
   if (!before.ok()) return before.status();
@@ -372,24 +408,34 @@ Status parse_config(const Options& config, ChangeStreamOptions& parsed) {
 
 Result<SourcePtr> parse_change_stream_source(const SourceContext& context) {
   Options options(context.spec, "$source");
-  MR_RETURN_IF_ERROR(options.only({"connectionName", "db", "coll", "timeField", "tsFieldName", "readPreference", "config"},
-                                  {"initialSync", "readPreferenceTags"}));
-  MR_ASSIGN_OR_RETURN(auto preference, options.choice("readPreference", {"primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"}));
-  if (preference && *preference != "primary") return options.error("readPreference", "'" + *preference + "' is not supported by Millrace yet");
+  MR_RETURN_IF_ERROR(options.only(
+      {"connectionName", "db", "coll", "timeField", "tsFieldName", "readPreference", "config"},
+      {"initialSync", "readPreferenceTags"}));
+  MR_ASSIGN_OR_RETURN(auto preference,
+                      options.choice("readPreference", {"primary", "primaryPreferred", "secondary",
+                                                        "secondaryPreferred", "nearest"}));
+  if (preference && *preference != "primary")
+    return options.error("readPreference",
+                         "'" + *preference + "' is not supported by Millrace yet");
   ChangeStreamOptions parsed;
   MR_RETURN_IF_ERROR(parse_namespace(options, parsed));
   Options config = options.sub("config");
   MR_RETURN_IF_ERROR(parse_config(config, parsed));
   MR_ASSIGN_OR_RETURN(parsed.start, parse_start(config));
   if (context.start_position.is_object() && !context.start_position.as_object().empty()) {
-    MR_ASSIGN_OR_RETURN(parsed.start, parse_start(Options(context.start_position, "startStreamProcessor", ErrorCode::kInvalidOptions)));
+    MR_ASSIGN_OR_RETURN(parsed.start,
+                        parse_start(Options(context.start_position, "startStreamProcessor",
+                                            ErrorCode::kInvalidOptions)));
   }
   if (!context.connection->definition.get("uri").is_string()) {
-    return Status(ErrorCode::kStreamProcessorInvalidOptions,
-                  "connection " + context.connection->name + " is the local database, whose change streams are not supported by Millrace yet: "
-                  "a Cluster connection with a uri is needed");
+    return Status(
+        ErrorCode::kStreamProcessorInvalidOptions,
+        "connection " + context.connection->name +
+            " is the local database, whose change streams are not supported by Millrace yet: "
+            "a Cluster connection with a uri is needed");
   }
-  return SourcePtr(std::make_unique<ChangeStreamSource>(std::move(parsed), context.connection, context.clusters, context.clock));
+  return SourcePtr(std::make_unique<ChangeStreamSource>(std::move(parsed), context.connection,
+                                                        context.clusters, context.clock));
 }
 
 }  // namespace millrace::engine

@@ -56,7 +56,8 @@ Value BsonDecoder::decode_object(const char* bson, DecodePlan& plan, Arena& aren
     Value value = it.field().value;
     if (entry.sub != nullptr) {
       if (value.is_object()) value = decode_object(value.bson_bytes().data(), *entry.sub, arena);
-      if (value.is_array() && !entry.sub->numeric_child_) value = decode_array(value.bson_bytes().data(), *entry.sub, arena);
+      if (value.is_array() && !entry.sub->numeric_child_)
+        value = decode_array(value.bson_bytes().data(), *entry.sub, arena);
     }
     object.add(entry.name, value);
   }

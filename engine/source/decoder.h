@@ -1,9 +1,12 @@
-// Decodes the raw records of a source batch: only the fields a pipeline reads, straight from JSON or BSON bytes.
+// Decodes the raw records of a source batch: only the fields a pipeline reads, straight from JSON
+// or BSON bytes.
 //
-// Why our own JSON reader: reading only the needed fields is worth a factor of 2.5 over making whole documents, libbson's reader costs a
-// factor of 15, and simdjson's on-demand front end cannot resume behind a broken document of a batch. The heavy part, finding the
-// structure of the text and checking UTF-8, is simdjson's (its first stage, over a whole batch at once); here the tokens it found are
-// walked, every one of them, so that a record with broken JSON anywhere is refused and not half believed.
+// Why our own JSON reader: reading only the needed fields is worth a factor of 2.5 over making
+// whole documents, libbson's reader costs a factor of 15, and simdjson's on-demand front end cannot
+// resume behind a broken document of a batch. The heavy part, finding the structure of the text and
+// checking UTF-8, is simdjson's (its first stage, over a whole batch at once); here the tokens it
+// found are walked, every one of them, so that a record with broken JSON anywhere is refused and
+// not half believed.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +22,8 @@
 
 namespace millrace::engine {
 
-// Which fields to decode, with a memory of the shape of the last document: streams repeat their shape, so each key is compared with the
-// one that stood there last time before it is looked up.
+// Which fields to decode, with a memory of the shape of the last document: streams repeat their
+// shape, so each key is compared with the one that stood there last time before it is looked up.
 class DecodePlan {
  public:
   // Everything.
@@ -40,7 +43,8 @@ class DecodePlan {
     std::string_view name;
     std::unique_ptr<DecodePlan> sub;  // null: the whole value
   };
-  // What stood at one position of the last document: the key's bytes as they stood and the entry it means.
+  // What stood at one position of the last document: the key's bytes as they stood and the entry it
+  // means.
   struct Seen {
     std::string key;  // padded with 16 zero bytes behind `size`
     uint32_t size = 0;
@@ -51,7 +55,8 @@ class DecodePlan {
   void remember(size_t position, std::string_view key, int entry);
 
   bool all_ = false;
-  bool numeric_child_ = false;  // a part like "0" may be an array index: arrays here are decoded whole
+  bool numeric_child_ =
+      false;  // a part like "0" may be an array index: arrays here are decoded whole
   std::vector<Entry> entries_;
   std::vector<Seen> seen_;
 };
@@ -62,12 +67,15 @@ class JsonDecoder {
   explicit JsonDecoder(DecodePlan plan);
   ~JsonDecoder();
 
-  // Finds the structure of all payloads of `batch`. Requires: JSON; the batch stays as it is while its records are decoded.
+  // Finds the structure of all payloads of `batch`. Requires: JSON; the batch stays as it is while
+  // its records are decoded.
   void start(SourceBatch& batch);
-  // Decodes the next record (in order, each once after start) into `body`: an object in tree form whose strings point into the batch.
-  // A top-level array becomes an object with the fields "0", "1", … Returns nullptr, or why the record is no document.
+  // Decodes the next record (in order, each once after start) into `body`: an object in tree form
+  // whose strings point into the batch. A top-level array becomes an object with the fields "0",
+  // "1", … Returns nullptr, or why the record is no document.
   const char* next(const SourceRecord& record, Arena& arena, Value* body);
-  // Decodes one payload in full, whatever the plan; what `body` points to lives in `arena`. Does not disturb next().
+  // Decodes one payload in full, whatever the plan; what `body` points to lives in `arena`. Does
+  // not disturb next().
   const char* decode_whole(std::string_view payload, Arena& arena, Value* body);
 
  private:
@@ -81,7 +89,8 @@ class JsonDecoder {
   std::unique_ptr<JsonDecoder> aside_;  // for decode_whole, while the batch's own index is in use
 };
 
-// The same for records that are BSON already (change streams, documents). With a plan for everything the bytes are kept as they are.
+// The same for records that are BSON already (change streams, documents). With a plan for
+// everything the bytes are kept as they are.
 class BsonDecoder {
  public:
   explicit BsonDecoder(DecodePlan plan) : plan_(std::move(plan)) {}

@@ -12,7 +12,8 @@ constexpr size_t kMaxBatchBytes = 1 << 20;
 
 class DocumentsSource final : public Source {
  public:
-  DocumentsSource(std::vector<Document> documents, const Clock* clock) : documents_(std::move(documents)), clock_(clock) {}
+  DocumentsSource(std::vector<Document> documents, const Clock* clock)
+      : documents_(std::move(documents)), clock_(clock) {}
 
   std::string_view name() const override { return "DocumentsDataSourceOperator"; }
   std::string_view type() const override { return "generated"; }
@@ -22,15 +23,20 @@ class DocumentsSource final : public Source {
     next_ = 0;
     if (!position.is_object()) return {};
     Value index = position.as_object().get("index");
-    if (!index.is_integer()) return Status(ErrorCode::kInternalError, "the checkpoint's position does not belong to a documents source");
-    next_ = static_cast<size_t>(std::clamp<int64_t>(index.integer_value(), 0, static_cast<int64_t>(documents_.size())));
+    if (!index.is_integer())
+      return Status(ErrorCode::kInternalError,
+                    "the checkpoint's position does not belong to a documents source");
+    next_ = static_cast<size_t>(
+        std::clamp<int64_t>(index.integer_value(), 0, static_cast<int64_t>(documents_.size())));
     return {};
   }
 
-  Status read(SourceBatch& batch, size_t max_records, std::chrono::milliseconds /*max_wait*/) override {
+  Status read(SourceBatch& batch, size_t max_records,
+              std::chrono::milliseconds /*max_wait*/) override {
     batch.format = PayloadFormat::kBson;
     batch.ingest_ms = clock_->now_ms();
-    while (next_ < documents_.size() && batch.records.size() < max_records && batch.payloads().size() < kMaxBatchBytes) {
+    while (next_ < documents_.size() && batch.records.size() < max_records &&
+           batch.payloads().size() < kMaxBatchBytes) {
       SourceRecord& record = batch.add(documents_[next_].bytes());
       record.offset = static_cast<int64_t>(next_);
       record.timestamp_ms = batch.ingest_ms;
@@ -55,7 +61,8 @@ class DocumentsSource final : public Source {
 };
 
 // An array is taken as it stands; anything else is an expression without input that must give one.
-Result<Value> evaluate_once(const Value& spec, const Clock* clock, CompiledMemory& memory, Arena& arena) {
+Result<Value> evaluate_once(const Value& spec, const Clock* clock, CompiledMemory& memory,
+                            Arena& arena) {
   if (spec.is_array()) return spec;
   ParseContext parse(memory);
   parse.in_stream = true;
@@ -68,7 +75,8 @@ Result<Value> evaluate_once(const Value& spec, const Clock* clock, CompiledMemor
   try {
     return expression->evaluate(eval);
   } catch (const EvaluationError& error) {
-    return Status(ErrorCode::kStreamProcessorInvalidOptions, "$source.documents cannot be evaluated: " + error.status().message());
+    return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                  "$source.documents cannot be evaluated: " + error.status().message());
   }
 }
 
@@ -79,12 +87,15 @@ Result<SourcePtr> parse_documents_source(const SourceContext& context) {
   MR_RETURN_IF_ERROR(options.only({"documents", "timeField", "tsFieldName"}));
   CompiledMemory memory;
   Arena arena;
-  MR_ASSIGN_OR_RETURN(Value list, evaluate_once(options.get("documents"), context.clock, memory, arena));
-  if (!list.is_array()) return options.error("documents", "must be an array, not " + std::string(list.type_name()));
+  MR_ASSIGN_OR_RETURN(Value list,
+                      evaluate_once(options.get("documents"), context.clock, memory, arena));
+  if (!list.is_array())
+    return options.error("documents", "must be an array, not " + std::string(list.type_name()));
   std::vector<Document> documents;
   for (const Value& element : list.as_array()) {
     if (!element.is_object()) {
-      return options.error("documents", "must hold documents, but element " + std::to_string(documents.size()) + " is of type " +
+      return options.error("documents", "must hold documents, but element " +
+                                            std::to_string(documents.size()) + " is of type " +
                                             std::string(element.type_name()));
     }
     documents.emplace_back(element);

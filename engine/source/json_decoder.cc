@@ -10,32 +10,39 @@
 
 namespace millrace::engine {
 
-// The positions of all tokens of the text: brackets, colons, commas, and where strings and scalars start.
+// The positions of all tokens of the text: brackets, colons, commas, and where strings and scalars
+// start.
 struct JsonDecoder::Index {
   std::unique_ptr<simdjson::internal::dom_parser_implementation> parser;
   const char* text = nullptr;
   const uint32_t* next = nullptr;  // the first token not consumed
-  bool whole_batch = false;        // false: the batch as a whole could not be indexed, each record is indexed by itself
+  bool whole_batch =
+      false;  // false: the batch as a whole could not be indexed, each record is indexed by itself
 
   // True if [data, data + size) could be indexed. Requires: kPadding readable bytes behind it.
   bool index(const char* data, size_t size) {
     if (parser == nullptr) {
-      if (simdjson::get_active_implementation()->create_dom_parser_implementation(size | 0xffff, kMaxNestingDepth, parser)) {
+      if (simdjson::get_active_implementation()->create_dom_parser_implementation(
+              size | 0xffff, kMaxNestingDepth, parser)) {
         return false;
       }
     }
     if (parser->capacity() < size && parser->set_capacity(size * 2)) return false;
     text = data;
-    if (parser->stage1(reinterpret_cast<const uint8_t*>(data), size, simdjson::stage1_mode::regular)) return false;
+    if (parser->stage1(reinterpret_cast<const uint8_t*>(data), size,
+                       simdjson::stage1_mode::regular))
+      return false;
     next = parser->structural_indexes.get();
     return true;
   }
 };
 
-// Walks the tokens of one record. Behind the last token stands the position of a NUL byte, which no rule accepts: no walk passes it.
+// Walks the tokens of one record. Behind the last token stands the position of a NUL byte, which no
+// rule accepts: no walk passes it.
 class JsonDecoder::Walker {
  public:
-  Walker(const char* text, const uint32_t* token, Arena& arena) : text_(text), token_(token), arena_(arena) {}
+  Walker(const char* text, const uint32_t* token, Arena& arena)
+      : text_(text), token_(token), arena_(arena) {}
 
   // The error met, if any.
   const char* error() const { return error_; }
@@ -71,7 +78,8 @@ class JsonDecoder::Walker {
     return true;
   }
 
-  // The raw text of the string at the current token, between its quotes: its end is the last quote before the next token.
+  // The raw text of the string at the current token, between its quotes: its end is the last quote
+  // before the next token.
   std::string_view raw_string() {
     const char* begin = at() + 1;
     const char* end = text_ + token_[1] - 1;
@@ -92,7 +100,8 @@ class JsonDecoder::Walker {
 
   std::string_view unescape(std::string_view raw);
 
-  // One member's key at `position`: the index of its entry, or kSkip. Leaves the token behind the colon.
+  // One member's key at `position`: the index of its entry, or kSkip. Leaves the token behind the
+  // colon.
   int key(DecodePlan& plan, size_t position) {
     if (peek() != '"') {
       fail("a field name is missing");
@@ -114,7 +123,8 @@ class JsonDecoder::Walker {
     return entry;
   }
 
-  // True if the key that starts at `text` is `seen`, quote included. Reads 8 bytes at a time: both sides are padded.
+  // True if the key that starts at `text` is `seen`, quote included. Reads 8 bytes at a time: both
+  // sides are padded.
   static bool same_key(const char* text, const DecodePlan::Seen& seen) {
     const char* key = seen.key.data();
     uint32_t n = seen.size;
@@ -198,13 +208,20 @@ class JsonDecoder::Walker {
 
   Value value() {
     switch (peek()) {
-      case '"': return Value::string(string());
-      case '{': return object_whole();
-      case '[': return array_whole();
-      case 't': return literal("true", Value::boolean(true));
-      case 'f': return literal("false", Value::boolean(false));
-      case 'n': return literal("null", Value::null());
-      default: return number();
+      case '"':
+        return Value::string(string());
+      case '{':
+        return object_whole();
+      case '[':
+        return array_whole();
+      case 't':
+        return literal("true", Value::boolean(true));
+      case 'f':
+        return literal("false", Value::boolean(false));
+      case 'n':
+        return literal("null", Value::null());
+      default:
+        return number();
     }
   }
 
@@ -263,12 +280,14 @@ class JsonDecoder::Walker {
     if (error_ != nullptr) return {};
     ObjectBuilder object(arena_, array.tree_elements().size());
     size_t index = 0;
-    for (const Value& element : array.tree_elements()) object.add(arena_.copy(std::to_string(index++)), element);
+    for (const Value& element : array.tree_elements())
+      object.add(arena_.copy(std::to_string(index++)), element);
     return object.finish();
   }
 
   static bool ends_scalar(char c) {
-    return c == ',' || c == '}' || c == ']' || c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == 0;
+    return c == ',' || c == '}' || c == ']' || c == ' ' || c == '\n' || c == '\r' || c == '\t' ||
+           c == 0;
   }
 
   Value literal(std::string_view word, Value result) {
@@ -305,11 +324,21 @@ class JsonDecoder::Walker {
 
   void skip_scalar() {
     switch (peek()) {
-      case '"': ++token_; return;
-      case 't': literal("true", {}); return;
-      case 'f': literal("false", {}); return;
-      case 'n': literal("null", {}); return;
-      default: skip_number(); return;
+      case '"':
+        ++token_;
+        return;
+      case 't':
+        literal("true", {});
+        return;
+      case 'f':
+        literal("false", {});
+        return;
+      case 'n':
+        literal("null", {});
+        return;
+      default:
+        skip_number();
+        return;
     }
   }
 
@@ -388,12 +417,24 @@ std::string_view JsonDecoder::Walker::unescape(std::string_view raw) {
     switch (raw[i]) {
       case '"':
       case '\\':
-      case '/': *to++ = raw[i]; break;
-      case 'b': *to++ = '\b'; break;
-      case 'f': *to++ = '\f'; break;
-      case 'n': *to++ = '\n'; break;
-      case 'r': *to++ = '\r'; break;
-      case 't': *to++ = '\t'; break;
+      case '/':
+        *to++ = raw[i];
+        break;
+      case 'b':
+        *to++ = '\b';
+        break;
+      case 'f':
+        *to++ = '\f';
+        break;
+      case 'n':
+        *to++ = '\n';
+        break;
+      case 'r':
+        *to++ = '\r';
+        break;
+      case 't':
+        *to++ = '\t';
+        break;
       case 'u': {
         uint32_t code = 0;
         uint32_t low = 0;
@@ -402,8 +443,8 @@ std::string_view JsonDecoder::Walker::unescape(std::string_view raw) {
           return {};
         }
         i += 4;
-        if (code >= 0xD800 && code < 0xDC00 && i + 2 < raw.size() && raw[i + 1] == '\\' && raw[i + 2] == 'u' &&
-            hex4(i + 3, &low) && low >= 0xDC00 && low < 0xE000) {
+        if (code >= 0xD800 && code < 0xDC00 && i + 2 < raw.size() && raw[i + 1] == '\\' &&
+            raw[i + 2] == 'u' && hex4(i + 3, &low) && low >= 0xDC00 && low < 0xE000) {
           code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
           i += 6;
         } else if (code >= 0xD800 && code < 0xE000) {
@@ -427,21 +468,27 @@ std::string_view JsonDecoder::Walker::unescape(std::string_view raw) {
         }
         break;
       }
-      default: fail("a string has an unknown escape"); return {};
+      default:
+        fail("a string has an unknown escape");
+        return {};
     }
   }
   return {out, static_cast<size_t>(to - out)};
 }
 
-// Fractions, exponents and integers of 19 digits or more. Short fractions are exact in double arithmetic (a mantissa below 2^53 over a
-// power of ten up to 10^22: Clinger's fast path); the rest goes to std::from_chars.
-Value JsonDecoder::Walker::slow_number(const char* p, bool negative, uint64_t mantissa, ptrdiff_t count) {
-  static constexpr double kPowers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                       1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+// Fractions, exponents and integers of 19 digits or more. Short fractions are exact in double
+// arithmetic (a mantissa below 2^53 over a power of ten up to 10^22: Clinger's fast path); the rest
+// goes to std::from_chars.
+Value JsonDecoder::Walker::slow_number(const char* p, bool negative, uint64_t mantissa,
+                                       ptrdiff_t count) {
+  static constexpr double kPowers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                       1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                       1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
   const char* begin = at();
   if (*p == '.' && count <= 15) {
     const char* fraction = ++p;
-    while (static_cast<unsigned>(*p - '0') < 10 && p - fraction < 18) mantissa = mantissa * 10 + (*p++ - '0');
+    while (static_cast<unsigned>(*p - '0') < 10 && p - fraction < 18)
+      mantissa = mantissa * 10 + (*p++ - '0');
     auto places = p - fraction;
     if (places > 0 && ends_scalar(*p) && count + places <= 18 && mantissa < uint64_t{1} << 53) {
       ++token_;
@@ -462,11 +509,13 @@ Value JsonDecoder::Walker::slow_number(const char* p, bool negative, uint64_t ma
   const char* end = text_ + here[1];
   double v = 0;
   auto parsed = std::from_chars(begin, end, v);
-  if (parsed.ec == std::errc::result_out_of_range) v = std::strtod(std::string(begin, end).c_str(), nullptr);
+  if (parsed.ec == std::errc::result_out_of_range)
+    v = std::strtod(std::string(begin, end).c_str(), nullptr);
   return Value::number(v);
 }
 
-JsonDecoder::JsonDecoder(DecodePlan plan) : index_(std::make_unique<Index>()), plan_(std::move(plan)) {}
+JsonDecoder::JsonDecoder(DecodePlan plan)
+    : index_(std::make_unique<Index>()), plan_(std::move(plan)) {}
 JsonDecoder::~JsonDecoder() = default;
 
 void JsonDecoder::start(SourceBatch& batch) {
@@ -478,7 +527,8 @@ void JsonDecoder::start(SourceBatch& batch) {
 const char* JsonDecoder::next(const SourceRecord& record, Arena& arena, Value* body) {
   const char* text = index_->text;
   if (!index_->whole_batch) {
-    // Some record of the batch breaks the text as a whole (an open string, bad UTF-8): each is indexed by itself.
+    // Some record of the batch breaks the text as a whole (an open string, bad UTF-8): each is
+    // indexed by itself.
     return decode_alone({text + record.payload_at, record.payload_size}, plan_, arena, body);
   }
   uint32_t end = record.payload_at + record.payload_size;
@@ -488,18 +538,21 @@ const char* JsonDecoder::next(const SourceRecord& record, Arena& arena, Value* b
   const uint32_t* token = walker.token();
   const char* error = walker.error();
   if (error == nullptr && token[-1] >= end) error = "the value ends too early";
-  if (error == nullptr && *token < end && text[*token] != 0) error = "there is more text behind the value";
+  if (error == nullptr && *token < end && text[*token] != 0)
+    error = "there is more text behind the value";
   if (error != nullptr) {
     // The next record starts at the first token behind this one, wherever the walk went astray.
     token = index_->next;
-    const uint32_t* last = index_->parser->structural_indexes.get() + index_->parser->n_structural_indexes;
+    const uint32_t* last =
+        index_->parser->structural_indexes.get() + index_->parser->n_structural_indexes;
     while (token < last && *token < end) ++token;
   }
   index_->next = token;
   return error;
 }
 
-const char* JsonDecoder::decode_alone(std::string_view payload, DecodePlan& plan, Arena& arena, Value* body) {
+const char* JsonDecoder::decode_alone(std::string_view payload, DecodePlan& plan, Arena& arena,
+                                      Value* body) {
   // A copy with padding: in the batch the bytes behind are those of the next record.
   char* copy = arena.allocate_array<char>(payload.size() + SourceBatch::kPadding);
   std::memcpy(copy, payload.data(), payload.size());
@@ -509,7 +562,9 @@ const char* JsonDecoder::decode_alone(std::string_view payload, DecodePlan& plan
   const uint32_t* tokens = index_->next;
   index_->text = batch_text;
   if (!good) {
-    return is_valid_utf8(payload) ? "the value is empty, or has an open string or a control character" : "the value is not valid UTF-8";
+    return is_valid_utf8(payload)
+               ? "the value is empty, or has an open string or a control character"
+               : "the value is not valid UTF-8";
   }
   Walker walker(copy, tokens, arena);
   *body = walker.root(plan);

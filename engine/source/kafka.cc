@@ -1,5 +1,6 @@
-// $source of type Kafka, through librdkafka. The thread that calls read() owns the handle; partitions are assigned by hand, from the
-// position of a checkpoint, the group's committed offsets or auto_offset_reset, so that no rebalance of a group ever moves them.
+// $source of type Kafka, through librdkafka. The thread that calls read() owns the handle;
+// partitions are assigned by hand, from the position of a checkpoint, the group's committed offsets
+// or auto_offset_reset, so that no rebalance of a group ever moves them.
 #include <librdkafka/rdkafka.h>
 
 #include <algorithm>
@@ -17,44 +18,54 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int64_t kSecondNs = 1'000'000'000;
-constexpr int64_t kConnectTimeoutNs = 30 * kSecondNs;      // the service's own limit
-constexpr int64_t kRefusedTimeoutNs = 5 * kSecondNs;       // when no broker even accepts a connection
-constexpr int64_t kMetadataIntervalNs = 10 * kSecondNs;    // how soon a new partition is noticed
-constexpr int64_t kProbeIntervalNs = 2 * kSecondNs;        // while no broker answers
-constexpr int64_t kOutageLimitNs = 30 * kSecondNs;         // then read() gives up
+constexpr int64_t kConnectTimeoutNs = 30 * kSecondNs;    // the service's own limit
+constexpr int64_t kRefusedTimeoutNs = 5 * kSecondNs;     // when no broker even accepts a connection
+constexpr int64_t kMetadataIntervalNs = 10 * kSecondNs;  // how soon a new partition is noticed
+constexpr int64_t kProbeIntervalNs = 2 * kSecondNs;      // while no broker answers
+constexpr int64_t kOutageLimitNs = 30 * kSecondNs;       // then read() gives up
 constexpr int64_t kAutoCommitIntervalNs = kSecondNs;
 constexpr int kRequestTimeoutMs = 10'000;
 constexpr size_t kMaxBatchBytes = 1 << 20;
 constexpr int kCouldNotConnect = 77175;
 
 struct HandleDeleter {
-  void operator()(rd_kafka_t* rk) const { rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); }
+  void operator()(rd_kafka_t* rk) const {
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  }
 };
 struct QueueDeleter {
   void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
 };
 struct ListDeleter {
-  void operator()(rd_kafka_topic_partition_list_t* list) const { rd_kafka_topic_partition_list_destroy(list); }
+  void operator()(rd_kafka_topic_partition_list_t* list) const {
+    rd_kafka_topic_partition_list_destroy(list);
+  }
 };
 struct TopicDeleter {
   void operator()(rd_kafka_topic_t* topic) const { rd_kafka_topic_destroy(topic); }
 };
 struct MetadataDeleter {
-  void operator()(const rd_kafka_metadata_t* metadata) const { rd_kafka_metadata_destroy(metadata); }
+  void operator()(const rd_kafka_metadata_t* metadata) const {
+    rd_kafka_metadata_destroy(metadata);
+  }
 };
 using HandlePtr = std::unique_ptr<rd_kafka_t, HandleDeleter>;
 using QueuePtr = std::unique_ptr<rd_kafka_queue_t, QueueDeleter>;
 using ListPtr = std::unique_ptr<rd_kafka_topic_partition_list_t, ListDeleter>;
 
-ListPtr make_list(size_t size) { return ListPtr(rd_kafka_topic_partition_list_new(static_cast<int>(size))); }
+ListPtr make_list(size_t size) {
+  return ListPtr(rd_kafka_topic_partition_list_new(static_cast<int>(size)));
+}
 
 Status could_not_connect(rd_kafka_resp_err_t error) {
-  return Status(kCouldNotConnect, "Could not connect to the Kafka topic with kafka error code: " + std::to_string(error) +
+  return Status(kCouldNotConnect, "Could not connect to the Kafka topic with kafka error code: " +
+                                      std::to_string(error) +
                                       ", message: " + rd_kafka_err2str(error) + ".");
 }
 
 Status no_partitions(const std::string& topic) {
-  return Status(ErrorCode::kStreamProcessorUserError, "no partitions found in the Kafka topic '" + topic + "'");
+  return Status(ErrorCode::kStreamProcessorUserError,
+                "no partitions found in the Kafka topic '" + topic + "'");
 }
 
 // A key and headers, where a record has them.
@@ -73,7 +84,8 @@ struct PartitionState {
 
 class KafkaSource final : public Source {
  public:
-  KafkaSource(KafkaSourceOptions options, const Clock* clock) : options_(std::move(options)), clock_(clock) {}
+  KafkaSource(KafkaSourceOptions options, const Clock* clock)
+      : options_(std::move(options)), clock_(clock) {}
   ~KafkaSource() override { close(); }
 
   std::string_view name() const override { return "KafkaConsumerOperator"; }
@@ -84,7 +96,8 @@ class KafkaSource final : public Source {
   void close() override;
   Document position() const override;
   std::vector<SourcePartition> partitions() const override;
-  void describe(const SourceRecord& record, const Value& body, Arena& arena, ObjectBuilder& source) const override;
+  void describe(const SourceRecord& record, const Value& body, Arena& arena,
+                ObjectBuilder& source) const override;
   void on_committed(const Value& position) override;
   void add_stats(const Value& processed, const Value& checkpoint, BsonWriter& stats) const override;
 
@@ -96,13 +109,16 @@ class KafkaSource final : public Source {
 
   Status create_handle();
   Status discover(std::vector<Found>& found, bool wait_for_brokers);
-  Status topic_partitions(size_t topic, const rd_kafka_metadata_t& metadata, std::vector<Found>& found);
-  Status start_offsets(const std::vector<Found>& found, const Value& position, rd_kafka_topic_partition_list_t* list);
+  Status topic_partitions(size_t topic, const rd_kafka_metadata_t& metadata,
+                          std::vector<Found>& found);
+  Status start_offsets(const std::vector<Found>& found, const Value& position,
+                       rd_kafka_topic_partition_list_t* list);
   Status resolve_ends(rd_kafka_topic_partition_list_t* list);
   Status assign(const std::vector<Found>& found, rd_kafka_topic_partition_list_t* list);
   Status watch_brokers();
   Status take(rd_kafka_message_t* message, SourceBatch& batch);
-  bool decode_key(const rd_kafka_message_t& message, SourceBatch& batch, RecordAttributes& attributes, const char** fault);
+  bool decode_key(const rd_kafka_message_t& message, SourceBatch& batch,
+                  RecordAttributes& attributes, const char** fault);
   Value decode_headers(rd_kafka_message_t* message, Arena& arena);
   int32_t index_of(const rd_kafka_topic_t* topic, int32_t partition);
   void commit(const Value& position);
@@ -113,18 +129,21 @@ class KafkaSource final : public Source {
   const KafkaSourceOptions options_;
   const Clock* clock_;
 
-  // The handle and its queues. handle_ is exchanged under mutex_, because stats and commits come from other threads.
+  // The handle and its queues. handle_ is exchanged under mutex_, because stats and commits come
+  // from other threads.
   mutable std::mutex mutex_;
   HandlePtr handle_;
   QueuePtr messages_;
   QueuePtr commits_;
   int pending_commits_ = 0;  // guarded by mutex_
 
-  // State that a checkpoint saves: each partition's next offset. The vector grows under mutex_, by the reading thread only.
+  // State that a checkpoint saves: each partition's next offset. The vector grows under mutex_, by
+  // the reading thread only.
   std::vector<std::unique_ptr<PartitionState>> partitions_;
 
   // State that it does not.
-  std::unordered_map<std::string, std::vector<int32_t>> indexes_;  // topic → partition → index in partitions_
+  std::unordered_map<std::string, std::vector<int32_t>>
+      indexes_;  // topic → partition → index in partitions_
   const rd_kafka_topic_t* last_topic_ = nullptr;
   const std::vector<int32_t>* last_indexes_ = nullptr;
   std::vector<rd_kafka_message_t*> taken_;
@@ -134,18 +153,24 @@ class KafkaSource final : public Source {
   int64_t last_commit_ns_ = 0;
   Document last_read_;
   bool all_brokers_down_ = false;
-  rd_kafka_resp_err_t fatal_ = RD_KAFKA_RESP_ERR_NO_ERROR;  // a login or certificate that was refused
+  rd_kafka_resp_err_t fatal_ =
+      RD_KAFKA_RESP_ERR_NO_ERROR;  // a login or certificate that was refused
 };
 
 // Called from rd_kafka_poll, on the reading thread or the opening one.
 void KafkaSource::on_error(rd_kafka_t*, int error, const char*, void* self) {
   auto* source = static_cast<KafkaSource*>(self);
   switch (error) {
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN: source->all_brokers_down_ = true; break;
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+      source->all_brokers_down_ = true;
+      break;
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR__SSL:
-    case RD_KAFKA_RESP_ERR__FATAL: source->fatal_ = static_cast<rd_kafka_resp_err_t>(error); break;
-    default: break;  // single brokers come and go
+    case RD_KAFKA_RESP_ERR__FATAL:
+      source->fatal_ = static_cast<rd_kafka_resp_err_t>(error);
+      break;
+    default:
+      break;  // single brokers come and go
   }
 }
 
@@ -153,21 +178,26 @@ Status KafkaSource::create_handle() {
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
   char text[512];
   auto set = [&](const std::string& name, const std::string& value) -> Status {
-    if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), text, sizeof text) == RD_KAFKA_CONF_OK) return {};
+    if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), text, sizeof text) == RD_KAFKA_CONF_OK)
+      return {};
     rd_kafka_conf_destroy(conf);
     // librdkafka quotes the value; a password must not come out that way.
-    return Status(ErrorCode::kStreamProcessorInvalidOptions, "the Kafka connection's option " + name + " has a wrong value");
+    return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                  "the Kafka connection's option " + name + " has a wrong value");
   };
-  // Without a group of its own the handle still needs a name for one; nothing is ever committed under it.
+  // Without a group of its own the handle still needs a name for one; nothing is ever committed
+  // under it.
   MR_RETURN_IF_ERROR(set("group.id", options_.group.empty() ? "millrace-unnamed" : options_.group));
   MR_RETURN_IF_ERROR(set("client.id", "millrace"));
   MR_RETURN_IF_ERROR(set("enable.auto.commit", "false"));
   MR_RETURN_IF_ERROR(set("enable.auto.offset.store", "false"));
   MR_RETURN_IF_ERROR(set("auto.offset.reset", options_.from_beginning ? "earliest" : "latest"));
-  // A fetch queue that is full stalls librdkafka 2.0 for a second: it is made deep enough not to be.
+  // A fetch queue that is full stalls librdkafka 2.0 for a second: it is made deep enough not to
+  // be.
   MR_RETURN_IF_ERROR(set("queued.min.messages", "1000000"));
   MR_RETURN_IF_ERROR(set("queued.max.messages.kbytes", "131072"));
-  MR_RETURN_IF_ERROR(set("max.poll.interval.ms", "86400000"));  // a pipeline that is held back by its sink is not dead
+  MR_RETURN_IF_ERROR(set("max.poll.interval.ms",
+                         "86400000"));  // a pipeline that is held back by its sink is not dead
   MR_RETURN_IF_ERROR(set("reconnect.backoff.max.ms", "2000"));
   MR_RETURN_IF_ERROR(set("fetch.error.backoff.ms", "100"));
   for (const auto& [name, value] : options_.properties) MR_RETURN_IF_ERROR(set(name, value));
@@ -177,7 +207,8 @@ Status KafkaSource::create_handle() {
   HandlePtr handle(rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text));
   if (handle == nullptr) {
     rd_kafka_conf_destroy(conf);
-    return Status(ErrorCode::kStreamProcessorInvalidOptions, std::string("the Kafka connection cannot be used: ") + text);
+    return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                  std::string("the Kafka connection cannot be used: ") + text);
   }
   std::lock_guard lock(mutex_);
   handle_ = std::move(handle);
@@ -203,10 +234,12 @@ Status KafkaSource::open(const Value& position) {
 Status KafkaSource::discover(std::vector<Found>& found, bool wait_for_brokers) {
   int64_t started = clock_->monotonic_ns();
   for (size_t topic = 0; topic < options_.topics.size(); ++topic) {
-    std::unique_ptr<rd_kafka_topic_t, TopicDeleter> handle(rd_kafka_topic_new(handle_.get(), options_.topics[topic].c_str(), nullptr));
+    std::unique_ptr<rd_kafka_topic_t, TopicDeleter> handle(
+        rd_kafka_topic_new(handle_.get(), options_.topics[topic].c_str(), nullptr));
     while (true) {
       const rd_kafka_metadata_t* metadata = nullptr;
-      rd_kafka_resp_err_t error = rd_kafka_metadata(handle_.get(), 0, handle.get(), &metadata, 1000);
+      rd_kafka_resp_err_t error =
+          rd_kafka_metadata(handle_.get(), 0, handle.get(), &metadata, 1000);
       std::unique_ptr<const rd_kafka_metadata_t, MetadataDeleter> owner(metadata);
       rd_kafka_poll(handle_.get(), 0);
       int64_t waited = clock_->monotonic_ns() - started;
@@ -214,8 +247,10 @@ Status KafkaSource::discover(std::vector<Found>& found, bool wait_for_brokers) {
         all_brokers_down_ = false;
         Status status = topic_partitions(topic, *metadata, found);
         // A topic that is just being made has no leaders for a moment.
-        bool forming = metadata->topic_cnt == 1 && metadata->topics[0].err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-        if (!status.ok() && !(forming && wait_for_brokers && waited < kRefusedTimeoutNs)) return status;
+        bool forming = metadata->topic_cnt == 1 &&
+                       metadata->topics[0].err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+        if (!status.ok() && !(forming && wait_for_brokers && waited < kRefusedTimeoutNs))
+          return status;
         if (status.ok()) break;
         rd_kafka_poll(handle_.get(), 100);
         continue;
@@ -230,19 +265,24 @@ Status KafkaSource::discover(std::vector<Found>& found, bool wait_for_brokers) {
   return {};
 }
 
-Status KafkaSource::topic_partitions(size_t topic, const rd_kafka_metadata_t& metadata, std::vector<Found>& found) {
+Status KafkaSource::topic_partitions(size_t topic, const rd_kafka_metadata_t& metadata,
+                                     std::vector<Found>& found) {
   const std::string& name = options_.topics[topic];
   if (metadata.topic_cnt != 1) return no_partitions(name);
   const rd_kafka_metadata_topic_t& entry = metadata.topics[0];
-  if (entry.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || entry.err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) return no_partitions(name);
+  if (entry.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+      entry.err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+    return no_partitions(name);
   if (entry.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return Status(ErrorCode::kStreamProcessorUserError, "the Kafka topic '" + name + "' cannot be read: " + rd_kafka_err2str(entry.err));
+    return Status(ErrorCode::kStreamProcessorUserError,
+                  "the Kafka topic '" + name + "' cannot be read: " + rd_kafka_err2str(entry.err));
   }
   if (entry.partition_cnt == 0) return no_partitions(name);
   auto known = indexes_.find(name);
   for (int i = 0; i < entry.partition_cnt; ++i) {
     int32_t id = entry.partitions[i].id;
-    bool read_already = known != indexes_.end() && static_cast<size_t>(id) < known->second.size() && known->second[static_cast<size_t>(id)] >= 0;
+    bool read_already = known != indexes_.end() && static_cast<size_t>(id) < known->second.size() &&
+                        known->second[static_cast<size_t>(id)] >= 0;
     if (!read_already) found.push_back({topic, id});
   }
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
@@ -258,17 +298,21 @@ int64_t KafkaSource::offset_in(const Value& position, std::string_view topic, in
     if (!entry.is_object()) continue;
     ObjectView view = entry.as_object();
     Value name = view.get("topic"), id = view.get("partition"), offset = view.get("offset");
-    if (name.is_string() && name.as_string() == topic && id.is_integer() && id.integer_value() == partition && offset.is_integer()) {
+    if (name.is_string() && name.as_string() == topic && id.is_integer() &&
+        id.integer_value() == partition && offset.is_integer()) {
       return offset.integer_value();
     }
   }
   return -1;
 }
 
-// The offset each partition starts at: of the checkpoint, else the group's, else the topic's begin or end. The latter two are looked up
-// now and not when the first fetch happens: "from the end" means from the moment of the start.
-Status KafkaSource::start_offsets(const std::vector<Found>& found, const Value& position, rd_kafka_topic_partition_list_t* list) {
-  for (const Found& f : found) rd_kafka_topic_partition_list_add(list, options_.topics[f.topic].c_str(), f.partition);
+// The offset each partition starts at: of the checkpoint, else the group's, else the topic's begin
+// or end. The latter two are looked up now and not when the first fetch happens: "from the end"
+// means from the moment of the start.
+Status KafkaSource::start_offsets(const std::vector<Found>& found, const Value& position,
+                                  rd_kafka_topic_partition_list_t* list) {
+  for (const Found& f : found)
+    rd_kafka_topic_partition_list_add(list, options_.topics[f.topic].c_str(), f.partition);
   if (options_.group_given && position.is_missing()) {
     rd_kafka_resp_err_t error = rd_kafka_committed(handle_.get(), list, kRequestTimeoutMs);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return could_not_connect(error);
@@ -290,8 +334,10 @@ Status KafkaSource::resolve_ends(rd_kafka_topic_partition_list_t* list) {
     rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
     int64_t started = clock_->monotonic_ns();
     do {  // a leader may be missing for a moment
-      error = rd_kafka_query_watermark_offsets(handle_.get(), entry.topic, entry.partition, &low, &high, kRequestTimeoutMs);
-    } while (error != RD_KAFKA_RESP_ERR_NO_ERROR && clock_->monotonic_ns() - started < kRefusedTimeoutNs);
+      error = rd_kafka_query_watermark_offsets(handle_.get(), entry.topic, entry.partition, &low,
+                                               &high, kRequestTimeoutMs);
+    } while (error != RD_KAFKA_RESP_ERR_NO_ERROR &&
+             clock_->monotonic_ns() - started < kRefusedTimeoutNs);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return could_not_connect(error);
     entry.offset = options_.from_beginning ? low : high;
   }
@@ -309,7 +355,8 @@ Status KafkaSource::assign(const std::vector<Found>& found, rd_kafka_topic_parti
       state->next = list->elems[i].offset;
       state->last_record_ns.store(clock_->monotonic_ns());
       auto& indexes = indexes_[options_.topics[state->topic]];
-      if (indexes.size() <= static_cast<size_t>(state->partition)) indexes.resize(static_cast<size_t>(state->partition) + 1, -1);
+      if (indexes.size() <= static_cast<size_t>(state->partition))
+        indexes.resize(static_cast<size_t>(state->partition) + 1, -1);
       indexes[static_cast<size_t>(state->partition)] = static_cast<int32_t>(partitions_.size());
       partitions_.push_back(std::move(state));
     }
@@ -327,7 +374,8 @@ Status KafkaSource::assign(const std::vector<Found>& found, rd_kafka_topic_parti
 }
 
 void KafkaSource::close() {
-  if (handle_ != nullptr && options_.commit_when_read && !last_read_.view().empty()) commit(last_read_.value());
+  if (handle_ != nullptr && options_.commit_when_read && !last_read_.view().empty())
+    commit(last_read_.value());
   last_read_ = Document();
   HandlePtr handle;
   QueuePtr messages, commits;
@@ -381,7 +429,8 @@ Status KafkaSource::watch_brokers() {
   // Partitions added to a topic while it is read begin where auto_offset_reset says.
   ListPtr list = make_list(found.size());
   for (const Found& f : found) {
-    rd_kafka_topic_partition_list_add(list.get(), options_.topics[f.topic].c_str(), f.partition)->offset = RD_KAFKA_OFFSET_INVALID;
+    rd_kafka_topic_partition_list_add(list.get(), options_.topics[f.topic].c_str(), f.partition)
+        ->offset = RD_KAFKA_OFFSET_INVALID;
   }
   if (!resolve_ends(list.get()).ok()) return {};  // tried again at the next look
   return assign(found, list.get());
@@ -396,7 +445,8 @@ Status KafkaSource::read(SourceBatch& batch, size_t max_records, milliseconds ma
 
   Status status;
   bool waited = false;
-  while (status.ok() && batch.records.size() < max_records && batch.payloads().size() < kMaxBatchBytes) {
+  while (status.ok() && batch.records.size() < max_records &&
+         batch.payloads().size() < kMaxBatchBytes) {
     // librdkafka counts messages, not bytes: as many as should fit by the sizes seen lately.
     size_t room = (kMaxBatchBytes - batch.payloads().size()) / average_bytes_ + 1;
     taken_.resize(std::min(room, max_records - batch.records.size()));
@@ -432,7 +482,9 @@ int32_t KafkaSource::index_of(const rd_kafka_topic_t* topic, int32_t partition) 
     last_indexes_ = found == indexes_.end() ? nullptr : &found->second;
     last_topic_ = topic;
   }
-  if (last_indexes_ == nullptr || partition < 0 || static_cast<size_t>(partition) >= last_indexes_->size()) return -1;
+  if (last_indexes_ == nullptr || partition < 0 ||
+      static_cast<size_t>(partition) >= last_indexes_->size())
+    return -1;
   return (*last_indexes_)[static_cast<size_t>(partition)];
 }
 
@@ -446,8 +498,10 @@ Status KafkaSource::take(rd_kafka_message_t* message, SourceBatch& batch) {
       case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
       case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
         return Status(ErrorCode::kStreamProcessorUserError,
-                      std::string("the Kafka topic cannot be read any more: ") + rd_kafka_message_errstr(message));
-      default: return {};  // librdkafka tries again by itself; watch_brokers() has the last word
+                      std::string("the Kafka topic cannot be read any more: ") +
+                          rd_kafka_message_errstr(message));
+      default:
+        return {};  // librdkafka tries again by itself; watch_brokers() has the last word
     }
   }
   int32_t index = index_of(message->rkt, message->partition);
@@ -475,7 +529,8 @@ Status KafkaSource::take(rd_kafka_message_t* message, SourceBatch& batch) {
 }
 
 // False: the record is dropped.
-bool KafkaSource::decode_key(const rd_kafka_message_t& message, SourceBatch& batch, RecordAttributes& attributes, const char** fault) {
+bool KafkaSource::decode_key(const rd_kafka_message_t& message, SourceBatch& batch,
+                             RecordAttributes& attributes, const char** fault) {
   std::string_view bytes(static_cast<const char*>(message.key), message.key_len);
   attributes.key = decode_kafka_key(bytes, options_.key_format, batch.arena);
   if (!attributes.key.is_missing()) return true;
@@ -490,19 +545,26 @@ bool KafkaSource::decode_key(const rd_kafka_message_t& message, SourceBatch& bat
 // [{k: <string>, v: <binData>}], in the record's order; missing without headers.
 Value KafkaSource::decode_headers(rd_kafka_message_t* message, Arena& arena) {
   rd_kafka_headers_t* headers = nullptr;
-  if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR || headers == nullptr) return Value();
+  if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      headers == nullptr)
+    return Value();
   ArrayBuilder list(arena, rd_kafka_header_cnt(headers));
   const char* name;
   const void* value;
   size_t size;
-  for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
+  for (size_t i = 0;
+       rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+       ++i) {
     std::string key(name);
     if (!is_valid_utf8(key)) {  // nothing else can be a BSON string
-      std::replace_if(key.begin(), key.end(), [](char c) { return static_cast<uint8_t>(c) >= 0x80; }, '?');
+      std::replace_if(
+          key.begin(), key.end(), [](char c) { return static_cast<uint8_t>(c) >= 0x80; }, '?');
     }
     ObjectBuilder header(arena, 2);
     header.add("k", Value::string(arena.copy(key)));
-    header.add("v", value == nullptr ? Value::null() : Value::binary(0, arena.copy({static_cast<const char*>(value), size})));
+    header.add("v", value == nullptr
+                        ? Value::null()
+                        : Value::binary(0, arena.copy({static_cast<const char*>(value), size})));
     list.add(header.finish());
   }
   return list.size() == 0 ? Value() : list.finish();
@@ -528,11 +590,13 @@ Document KafkaSource::position() const {
 std::vector<SourcePartition> KafkaSource::partitions() const {
   std::lock_guard lock(mutex_);
   std::vector<SourcePartition> list;
-  for (const auto& state : partitions_) list.push_back({options_.topics[state->topic], state->partition});
+  for (const auto& state : partitions_)
+    list.push_back({options_.topics[state->topic], state->partition});
   return list;
 }
 
-void KafkaSource::describe(const SourceRecord& record, const Value& /*body*/, Arena& /*arena*/, ObjectBuilder& source) const {
+void KafkaSource::describe(const SourceRecord& record, const Value& /*body*/, Arena& /*arena*/,
+                           ObjectBuilder& source) const {
   {
     std::lock_guard lock(mutex_);
     if (static_cast<size_t>(record.partition) < partitions_.size()) {
@@ -556,7 +620,8 @@ void KafkaSource::commit(const Value& position) {
   if (options_.group.empty()) return;
   std::lock_guard lock(mutex_);
   if (handle_ == nullptr) return;
-  while (rd_kafka_event_t* event = rd_kafka_queue_poll(commits_.get(), 0)) {  // what earlier commits answered
+  while (rd_kafka_event_t* event =
+             rd_kafka_queue_poll(commits_.get(), 0)) {  // what earlier commits answered
     --pending_commits_;
     rd_kafka_event_destroy(event);
   }
@@ -564,13 +629,18 @@ void KafkaSource::commit(const Value& position) {
   for (const auto& state : partitions_) {
     const std::string& topic = options_.topics[state->topic];
     int64_t offset = offset_in(position, topic, state->partition);
-    if (offset >= 0) rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), state->partition)->offset = offset;
+    if (offset >= 0)
+      rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), state->partition)->offset =
+          offset;
   }
   if (list->cnt == 0) return;
-  if (rd_kafka_commit_queue(handle_.get(), list.get(), commits_.get(), nullptr, nullptr) == RD_KAFKA_RESP_ERR_NO_ERROR) ++pending_commits_;
+  if (rd_kafka_commit_queue(handle_.get(), list.get(), commits_.get(), nullptr, nullptr) ==
+      RD_KAFKA_RESP_ERR_NO_ERROR)
+    ++pending_commits_;
 }
 
-void KafkaSource::add_stats(const Value& processed, const Value& checkpoint, BsonWriter& stats) const {
+void KafkaSource::add_stats(const Value& processed, const Value& checkpoint,
+                            BsonWriter& stats) const {
   std::lock_guard lock(mutex_);
   if (handle_ == nullptr) return;
   int64_t total_lag = 0;
@@ -594,7 +664,9 @@ void KafkaSource::add_stats(const Value& processed, const Value& checkpoint, Bso
       total_lag += lag;
     }
     int64_t limit_ms = options_.partition_idle_timeout_ms;
-    stats.append("isIdle", limit_ms > 0 && now - state->last_record_ns.load(std::memory_order_relaxed) > limit_ms * 1'000'000);
+    stats.append("isIdle",
+                 limit_ms > 0 && now - state->last_record_ns.load(std::memory_order_relaxed) >
+                                     limit_ms * 1'000'000);
     stats.end();
   }
   stats.end();

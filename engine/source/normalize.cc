@@ -9,8 +9,9 @@ namespace {
 
 // Options that belong into `config` and were once written beside it.
 constexpr std::array<std::string_view, 9> kConfigOptions = {
-    "auto_offset_reset", "consumerARN",         "fullDocument", "fullDocumentBeforeChange", "fullDocumentOnly",
-    "group_id",          "pipeline",            "startAfter",   "startAtOperationTime",
+    "auto_offset_reset",    "consumerARN", "fullDocument", "fullDocumentBeforeChange",
+    "fullDocumentOnly",     "group_id",    "pipeline",     "startAfter",
+    "startAtOperationTime",
 };
 
 bool belongs_into_config(std::string_view name) {
@@ -18,7 +19,9 @@ bool belongs_into_config(std::string_view name) {
 }
 
 // Kafka's reader has no such wait: a helper that moves connectors writes it, to no effect.
-bool is_no_kafka_option(const ObjectView& spec, std::string_view name) { return name == "maxAwaitTimeMS" && spec.has("topic"); }
+bool is_no_kafka_option(const ObjectView& spec, std::string_view name) {
+  return name == "maxAwaitTimeMS" && spec.has("topic");
+}
 
 Value newest_key_format(const Value& value) {
   return value.is_string() && value.as_string() == "binary" ? Value::string("binData") : value;
@@ -29,7 +32,8 @@ void write_config(const ObjectView& spec, const Value& config, BsonWriter& to) {
   if (config.is_object()) {
     for (const Field& field : config.as_object()) {
       if (is_no_kafka_option(spec, field.name())) continue;
-      to.append(field.name(), field.name() == "keyFormat" ? newest_key_format(field.value) : field.value);
+      to.append(field.name(),
+                field.name() == "keyFormat" ? newest_key_format(field.value) : field.value);
     }
   }
   for (const Field& field : spec) {
@@ -59,7 +63,8 @@ Result<Document> normalize_source(const Value& value) {
       if (!spec.has("coll")) to.append("coll", field.value);
       continue;
     }
-    if (name == "readPreference" && field.value.is_object() && field.value.as_object().get("mode").is_string()) {
+    if (name == "readPreference" && field.value.is_object() &&
+        field.value.as_object().get("mode").is_string()) {
       to.append(name, field.value.as_object().get("mode"));
       continue;
     }

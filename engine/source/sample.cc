@@ -1,5 +1,7 @@
-// The sample connections: streams that Millrace makes up. Only sample_stream_solar, readings of solar panels, exists so far.
-// Shape: https://www.mongodb.com/docs/atlas/atlas-stream-processing/quickstart/ and the captures in public tours.
+// The sample connections: streams that Millrace makes up. Only sample_stream_solar, readings of
+// solar panels, exists so far. Shape:
+// https://www.mongodb.com/docs/atlas/atlas-stream-processing/quickstart/ and the captures in public
+// tours.
 #include <algorithm>
 #include <array>
 #include <random>
@@ -17,7 +19,8 @@ constexpr int64_t kIntervalMs = 1000;
 constexpr int kMaxWatts = 450;
 
 // What the client skills name beside the solar stream; their shapes are documented nowhere.
-constexpr std::array<std::string_view, 5> kOtherSamples = {"samplecommerce", "sampleiot", "samplelog", "samplestock", "sampleweather"};
+constexpr std::array<std::string_view, 5> kOtherSamples = {
+    "samplecommerce", "sampleiot", "samplelog", "samplestock", "sampleweather"};
 
 class SolarSource final : public Source {
  public:
@@ -38,7 +41,8 @@ class SolarSource final : public Source {
     batch.format = PayloadFormat::kBson;
     int64_t now = clock_->now_ms();
     if (now < next_due_ms_) {
-      std::this_thread::sleep_for(std::min(max_wait, std::chrono::milliseconds(next_due_ms_ - now)));
+      std::this_thread::sleep_for(
+          std::min(max_wait, std::chrono::milliseconds(next_due_ms_ - now)));
       now = clock_->now_ms();
     }
     batch.ingest_ms = now;
@@ -108,7 +112,8 @@ Result<SourcePtr> parse_sample_source(const SourceContext& context) {
   if (name == "sample_stream_solar") return SourcePtr(std::make_unique<SolarSource>(context.clock));
   bool known = std::find(kOtherSamples.begin(), kOtherSamples.end(), name) != kOtherSamples.end();
   return Status(ErrorCode::kStreamProcessorInvalidOptions,
-                "the sample '" + name + (known ? "' is not supported by Millrace yet" : "' does not exist") +
+                "the sample '" + name +
+                    (known ? "' is not supported by Millrace yet" : "' does not exist") +
                     "; sample_stream_solar is the one there is");
 }
 

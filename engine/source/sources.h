@@ -1,4 +1,5 @@
-// The parse function of every kind of source in this folder; engine/runtime/stage_table.cc puts them beside their connection type.
+// The parse function of every kind of source in this folder; engine/runtime/stage_table.cc puts
+// them beside their connection type.
 #pragma once
 
 #include "engine/source/source.h"

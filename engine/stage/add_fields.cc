@@ -12,7 +12,9 @@ class AddFieldsOperator final : public PerDocumentOperator {
       : name_(name), projection_(std::move(projection)) {}
 
   std::string_view name() const override { return name_; }
-  void dependencies(Dependencies& dependencies) const override { projection_->dependencies(dependencies); }
+  void dependencies(Dependencies& dependencies) const override {
+    projection_->dependencies(dependencies);
+  }
 
  protected:
   bool process(StreamDocument& document, OperatorContext& context) override {
@@ -27,11 +29,16 @@ class AddFieldsOperator final : public PerDocumentOperator {
 
 }  // namespace
 
-Result<OperatorPtr> parse_add_fields_stage(std::string_view name, const Value& spec, StageContext& context) {
+Result<OperatorPtr> parse_add_fields_stage(std::string_view name, const Value& spec,
+                                           StageContext& context) {
   std::string stage(name);
-  if (!spec.is_object()) return Status(40272, stage + " specification must be an object, got " + std::string(spec.type_name()));
+  if (!spec.is_object())
+    return Status(40272,
+                  stage + " specification must be an object, got " + std::string(spec.type_name()));
   auto projection = Projection::parse_add_fields(spec, context.parse);
-  if (!projection.ok()) return Status(projection.status().code(), "Invalid " + stage + ": " + projection.status().message());
+  if (!projection.ok())
+    return Status(projection.status().code(),
+                  "Invalid " + stage + ": " + projection.status().message());
   std::string_view shown = name == "$set" ? "SetOperator" : "AddFieldsOperator";
   return OperatorPtr(std::make_unique<AddFieldsOperator>(shown, std::move(projection).value()));
 }

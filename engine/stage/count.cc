@@ -40,8 +40,10 @@ Result<OperatorPtr> parse_count_stage(std::string_view, const Value& spec, Stage
   std::string_view name = spec.as_string();
   if (name.empty()) return Status(40157, "the count field must be a non-empty string");
   if (name[0] == '$') return Status(40158, "the count field cannot be a $-prefixed path");
-  if (name.find('\0') != std::string_view::npos) return Status(40159, "the count field cannot contain a null byte");
-  if (name.find('.') != std::string_view::npos) return Status(40160, "the count field cannot contain '.'");
+  if (name.find('\0') != std::string_view::npos)
+    return Status(40159, "the count field cannot contain a null byte");
+  if (name.find('.') != std::string_view::npos)
+    return Status(40160, "the count field cannot contain '.'");
   return OperatorPtr(std::make_unique<CountOperator>(context.parse.names().intern(name)));
 }
 

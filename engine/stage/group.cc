@@ -4,7 +4,8 @@
 
 namespace millrace::engine {
 
-GroupOperator::GroupOperator(std::unique_ptr<GroupTable> table) : table_(std::move(table)), groups_(table_->make_groups()) {}
+GroupOperator::GroupOperator(std::unique_ptr<GroupTable> table)
+    : table_(std::move(table)), groups_(table_->make_groups()) {}
 
 void GroupOperator::dependencies(Dependencies& dependencies) const {
   Dependencies own;

@@ -10,7 +10,8 @@
 
 namespace millrace::engine {
 
-// Documents come out in the order in which their keys were first seen, without metadata: the window that holds the stage sets it.
+// Documents come out in the order in which their keys were first seen, without metadata: the window
+// that holds the stage sets it.
 class GroupOperator final : public Operator {
  public:
   explicit GroupOperator(std::unique_ptr<GroupTable> table);
@@ -23,7 +24,8 @@ class GroupOperator final : public Operator {
   void reset() override;
   int64_t state_bytes() const override;
 
-  // For a window that keeps sets of groups of its own instead of running the operator. Lives as long as the operator.
+  // For a window that keeps sets of groups of its own instead of running the operator. Lives as
+  // long as the operator.
   GroupTable& table() { return *table_; }
 
  private:

@@ -29,11 +29,14 @@ enum Kind : uint8_t {
 // Byte 1 for a key whose first form stands in GroupKeys::exact_.
 constexpr uint8_t kShownExactly = 0xFE;
 
-uint64_t head(Kind kind, uint8_t shown, uint8_t third = 0) { return kind | uint64_t{shown} << 8 | uint64_t{third} << 16; }
+uint64_t head(Kind kind, uint8_t shown, uint8_t third = 0) {
+  return kind | uint64_t{shown} << 8 | uint64_t{third} << 16;
+}
 
 uint32_t mix(const PackedKey& key) {
-  auto product = static_cast<unsigned __int128>((key.low & ~uint64_t{0xFF00}) ^ 0x9E3779B97F4A7C15ull) *
-                 (key.high ^ 0xD6E8FEB86659FD93ull);
+  auto product =
+      static_cast<unsigned __int128>((key.low & ~uint64_t{0xFF00}) ^ 0x9E3779B97F4A7C15ull) *
+      (key.high ^ 0xD6E8FEB86659FD93ull);
   auto folded = static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
   folded *= 0xFF51AFD7ED558CCDull;
   return static_cast<uint32_t>(folded >> 32);
@@ -46,8 +49,9 @@ uint64_t load(const void* at) {
   return v;
 }
 
-// Up to 12 bytes behind the head of a key. Whole words are read, overlapping, and never written in pieces: the key is compared and hashed
-// at once, and a load of what was just stored in parts would wait for the memory.
+// Up to 12 bytes behind the head of a key. Whole words are read, overlapping, and never written in
+// pieces: the key is compared and hashed at once, and a load of what was just stored in parts would
+// wait for the memory.
 void put_bytes(PackedKey& key, const char* bytes, size_t size) {
   if (size >= 8) {
     key.low |= load<uint32_t>(bytes) << 32;
@@ -56,7 +60,8 @@ void put_bytes(PackedKey& key, const char* bytes, size_t size) {
     key.low |= load<uint32_t>(bytes) << 32;
     key.high = load<uint32_t>(bytes + size - 4) >> (8 * (8 - size));
   } else {
-    for (size_t i = 0; i < size; ++i) key.low |= uint64_t{static_cast<uint8_t>(bytes[i])} << (32 + 8 * i);
+    for (size_t i = 0; i < size; ++i)
+      key.low |= uint64_t{static_cast<uint8_t>(bytes[i])} << (32 + 8 * i);
   }
 }
 
@@ -90,12 +95,22 @@ bool pack_inside(const Value& value, PackedKey& key) {
   auto shown = static_cast<uint8_t>(value.type());
   switch (value.type()) {
     case Type::kInt32:
-    case Type::kInt64: key = {head(kInteger, shown), static_cast<uint64_t>(value.integer_value())}; return true;
-    case Type::kDouble: return pack_double(value.as_double(), Type::kDouble, key);
-    case Type::kDecimal: return pack_decimal(value, key);
-    case Type::kBool: key = {head(kBool, shown), value.as_bool()}; return true;
-    case Type::kDate: key = {head(kDate, shown), static_cast<uint64_t>(value.as_date())}; return true;
-    case Type::kTimestamp: key = {head(kTimestamp, shown), value.as_timestamp_bits()}; return true;
+    case Type::kInt64:
+      key = {head(kInteger, shown), static_cast<uint64_t>(value.integer_value())};
+      return true;
+    case Type::kDouble:
+      return pack_double(value.as_double(), Type::kDouble, key);
+    case Type::kDecimal:
+      return pack_decimal(value, key);
+    case Type::kBool:
+      key = {head(kBool, shown), value.as_bool()};
+      return true;
+    case Type::kDate:
+      key = {head(kDate, shown), static_cast<uint64_t>(value.as_date())};
+      return true;
+    case Type::kTimestamp:
+      key = {head(kTimestamp, shown), value.as_timestamp_bits()};
+      return true;
     case Type::kObjectId:
       key = {head(kObjectId, shown), 0};
       put_bytes(key, static_cast<const char*>(value.address()), 12);
@@ -104,7 +119,9 @@ bool pack_inside(const Value& value, PackedKey& key) {
     case Type::kNull:
     case Type::kUndefined:
     case Type::kMinKey:
-    case Type::kMaxKey: key = {head(kConstant, shown, shown), 0}; return true;
+    case Type::kMaxKey:
+      key = {head(kConstant, shown, shown), 0};
+      return true;
     case Type::kString:
     case Type::kSymbol: {
       std::string_view text = value.as_string();
@@ -113,7 +130,8 @@ bool pack_inside(const Value& value, PackedKey& key) {
       put_bytes(key, text.data(), text.size());
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -126,7 +144,9 @@ constexpr size_t kFirstSlots = 64;
 }  // namespace
 
 GroupKeys::GroupKeys(MarkLive mark_live)
-    : mark_live_(std::move(mark_live)), slots_(kFirstSlots, Slot{0, kFree}), mask_(kFirstSlots - 1) {}
+    : mark_live_(std::move(mark_live)),
+      slots_(kFirstSlots, Slot{0, kFree}),
+      mask_(kFirstSlots - 1) {}
 
 GroupKeys::~GroupKeys() {
   for (const Slot& slot : slots_) {
@@ -152,9 +172,13 @@ GroupKeys::Probe GroupKeys::prepare(const Value& value) {
 
 bool GroupKeys::same_outside(const PackedKey& stored, const Probe& probe) {
   switch (kind_of(stored)) {
-    case kLongString: return std::memcmp(reinterpret_cast<const void*>(stored.high), probe.value.address(), upper_word(stored)) == 0;
-    case kOther: return equal(*reinterpret_cast<const Value*>(stored.high), probe.value);
-    default: return false;
+    case kLongString:
+      return std::memcmp(reinterpret_cast<const void*>(stored.high), probe.value.address(),
+                         upper_word(stored)) == 0;
+    case kOther:
+      return equal(*reinterpret_cast<const Value*>(stored.high), probe.value);
+    default:
+      return false;
   }
 }
 
@@ -174,19 +198,26 @@ Value GroupKeys::view(uint32_t id) const {
       if (shown == Type::kInt32) return Value::int32(static_cast<int32_t>(v));
       return shown == Type::kInt64 ? Value::int64(v) : Value::number(static_cast<double>(v));
     }
-    case kDouble: return Value::number(std::bit_cast<double>(key.high));
-    case kBool: return Value::boolean(key.high != 0);
-    case kDate: return Value::date(static_cast<int64_t>(key.high));
-    case kTimestamp: return Value::timestamp_bits(key.high);
-    case kObjectId: return Value::object_id(reinterpret_cast<const ObjectId*>(inside));
+    case kDouble:
+      return Value::number(std::bit_cast<double>(key.high));
+    case kBool:
+      return Value::boolean(key.high != 0);
+    case kDate:
+      return Value::date(static_cast<int64_t>(key.high));
+    case kTimestamp:
+      return Value::timestamp_bits(key.high);
+    case kObjectId:
+      return Value::object_id(reinterpret_cast<const ObjectId*>(inside));
     case kShortString:
     case kLongString: {
-      std::string_view text = kind_of(key) == kShortString
-                                  ? std::string_view(inside, key.low >> 16 & 0xFF)
-                                  : std::string_view(reinterpret_cast<const char*>(key.high), upper_word(key));
+      std::string_view text =
+          kind_of(key) == kShortString
+              ? std::string_view(inside, key.low >> 16 & 0xFF)
+              : std::string_view(reinterpret_cast<const char*>(key.high), upper_word(key));
       return shown == Type::kSymbol ? Value::symbol(text) : Value::string(text);
     }
-    case kOther: return *reinterpret_cast<const Value*>(key.high);
+    case kOther:
+      return *reinterpret_cast<const Value*>(key.high);
   }
   return {};
 }
@@ -196,7 +227,8 @@ uint32_t GroupKeys::insert(const Probe& probe) {
   uint32_t id;
   if (free_ids_.empty()) {
     id = limit_++;
-    if (id / kChunkKeys == chunks_.size()) chunks_.push_back(std::make_unique<PackedKey[]>(kChunkKeys));
+    if (id / kChunkKeys == chunks_.size())
+      chunks_.push_back(std::make_unique<PackedKey[]>(kChunkKeys));
   } else {
     id = free_ids_.back();
     free_ids_.pop_back();
@@ -266,7 +298,8 @@ void GroupKeys::rebuild(size_t slot_count) {
 }
 
 int64_t GroupKeys::bytes() const {
-  return static_cast<int64_t>(chunks_.size() * kChunkKeys * sizeof(PackedKey) + slots_.size() * sizeof(Slot) +
+  return static_cast<int64_t>(chunks_.size() * kChunkKeys * sizeof(PackedKey) +
+                              slots_.size() * sizeof(Slot) +
                               free_ids_.capacity() * sizeof(uint32_t)) +
          heap_.used;
 }

@@ -1,5 +1,6 @@
-// The distinct keys of one $group stage (or of a session window's partitions), each stored once and known by a small number, so that
-// windows and panes refer to keys by index and merge without hashing.
+// The distinct keys of one $group stage (or of a session window's partitions), each stored once and
+// known by a small number, so that windows and panes refer to keys by index and merge without
+// hashing.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,9 @@
 
 namespace millrace::engine {
 
-// A key in 16 bytes. Byte 0 of `low` says what it is, byte 1 as which type it is shown (not compared: 1 and 1.0 are one key), bytes 2
-// to 7 and `high` hold the value itself if it is a scalar, an ObjectId or a string of up to 12 bytes, else a length or hash and a pointer.
+// A key in 16 bytes. Byte 0 of `low` says what it is, byte 1 as which type it is shown (not
+// compared: 1 and 1.0 are one key), bytes 2 to 7 and `high` hold the value itself if it is a
+// scalar, an ObjectId or a string of up to 12 bytes, else a length or hash and a pointer.
 struct PackedKey {
   uint64_t low = 0;
   uint64_t high = 0;
@@ -26,7 +28,8 @@ class GroupKeys {
   // Marks the ids that are still in use, by live[id] = true.
   using MarkLive = std::function<void(std::vector<bool>& live)>;
 
-  // `mark_live` is asked before the table would grow: keys of closed windows make room for new ones.
+  // `mark_live` is asked before the table would grow: keys of closed windows make room for new
+  // ones.
   explicit GroupKeys(MarkLive mark_live);
   GroupKeys(const GroupKeys&) = delete;
   GroupKeys& operator=(const GroupKeys&) = delete;
@@ -41,8 +44,8 @@ class GroupKeys {
   // Missing is a key of its own.
   static Probe prepare(const Value& value);
   void prefetch(const Probe& probe) const { __builtin_prefetch(&slots_[probe.hash & mask_]); }
-  // A guess at the key's id, for fetching what belongs to it ahead of time: that of the first slot looked at. Fetches the key's record.
-  // kNoGuess when the slot is free.
+  // A guess at the key's id, for fetching what belongs to it ahead of time: that of the first slot
+  // looked at. Fetches the key's record. kNoGuess when the slot is free.
   static constexpr uint32_t kNoGuess = UINT32_MAX;
   uint32_t guess(const Probe& probe) const {
     uint32_t id = slots_[probe.hash & mask_].id;
@@ -94,8 +97,9 @@ class GroupKeys {
   size_t mask_;
   uint32_t limit_ = 0;  // ids ever given out
   std::vector<uint32_t> free_ids_;
-  std::unordered_map<uint32_t, Value> exact_;  // owned: keys whose first form the record cannot show (-0.0, decimals)
-  HeapBytes heap_;                              // of keys that do not fit their records
+  std::unordered_map<uint32_t, Value>
+      exact_;       // owned: keys whose first form the record cannot show (-0.0, decimals)
+  HeapBytes heap_;  // of keys that do not fit their records
 };
 
 }  // namespace millrace::engine

@@ -10,7 +10,8 @@ namespace millrace::engine {
 
 namespace {
 
-// Documents whose keys are looked up together, so that the memory they need is fetched at the same time.
+// Documents whose keys are looked up together, so that the memory they need is fetched at the same
+// time.
 constexpr size_t kBatch = 32;
 // From so many keys on their table is larger than the second-level cache.
 constexpr uint32_t kManyKeys = 32 * 1024;
@@ -38,7 +39,8 @@ Groups::~Groups() {
 
 int64_t Groups::bytes() const {
   size_t groups = chunks_.empty() ? 0 : (chunks_.size() - 1) * kChunkGroups + first_capacity_;
-  return static_cast<int64_t>(sizeof(Groups) + groups * stride_ + by_id_.capacity() * sizeof(uint32_t) +
+  return static_cast<int64_t>(sizeof(Groups) + groups * stride_ +
+                              by_id_.capacity() * sizeof(uint32_t) +
                               chunks_.capacity() * sizeof(char*));
 }
 
@@ -122,15 +124,20 @@ Result<std::unique_ptr<GroupTable>> GroupTable::parse(const Value& spec, ParseCo
       }
       continue;
     }
-    if (!name.empty() && name[0] == '$') return Status(40236, "The field name '" + name + "' cannot be an operator name");
-    if (name.find('.') != std::string::npos) return Status(40235, "The field name '" + name + "' cannot contain '.'");
-    if (!field.value.is_object() || field.value.as_object().empty() || !field.value.as_object().begin()->name().starts_with('$')) {
+    if (!name.empty() && name[0] == '$')
+      return Status(40236, "The field name '" + name + "' cannot be an operator name");
+    if (name.find('.') != std::string::npos)
+      return Status(40235, "The field name '" + name + "' cannot contain '.'");
+    if (!field.value.is_object() || field.value.as_object().empty() ||
+        !field.value.as_object().begin()->name().starts_with('$')) {
       return Status(40234, "The field '" + name + "' must be an accumulator object");
     }
-    if (field.value.as_object().size() != 1) return Status(40238, "The field '" + name + "' must specify one accumulator");
+    if (field.value.as_object().size() != 1)
+      return Status(40238, "The field '" + name + "' must specify one accumulator");
     const Field accumulator = *field.value.as_object().begin();
     Value operand = deep_copy(accumulator.value, context.constants());
-    MR_ASSIGN_OR_RETURN(AccumulatorPtr parsed, parse_accumulator(std::string(accumulator.name()), operand, context));
+    MR_ASSIGN_OR_RETURN(AccumulatorPtr parsed,
+                        parse_accumulator(std::string(accumulator.name()), operand, context));
     AccumulatorKind kind = parsed->kind();
     table->outputs_.push_back({context.names().intern(name), std::move(parsed), kind, 0, 0});
     specs.push_back(operand);
@@ -140,7 +147,8 @@ Result<std::unique_ptr<GroupTable>> GroupTable::parse(const Value& spec, ParseCo
   return table;
 }
 
-// A block: the key's id (4 bytes), 4 bytes unused, the states. `specs` are the accumulators' operands.
+// A block: the key's id (4 bytes), 4 bytes unused, the states. `specs` are the accumulators'
+// operands.
 void GroupTable::lay_out(std::vector<Value> specs) {
   std::vector<size_t> argument_of;  // argument -> the output that introduced it
   for (size_t i = 0; i < outputs_.size(); ++i) {
@@ -153,7 +161,9 @@ void GroupTable::lay_out(std::vector<Value> specs) {
     if (output.kind == AccumulatorKind::kCount) continue;
     size_t a = 0;
     if (output.accumulator->argument() != nullptr) {
-      while (a < arguments_.size() && !(arguments_[a]->argument() != nullptr && identical(specs[argument_of[a]], specs[i]))) ++a;
+      while (a < arguments_.size() &&
+             !(arguments_[a]->argument() != nullptr && identical(specs[argument_of[a]], specs[i])))
+        ++a;
     } else {
       a = arguments_.size();
     }
@@ -186,7 +196,8 @@ void GroupTable::init_block(char* block) const {
 void GroupTable::destroy_blocks(Groups& groups) {
   if (heap_.used == 0 && zero_is_fresh_) return;  // no state holds anything
   for (const Output& output : outputs_) {
-    for (uint32_t i = 0; i < groups.count_; ++i) output.accumulator->destroy(groups.block(i) + output.offset, heap_);
+    for (uint32_t i = 0; i < groups.count_; ++i)
+      output.accumulator->destroy(groups.block(i) + output.offset, heap_);
   }
 }
 
@@ -194,7 +205,9 @@ inline void GroupTable::add_values(char* block, const Value* arguments) {
   for (const Output& output : outputs_) {
     const Value& value = arguments[output.argument];
     switch (output.kind) {
-      case AccumulatorKind::kCount: ++state_at<CountState>(block, output.offset).count; continue;
+      case AccumulatorKind::kCount:
+        ++state_at<CountState>(block, output.offset).count;
+        continue;
       case AccumulatorKind::kSum:
         if (state_at<SumState>(block, output.offset).add_fast(value)) continue;
         break;
@@ -207,13 +220,15 @@ inline void GroupTable::add_values(char* block, const Value* arguments) {
       case AccumulatorKind::kMax:
         if (state_at<ExtremeState>(block, output.offset).add_fast<false>(value)) continue;
         break;
-      case AccumulatorKind::kOther: break;
+      case AccumulatorKind::kOther:
+        break;
     }
     output.accumulator->add(block + output.offset, value, heap_);
   }
 }
 
-// A missing key is null; so is a missing part of a key that is a document of one part, but not of one of several (MongoDB 6.0.5).
+// A missing key is null; so is a missing part of a key that is a document of one part, but not of
+// one of several (MongoDB 6.0.5).
 inline Value GroupTable::evaluate_key(EvalContext& eval) const {
   Value key = key_->evaluate(eval);
   if (key.is_missing()) return Value::null();
@@ -223,8 +238,8 @@ inline Value GroupTable::evaluate_key(EvalContext& eval) const {
   return key;
 }
 
-size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents, OperatorContext& context,
-                       std::string_view operator_name) {
+size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents,
+                       OperatorContext& context, std::string_view operator_name) {
   EvalContext& eval = context.eval;
   size_t failed = 0;
   GroupKeys::Probe probes[kBatch];
@@ -232,7 +247,9 @@ size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents
   bool good[kBatch];
   pending_.reserve(kBatch);
   Value few[16];
-  Value* arguments = arguments_.size() <= std::size(few) ? few : eval.arena->allocate_array<Value>(arguments_.size());
+  Value* arguments = arguments_.size() <= std::size(few)
+                         ? few
+                         : eval.arena->allocate_array<Value>(arguments_.size());
   auto dead_letter = [&](const StreamDocument& document, const EvaluationError& error) {
     ++failed;
     context.dead_letters->add(document, operator_name, error.status().message());
@@ -255,7 +272,8 @@ size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents
     if (keys_.id_limit() > kManyKeys) {
       for (size_t i = 0; i < n; ++i) {
         if (!good[i]) continue;
-        if (uint32_t id = keys_.guess(probes[i]); id != GroupKeys::kNoGuess) groups.prefetch_index(id);
+        if (uint32_t id = keys_.guess(probes[i]); id != GroupKeys::kNoGuess)
+          groups.prefetch_index(id);
       }
     }
     for (size_t i = 0; i < n; ++i) {
@@ -293,15 +311,21 @@ inline void GroupTable::merge_blocks(char* to, const char* from) {
     char* from_state = const_cast<char*>(from) + output.offset;
     switch (output.kind) {
       case AccumulatorKind::kCount:
-        state_at<CountState>(to, output.offset).count += reinterpret_cast<const CountState*>(from_state)->count;
+        state_at<CountState>(to, output.offset).count +=
+            reinterpret_cast<const CountState*>(from_state)->count;
         continue;
       case AccumulatorKind::kMin:
-        if (state_at<ExtremeState>(to, output.offset).add_fast<true>(reinterpret_cast<const ExtremeState*>(from_state)->best)) continue;
+        if (state_at<ExtremeState>(to, output.offset)
+                .add_fast<true>(reinterpret_cast<const ExtremeState*>(from_state)->best))
+          continue;
         break;
       case AccumulatorKind::kMax:
-        if (state_at<ExtremeState>(to, output.offset).add_fast<false>(reinterpret_cast<const ExtremeState*>(from_state)->best)) continue;
+        if (state_at<ExtremeState>(to, output.offset)
+                .add_fast<false>(reinterpret_cast<const ExtremeState*>(from_state)->best))
+          continue;
         break;
-      default: break;
+      default:
+        break;
     }
     output.accumulator->merge(to + output.offset, from_state, heap_);
   }
@@ -325,7 +349,8 @@ void GroupTable::merge(Groups& to, const Groups& from) {
   }
 }
 
-void GroupTable::emit(const Groups& groups, Arena& arena, const StreamDocument& like, std::vector<StreamDocument>& to) const {
+void GroupTable::emit(const Groups& groups, Arena& arena, const StreamDocument& like,
+                      std::vector<StreamDocument>& to) const {
   to.reserve(to.size() + groups.count_);
   for (uint32_t i = 0; i < groups.count_; ++i) {
     const char* block = groups.block(i);
@@ -348,7 +373,8 @@ void GroupTable::save(const Groups& groups, std::string_view field, BsonWriter& 
     size_t column = 0;
     to.append_element(column++, keys_.view(groups.key_id(i)));
     for (const Output& output : outputs_) {
-      to.append_element(column++, output.accumulator->save(groups.block(i) + output.offset, scratch));
+      to.append_element(column++,
+                        output.accumulator->save(groups.block(i) + output.offset, scratch));
     }
     to.end();
     if (i % 256 == 255) scratch.reset();
@@ -367,7 +393,8 @@ Status GroupTable::load(Groups& groups, const Value& saved) {
     uint32_t index = groups.append(id);
     for (const Output& output : outputs_) {
       ++column;
-      MR_RETURN_IF_ERROR(output.accumulator->load(groups.block(index) + output.offset, *column, heap_));
+      MR_RETURN_IF_ERROR(
+          output.accumulator->load(groups.block(index) + output.offset, *column, heap_));
     }
   }
   return {};

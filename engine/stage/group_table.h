@@ -1,5 +1,5 @@
-// The grouping behind $group: one table per stage, and beside it any number of sets of groups (one of a plain $group, one per window or
-// pane), which share the table's keys.
+// The grouping behind $group: one table per stage, and beside it any number of sets of groups (one
+// of a plain $group, one per window or pane), which share the table's keys.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,9 @@ namespace millrace::engine {
 
 class GroupTable;
 
-// The groups of one window or pane, in the order in which they were first seen. A group is a block: its key's id and the accumulators'
-// states. Made by GroupTable::make_groups(), which must outlive it.
+// The groups of one window or pane, in the order in which they were first seen. A group is a block:
+// its key's id and the accumulators' states. Made by GroupTable::make_groups(), which must outlive
+// it.
 class Groups {
  public:
   ~Groups();
@@ -37,11 +38,14 @@ class Groups {
   static constexpr uint32_t kNone = UINT32_MAX;
   static constexpr uint32_t kScanned = 8;  // up to so many groups are found by looking at each
 
-  char* block(uint32_t index) const { return chunks_[index / kChunkGroups] + size_t{index % kChunkGroups} * stride_; }
+  char* block(uint32_t index) const {
+    return chunks_[index / kChunkGroups] + size_t{index % kChunkGroups} * stride_;
+  }
   uint32_t key_id(uint32_t index) const { return *reinterpret_cast<const uint32_t*>(block(index)); }
   // The index of the key's group, or kNone.
   uint32_t find(uint32_t id) const {
-    if (dense_) [[likely]] return id < by_id_.size() ? by_id_[id] - 1 : kNone;
+    if (dense_) [[likely]]
+      return id < by_id_.size() ? by_id_[id] - 1 : kNone;
     return find_sparse(id);
   }
   void prefetch_index(uint32_t id) const {
@@ -57,7 +61,8 @@ class Groups {
   uint32_t count_ = 0;
   uint32_t first_capacity_ = 0;  // the first chunk grows up to kChunkGroups
   std::vector<char*> chunks_;
-  // Key id -> index + 1. Dense: one entry per id of the table. Otherwise open addressing over (id, index) pairs, or nothing while small.
+  // Key id -> index + 1. Dense: one entry per id of the table. Otherwise open addressing over (id,
+  // index) pairs, or nothing while small.
   bool dense_ = false;
   std::vector<uint32_t> by_id_;
   size_t slot_bits_ = 0;
@@ -70,7 +75,8 @@ using GroupsPtr = std::unique_ptr<Groups>;
 // Single-threaded with its pipeline.
 class GroupTable {
  public:
-  // `spec` is what stands beside $group. Errors: 15947, 15955, 40234 to 40238, 15952 as the server has them.
+  // `spec` is what stands beside $group. Errors: 15947, 15955, 40234 to 40238, 15952 as the server
+  // has them.
   static Result<std::unique_ptr<GroupTable>> parse(const Value& spec, ParseContext& context);
   GroupTable(const GroupTable&) = delete;
   GroupTable& operator=(const GroupTable&) = delete;
@@ -81,13 +87,17 @@ class GroupTable {
   void add_dependencies(Dependencies& dependencies) const;
 
   GroupsPtr make_groups() { return GroupsPtr(new Groups(*this)); }
-  // Adds each document to its group. One whose key or argument cannot be evaluated goes to the dead letters under `operator_name` and
-  // changes nothing. Returns how many these were. Requires: the context's arena is set.
-  size_t add(Groups& groups, std::span<const StreamDocument> documents, OperatorContext& context, std::string_view operator_name);
+  // Adds each document to its group. One whose key or argument cannot be evaluated goes to the dead
+  // letters under `operator_name` and changes nothing. Returns how many these were. Requires: the
+  // context's arena is set.
+  size_t add(Groups& groups, std::span<const StreamDocument> documents, OperatorContext& context,
+             std::string_view operator_name);
   // Requires: mergeable(). `from` holds what came later.
   void merge(Groups& to, const Groups& from);
-  // Appends one document per group, in order; bodies live in `arena`, all else is copied from `like`.
-  void emit(const Groups& groups, Arena& arena, const StreamDocument& like, std::vector<StreamDocument>& to) const;
+  // Appends one document per group, in order; bodies live in `arena`, all else is copied from
+  // `like`.
+  void emit(const Groups& groups, Arena& arena, const StreamDocument& like,
+            std::vector<StreamDocument>& to) const;
 
   // An array field of [key, state, …] per group.
   void save(const Groups& groups, std::string_view field, BsonWriter& to) const;
@@ -100,7 +110,8 @@ class GroupTable {
  private:
   friend class Groups;
 
-  // One accumulator: where its state stands in a block and which of the evaluated arguments it takes.
+  // One accumulator: where its state stands in a block and which of the evaluated arguments it
+  // takes.
   struct Output {
     std::string_view name;
     AccumulatorPtr accumulator;
@@ -121,7 +132,8 @@ class GroupTable {
   ExpressionPtr key_;
   std::string_view single_part_;  // the name in a key of the form {name: …}
   std::vector<Output> outputs_;
-  std::vector<const Accumulator*> arguments_;  // the distinct ones: accumulators over the same expression share its value
+  std::vector<const Accumulator*>
+      arguments_;  // the distinct ones: accumulators over the same expression share its value
   size_t stride_ = 8;
   bool zero_is_fresh_ = true;
   bool mergeable_ = true;

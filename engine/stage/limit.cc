@@ -49,7 +49,8 @@ Result<OperatorPtr> parse_limit_stage(std::string_view, const Value& spec, Stage
   } else {
     return not_a_number;
   }
-  if (limit < 0) return Status(5107201, "invalid argument to $limit stage: Expected a non-negative number");
+  if (limit < 0)
+    return Status(5107201, "invalid argument to $limit stage: Expected a non-negative number");
   if (limit == 0) return Status(15958, "the limit must be positive");
   return OperatorPtr(std::make_unique<LimitOperator>(limit));
 }

@@ -12,7 +12,9 @@ class MatchOperator final : public PerDocumentOperator {
   explicit MatchOperator(PredicatePtr predicate) : predicate_(std::move(predicate)) {}
 
   std::string_view name() const override { return "MatchOperator"; }
-  void dependencies(Dependencies& dependencies) const override { predicate_->add_dependencies(dependencies); }
+  void dependencies(Dependencies& dependencies) const override {
+    predicate_->add_dependencies(dependencies);
+  }
   bool only_filters() const override { return true; }
 
  protected:
@@ -27,7 +29,8 @@ class MatchOperator final : public PerDocumentOperator {
 }  // namespace
 
 Result<OperatorPtr> parse_match_stage(std::string_view, const Value& spec, StageContext& context) {
-  if (!spec.is_object()) return Status(15959, "the match filter must be an expression in an object");
+  if (!spec.is_object())
+    return Status(15959, "the match filter must be an expression in an object");
   MR_ASSIGN_OR_RETURN(PredicatePtr predicate, parse_predicate(spec, context.parse));
   return OperatorPtr(std::make_unique<MatchOperator>(std::move(predicate)));
 }

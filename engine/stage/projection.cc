@@ -7,16 +7,20 @@ namespace {
 
 using Kind = ProjectionNode::Kind;
 
-// Fields that are set by name, in memory for as many as there can be. A field set to missing disappears.
+// Fields that are set by name, in memory for as many as there can be. A field set to missing
+// disappears.
 class FieldList {
  public:
-  FieldList(Arena& arena, size_t capacity) : fields_(arena.allocate_array<Field>(capacity ? capacity : 1)) {}
+  FieldList(Arena& arena, size_t capacity)
+      : fields_(arena.allocate_array<Field>(capacity ? capacity : 1)) {}
 
   void copy(std::span<const Field> fields) {
     std::copy(fields.begin(), fields.end(), fields_);
     size_ = fields.size();
   }
-  void append(std::string_view name, const Value& value) { new (&fields_[size_++]) Field(name, value); }
+  void append(std::string_view name, const Value& value) {
+    new (&fields_[size_++]) Field(name, value);
+  }
   Value get(std::string_view name) const {
     size_t i = position(name);
     return i < size_ ? fields_[i].value : Value();
@@ -32,7 +36,8 @@ class FieldList {
   }
   Value finish() {
     if (has_missing_) {
-      Field* end = std::remove_if(fields_, fields_ + size_, [](const Field& f) { return f.value.is_missing(); });
+      Field* end = std::remove_if(fields_, fields_ + size_,
+                                  [](const Field& f) { return f.value.is_missing(); });
       size_ = static_cast<size_t>(end - fields_);
     }
     return Value::object({fields_, size_});
@@ -49,10 +54,12 @@ class FieldList {
   bool has_missing_ = false;
 };
 
-Value project_value(const ProjectionNode& node, const Value& value, Projection::Mode mode, Arena& arena);
+Value project_value(const ProjectionNode& node, const Value& value, Projection::Mode mode,
+                    Arena& arena);
 
 // The fields of `object` that the children of `node` leave.
-Value project_object(const ProjectionNode& node, const Value& object, Projection::Mode mode, Arena& arena) {
+Value project_object(const ProjectionNode& node, const Value& object, Projection::Mode mode,
+                     Arena& arena) {
   ObjectBuilder result(arena, node.children.size());
   for (const Field& field : object.as_object()) {
     const ProjectionNode* child = node.find(field.name());
@@ -67,13 +74,15 @@ Value project_object(const ProjectionNode& node, const Value& object, Projection
   return result.finish();
 }
 
-Value project_value(const ProjectionNode& node, const Value& value, Projection::Mode mode, Arena& arena) {
+Value project_value(const ProjectionNode& node, const Value& value, Projection::Mode mode,
+                    Arena& arena) {
   if (value.is_object()) return project_object(node, value, mode, arena);
   if (!value.is_array()) return mode == Projection::Mode::kInclusion ? Value() : value;
   ArrayBuilder result(arena);
   for (const Value& element : value.as_array()) {
     Value projected = project_value(node, element, mode, arena);
-    // Where something is computed below, an element that is no document becomes one in the next pass and keeps its place.
+    // Where something is computed below, an element that is no document becomes one in the next
+    // pass and keeps its place.
     if (!projected.is_missing() || node.computes) result.add(projected);
   }
   return result.finish();
@@ -106,8 +115,9 @@ Value compute_value(const ProjectionNode& node, const Value& value, EvalContext&
   return fields.finish();
 }
 
-// What of `node` is needed below, when `later` is needed above: paths that both have. Where they have none in common the node's own
-// are taken, because a later reader still sees whether there is a document or an array.
+// What of `node` is needed below, when `later` is needed above: paths that both have. Where they
+// have none in common the node's own are taken, because a later reader still sees whether there is
+// a document or an array.
 PathSet needed_of(const ProjectionNode& node, const PathSet& later) {
   if (node.kind == Kind::kInclude) return later;
   PathSet needs;
@@ -141,24 +151,32 @@ ProjectionNode* ProjectionNode::find(std::string_view child) const {
 
 Value Projection::apply(EvalContext& context) const {
   switch (mode_) {
-    case Mode::kInclusion: return apply_inclusion(context);
-    case Mode::kExclusion: return apply_exclusion(context);
-    case Mode::kAddition: return apply_addition(context);
+    case Mode::kInclusion:
+      return apply_inclusion(context);
+    case Mode::kExclusion:
+      return apply_exclusion(context);
+    case Mode::kAddition:
+      return apply_addition(context);
   }
   return {};
 }
 
-// The included fields, when this document has the same of them as the last one and in the same places. Requires: room for all of them.
-bool Projection::copy_as_before(std::span<const Field> fields, Field* to, size_t* count, EvalContext& context) const {
+// The included fields, when this document has the same of them as the last one and in the same
+// places. Requires: room for all of them.
+bool Projection::copy_as_before(std::span<const Field> fields, Field* to, size_t* count,
+                                EvalContext& context) const {
   size_t n = 0;
   for (const ProjectionNode* node : present_) {
     if (node->hint >= fields.size() || !fields[node->hint].has_name(node->name)) return false;
     const Value& value = fields[node->hint].value;
-    Value taken = node->kind == Kind::kInclude ? value : project_value(*node, value, mode_, *context.arena);
+    Value taken =
+        node->kind == Kind::kInclude ? value : project_value(*node, value, mode_, *context.arena);
     if (!taken.is_missing()) new (&to[n++]) Field(node->name, taken);
   }
   for (const ProjectionNode* node : absent_) {
-    if (std::any_of(fields.begin(), fields.end(), [&](const Field& f) { return f.has_name(node->name); })) return false;
+    if (std::any_of(fields.begin(), fields.end(),
+                    [&](const Field& f) { return f.has_name(node->name); }))
+      return false;
   }
   *count = n;
   return true;
@@ -170,17 +188,20 @@ void Projection::learn(std::span<const Field> fields) const {
   absent_.clear();
   for (const auto& node : root_.children) {
     if (node->kind == Kind::kComputed) continue;
-    auto found = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.has_name(node->name); });
+    auto found = std::find_if(fields.begin(), fields.end(),
+                              [&](const Field& f) { return f.has_name(node->name); });
     node->hint = static_cast<uint32_t>(found - fields.begin());
     (found == fields.end() ? absent_ : present_).push_back(node.get());
   }
-  std::sort(present_.begin(), present_.end(), [](const auto* a, const auto* b) { return a->hint < b->hint; });
+  std::sort(present_.begin(), present_.end(),
+            [](const auto* a, const auto* b) { return a->hint < b->hint; });
 }
 
 Value Projection::apply_inclusion(EvalContext& context) const {
   Arena& arena = *context.arena;
   auto fields = object_fields(context.root, arena);
-  Field* out = arena.allocate_array<Field>(root_.children.size());  // each node gives one field at most
+  Field* out =
+      arena.allocate_array<Field>(root_.children.size());  // each node gives one field at most
   size_t count = 0;
   if (!copy_as_before(fields, out, &count, context)) {
     learn(fields);
@@ -190,12 +211,14 @@ Value Projection::apply_inclusion(EvalContext& context) const {
   size_t passed = count;
   for (const auto& node : root_.children) {
     if (!node->computes) continue;
-    if (node->kind == Kind::kComputed) {  // no field of this name was included, so there is none yet
+    if (node->kind ==
+        Kind::kComputed) {  // no field of this name was included, so there is none yet
       Value value = node->expression->evaluate(context);
       if (!value.is_missing()) new (&out[count++]) Field(node->name, value);
       continue;
     }
-    Field* own = std::find_if(out, out + passed, [&](const Field& f) { return f.has_name(node->name); });
+    Field* own =
+        std::find_if(out, out + passed, [&](const Field& f) { return f.has_name(node->name); });
     if (own != out + passed) {
       own->value = compute_value(*node, own->value, context);
     } else {
@@ -221,12 +244,14 @@ void Projection::dependencies(Dependencies& dependencies) const {
       if (node->kind == Kind::kComputed) continue;
       PathSet whole;
       whole.add_all();
-      const PathSet* wanted = dependencies.fields.all ? &whole : dependencies.fields.find(node->name);
+      const PathSet* wanted =
+          dependencies.fields.all ? &whole : dependencies.fields.find(node->name);
       if (wanted != nullptr) needs.children.push_back({node->name, needed_of(*node, *wanted)});
     }
     dependencies.fields = std::move(needs);
   } else {
-    // Only at the first level: whether "a" of a path "a.b" is a document or an array shows in the result.
+    // Only at the first level: whether "a" of a path "a.b" is a document or an array shows in the
+    // result.
     for (const auto& node : root_.children) {
       if (node->kind != Kind::kChildren) dependencies.fields.remove(&node->name, 1);
     }

@@ -1,8 +1,10 @@
-// The tree of fields that $project, $unset and $addFields share: which fields stay, which go, which are computed.
+// The tree of fields that $project, $unset and $addFields share: which fields stay, which go, which
+// are computed.
 //
-// How a dotted path meets an array: the rest of the path applies to every element, at any depth. How computed fields meet values that
-// are no documents: they replace them by a document of what is computed. Source: the manual's pages on $project and $addFields; order of
-// fields and error codes as MongoDB 6.0.5 has them.
+// How a dotted path meets an array: the rest of the path applies to every element, at any depth.
+// How computed fields meet values that are no documents: they replace them by a document of what is
+// computed. Source: the manual's pages on $project and $addFields; order of fields and error codes
+// as MongoDB 6.0.5 has them.
 #pragma once
 
 #include <memory>
@@ -22,10 +24,12 @@ struct ProjectionNode {
 
   std::string_view name;  // interned
   Kind kind = Kind::kChildren;
-  ExpressionPtr expression;                               // of kComputed
-  std::vector<std::unique_ptr<ProjectionNode>> children;  // of kChildren, in the order of the specification
-  bool computes = false;                                  // this or something below is computed
-  mutable uint32_t hint = 0;                              // where the field stood in the last document (nodes of the first level)
+  ExpressionPtr expression;  // of kComputed
+  std::vector<std::unique_ptr<ProjectionNode>>
+      children;           // of kChildren, in the order of the specification
+  bool computes = false;  // this or something below is computed
+  mutable uint32_t hint =
+      0;  // where the field stood in the last document (nodes of the first level)
 
   ProjectionNode* find(std::string_view child) const;
 };
@@ -39,12 +43,17 @@ class Projection {
     kAddition,   // all, and those computed
   };
 
-  // The body of {$project: …}. Errors: 51272, 51270, 31249 to 31254, 31310, 31324, 31325, those of paths and of expressions.
-  static Result<std::unique_ptr<Projection>> parse_project(const Value& spec, ParseContext& context);
-  // The body of {$addFields: …}. Errors: 40176, 40180, 40181, 40183, those of paths and of expressions.
-  static Result<std::unique_ptr<Projection>> parse_add_fields(const Value& spec, ParseContext& context);
+  // The body of {$project: …}. Errors: 51272, 51270, 31249 to 31254, 31310, 31324, 31325, those of
+  // paths and of expressions.
+  static Result<std::unique_ptr<Projection>> parse_project(const Value& spec,
+                                                           ParseContext& context);
+  // The body of {$addFields: …}. Errors: 40176, 40180, 40181, 40183, those of paths and of
+  // expressions.
+  static Result<std::unique_ptr<Projection>> parse_add_fields(const Value& spec,
+                                                              ParseContext& context);
   // The paths of {$unset: …}.
-  static Result<std::unique_ptr<Projection>> parse_unset(const std::vector<std::string_view>& paths, ParseContext& context);
+  static Result<std::unique_ptr<Projection>> parse_unset(const std::vector<std::string_view>& paths,
+                                                         ParseContext& context);
 
   // The document that stands for `context.root`. Throws EvaluationError from the expressions.
   Value apply(EvalContext& context) const;
@@ -59,13 +68,14 @@ class Projection {
   Value apply_inclusion(EvalContext& context) const;
   Value apply_exclusion(EvalContext& context) const;
   Value apply_addition(EvalContext& context) const;
-  bool copy_as_before(std::span<const Field> fields, Field* to, size_t* count, EvalContext& context) const;
+  bool copy_as_before(std::span<const Field> fields, Field* to, size_t* count,
+                      EvalContext& context) const;
   void learn(std::span<const Field> fields) const;
 
   Mode mode_ = Mode::kInclusion;
   ProjectionNode root_;
-  // Inclusion: the nodes of the first level that take something from the document. Those that the last document had, by position, and
-  // those that it had not.
+  // Inclusion: the nodes of the first level that take something from the document. Those that the
+  // last document had, by position, and those that it had not.
   mutable std::vector<const ProjectionNode*> present_;
   mutable std::vector<const ProjectionNode*> absent_;
 };

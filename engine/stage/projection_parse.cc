@@ -35,12 +35,14 @@ bool mark_computing(ProjectionNode& node) {
 // Builds the tree of one specification.
 class ProjectionParser {
  public:
-  explicit ProjectionParser(ParseContext& context) : context_(context), projection_(new Projection) {}
+  explicit ProjectionParser(ParseContext& context)
+      : context_(context), projection_(new Projection) {}
 
   Status project(const Value& spec) {
     if (spec.as_object().empty()) return Status(51272, "a projection must have at least one field");
     MR_RETURN_IF_ERROR(project_fields(spec, projection_->root_, "", 0));
-    projection_->mode_ = mode_.value_or(id_excluded_ && !computes_ ? Mode::kExclusion : Mode::kInclusion);
+    projection_->mode_ =
+        mode_.value_or(id_excluded_ && !computes_ ? Mode::kExclusion : Mode::kInclusion);
     return settle_id();
   }
 
@@ -69,11 +71,15 @@ class ProjectionParser {
  private:
   // $project
 
-  Status project_fields(const Value& spec, ProjectionNode& parent, const std::string& prefix, int depth) {
-    if (depth > kMaxNestingDepth) return Status(ErrorCode::kOverflow, "the projection is nested too deeply");
+  Status project_fields(const Value& spec, ProjectionNode& parent, const std::string& prefix,
+                        int depth) {
+    if (depth > kMaxNestingDepth)
+      return Status(ErrorCode::kOverflow, "the projection is nested too deeply");
     for (const Field& field : spec.as_object()) {
-      std::string path = prefix.empty() ? std::string(field.name()) : prefix + "." + std::string(field.name());
-      if (path.ends_with(".$") || path == "$") return Status(31324, "positional projection is not allowed here: " + path);
+      std::string path =
+          prefix.empty() ? std::string(field.name()) : prefix + "." + std::string(field.name());
+      if (path.ends_with(".$") || path == "$")
+        return Status(31324, "positional projection is not allowed here: " + path);
       if (field.value.is_object() && !is_single_expression(field.value)) {
         MR_RETURN_IF_ERROR(project_nested(field, parent, path, depth));
       } else {
@@ -83,7 +89,8 @@ class ProjectionParser {
     return {};
   }
 
-  Status project_nested(const Field& field, ProjectionNode& parent, const std::string& path, int depth) {
+  Status project_nested(const Field& field, ProjectionNode& parent, const std::string& path,
+                        int depth) {
     if (field.value.as_object().empty()) {
       return Status(51270, "an empty sub-projection is not a valid value: " + path);
     }
@@ -103,7 +110,8 @@ class ProjectionParser {
     Mode wanted = *flag ? Mode::kInclusion : Mode::kExclusion;
     if (!mode_) mode_ = wanted;
     if (*mode_ == wanted) return {};
-    if (*flag) return Status(31253, "Cannot do inclusion on field " + path + " in exclusion projection");
+    if (*flag)
+      return Status(31253, "Cannot do inclusion on field " + path + " in exclusion projection");
     return Status(31254, "Cannot do exclusion on field " + path + " in inclusion projection");
   }
 
@@ -114,25 +122,30 @@ class ProjectionParser {
     if (is_single_expression(value)) {
       std::string_view name = value.as_object().begin()->name();
       is_meta = name == "$meta";  // stands in an exclusion too
-      if (name == "$elemMatch") return Status(ErrorCode::kInvalidPipelineOperator, "$elemMatch is no expression: " + path);
+      if (name == "$elemMatch")
+        return Status(ErrorCode::kInvalidPipelineOperator, "$elemMatch is no expression: " + path);
     }
     if (!is_meta) {
       if (!mode_) mode_ = Mode::kInclusion;
       if (*mode_ == Mode::kExclusion) {
-        return Status(is_single_expression(value) ? 31252 : 31310, "Cannot use an expression in an exclusion projection: " + path);
+        return Status(is_single_expression(value) ? 31252 : 31310,
+                      "Cannot use an expression in an exclusion projection: " + path);
       }
     }
     auto expression = parse_expression(value, context_);
     if (!expression.ok()) {
-      bool unknown = expression.status().is(ErrorCode::kInvalidPipelineOperator) && is_single_expression(value) &&
-                     expression.status().message().find(value.as_object().begin()->name()) != std::string::npos;
+      bool unknown = expression.status().is(ErrorCode::kInvalidPipelineOperator) &&
+                     is_single_expression(value) &&
+                     expression.status().message().find(value.as_object().begin()->name()) !=
+                         std::string::npos;
       return unknown ? Status(31325, expression.status().message()) : expression.status();
     }
     leaf.expression = std::move(expression).value();
     return {};
   }
 
-  // _id is included unless told otherwise; an _id flag that agrees with an exclusion's default says nothing.
+  // _id is included unless told otherwise; an _id flag that agrees with an exclusion's default says
+  // nothing.
   Status settle_id() {
     auto& children = projection_->root_.children;
     ProjectionNode* id = projection_->root_.find("_id");
@@ -150,12 +163,16 @@ class ProjectionParser {
 
   // $addFields
 
-  Status add_fields_below(const Value& spec, ProjectionNode& parent, const std::string& prefix, int depth) {
-    if (depth > kMaxNestingDepth) return Status(ErrorCode::kOverflow, "the specification is nested too deeply");
+  Status add_fields_below(const Value& spec, ProjectionNode& parent, const std::string& prefix,
+                          int depth) {
+    if (depth > kMaxNestingDepth)
+      return Status(ErrorCode::kOverflow, "the specification is nested too deeply");
     for (const Field& field : spec.as_object()) {
-      std::string path = prefix.empty() ? std::string(field.name()) : prefix + "." + std::string(field.name());
+      std::string path =
+          prefix.empty() ? std::string(field.name()) : prefix + "." + std::string(field.name());
       if (depth > 0 && field.name().find('.') != std::string_view::npos) {
-        return Status(40183, "cannot use the dotted field name '" + std::string(field.name()) + "' in a sub object");
+        return Status(40183, "cannot use the dotted field name '" + std::string(field.name()) +
+                                 "' in a sub object");
       }
       if (field.value.is_object() && !is_single_expression(field.value)) {
         MR_RETURN_IF_ERROR(check_sub_object(field.value, path));
@@ -173,7 +190,8 @@ class ProjectionParser {
   }
 
   static Status check_sub_object(const Value& object, const std::string& path) {
-    if (object.as_object().empty()) return Status(40180, "an empty object is not a valid value: " + path);
+    if (object.as_object().empty())
+      return Status(40180, "an empty object is not a valid value: " + path);
     for (const Field& field : object.as_object()) {
       if (field.name().starts_with('$')) {
         return Status(40181, "an expression must be an object of one field, the operator: " + path);
@@ -184,13 +202,16 @@ class ProjectionParser {
 
   // The server has one code of $addFields for what $project tells apart.
   static Status conflict(const Status& status) {
-    return status.code() == 31249 || status.code() == 31250 ? Status(40176, status.message()) : status;
+    return status.code() == 31249 || status.code() == 31250 ? Status(40176, status.message())
+                                                            : status;
   }
 
   // The tree
 
-  // The node at `dotted` below `parent`, with all nodes on the way; nullptr for the last one's absence is never returned.
-  Result<ProjectionNode*> descend(std::string_view dotted, ProjectionNode& parent, std::string_view path, bool leaf) {
+  // The node at `dotted` below `parent`, with all nodes on the way; nullptr for the last one's
+  // absence is never returned.
+  Result<ProjectionNode*> descend(std::string_view dotted, ProjectionNode& parent,
+                                  std::string_view path, bool leaf) {
     MR_ASSIGN_OR_RETURN(FieldPath parts, parse_field_path(dotted, context_.names()));
     ProjectionNode* at = &parent;
     for (size_t i = 0; i < parts.size(); ++i) {
@@ -198,9 +219,11 @@ class ProjectionParser {
       ProjectionNode* next = at->find(parts.parts[i]);
       if (next != nullptr && next->kind != Kind::kChildren) {
         return last && leaf ? Status(31250, "Path collision at " + std::string(path))
-                            : Status(31249, "Path collision at " + std::string(path) + ": a path before it is its beginning");
+                            : Status(31249, "Path collision at " + std::string(path) +
+                                                ": a path before it is its beginning");
       }
-      if (next != nullptr && last && leaf) return Status(31250, "Path collision at " + std::string(path));
+      if (next != nullptr && last && leaf)
+        return Status(31250, "Path collision at " + std::string(path));
       if (next == nullptr) {
         at->children.push_back(std::make_unique<ProjectionNode>());
         next = at->children.back().get();
@@ -210,10 +233,12 @@ class ProjectionParser {
     }
     return at;
   }
-  Result<ProjectionNode*> make_leaf(std::string_view dotted, ProjectionNode& parent, std::string_view path) {
+  Result<ProjectionNode*> make_leaf(std::string_view dotted, ProjectionNode& parent,
+                                    std::string_view path) {
     return descend(dotted, parent, path, true);
   }
-  Result<ProjectionNode*> make_branch(std::string_view dotted, ProjectionNode& parent, std::string_view path) {
+  Result<ProjectionNode*> make_branch(std::string_view dotted, ProjectionNode& parent,
+                                      std::string_view path) {
     return descend(dotted, parent, path, false);
   }
 
@@ -224,19 +249,22 @@ class ProjectionParser {
   bool computes_ = false;
 };
 
-Result<std::unique_ptr<Projection>> Projection::parse_project(const Value& spec, ParseContext& context) {
+Result<std::unique_ptr<Projection>> Projection::parse_project(const Value& spec,
+                                                              ParseContext& context) {
   ProjectionParser parser(context);
   MR_RETURN_IF_ERROR(parser.project(spec));
   return parser.finish();
 }
 
-Result<std::unique_ptr<Projection>> Projection::parse_add_fields(const Value& spec, ParseContext& context) {
+Result<std::unique_ptr<Projection>> Projection::parse_add_fields(const Value& spec,
+                                                                 ParseContext& context) {
   ProjectionParser parser(context);
   MR_RETURN_IF_ERROR(parser.add_fields(spec));
   return parser.finish();
 }
 
-Result<std::unique_ptr<Projection>> Projection::parse_unset(const std::vector<std::string_view>& paths, ParseContext& context) {
+Result<std::unique_ptr<Projection>> Projection::parse_unset(
+    const std::vector<std::string_view>& paths, ParseContext& context) {
   ProjectionParser parser(context);
   MR_RETURN_IF_ERROR(parser.unset(paths));
   return parser.finish();

@@ -1,5 +1,5 @@
-// $redact: keeps, prunes or descends into each document and subdocument, as an expression on it says.
-// Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/redact/
+// $redact: keeps, prunes or descends into each document and subdocument, as an expression on it
+// says. Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/redact/
 #include "engine/document/compare.h"
 #include "engine/document/extended_json.h"
 #include "engine/stage/stages.h"
@@ -42,13 +42,15 @@ class RedactOperator final : public PerDocumentOperator {
       if (equal(decision, decisions_.prune)) return {};
       if (equal(decision, decisions_.descend)) return descend(object, context);
     }
-    fail_evaluation(17053, "$redact's expression must give $$KEEP, $$DESCEND or $$PRUNE, but gave " +
-                               (decision.is_missing() ? "MISSING" : to_json(decision)));
+    fail_evaluation(17053,
+                    "$redact's expression must give $$KEEP, $$DESCEND or $$PRUNE, but gave " +
+                        (decision.is_missing() ? "MISSING" : to_json(decision)));
   }
 
   Value descend(const Value& object, EvalContext& context) {
     ObjectBuilder result(*context.arena);
-    for (const Field& field : object.as_object()) result.add(field.name(), redact_value(field.value, context));
+    for (const Field& field : object.as_object())
+      result.add(field.name(), redact_value(field.value, context));
     return result.finish();
   }
 
@@ -71,7 +73,8 @@ class RedactOperator final : public PerDocumentOperator {
 // A decision as the expressions give it, e.g. of "$$KEEP".
 Result<Value> decision(std::string_view variable, ParseContext& context) {
   MR_ASSIGN_OR_RETURN(ExpressionPtr expression, parse_expression(Value::string(variable), context));
-  if (expression->constant() == nullptr) return Status(ErrorCode::kInternalError, "a decision of $redact is not constant");
+  if (expression->constant() == nullptr)
+    return Status(ErrorCode::kInternalError, "a decision of $redact is not constant");
   return *expression->constant();
 }
 
@@ -86,7 +89,8 @@ Result<OperatorPtr> parse_redact_stage(std::string_view, const Value& spec, Stag
   auto expression = parse_expression(spec, context.parse);
   context.parse.end_variables(1);
   if (!expression.ok()) return expression.status();
-  return OperatorPtr(std::make_unique<RedactOperator>(std::move(expression).value(), current, decisions));
+  return OperatorPtr(
+      std::make_unique<RedactOperator>(std::move(expression).value(), current, decisions));
 }
 
 }  // namespace millrace::engine

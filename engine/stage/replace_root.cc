@@ -33,9 +33,10 @@ class ReplaceRootOperator final : public PerDocumentOperator {
   bool process(StreamDocument& document, OperatorContext& context) override {
     Value root = expression_->evaluate(context.eval);
     if (!root.is_object()) {
-      fail_evaluation(40228, std::string(stage_) + " must evaluate to an object, but resulting value was: " +
-                                 (root.is_missing() ? "MISSING" : to_json(root)) + ". Type of resulting value: '" +
-                                 std::string(root.type_name()) + "'");
+      fail_evaluation(
+          40228, std::string(stage_) + " must evaluate to an object, but resulting value was: " +
+                     (root.is_missing() ? "MISSING" : to_json(root)) +
+                     ". Type of resulting value: '" + std::string(root.type_name()) + "'");
     }
     document.body = root;
     return true;
@@ -49,27 +50,35 @@ class ReplaceRootOperator final : public PerDocumentOperator {
 
 }  // namespace
 
-Result<OperatorPtr> parse_replace_root_stage(std::string_view name, const Value& spec, StageContext& context) {
+Result<OperatorPtr> parse_replace_root_stage(std::string_view name, const Value& spec,
+                                             StageContext& context) {
   bool with = name == "$replaceWith";
   Value expression = spec;
   if (!with) {
     if (!spec.is_object()) {
-      return Status(40229, "expected an object as specification for $replaceRoot stage, got " + std::string(spec.type_name()));
+      return Status(40229, "expected an object as specification for $replaceRoot stage, got " +
+                               std::string(spec.type_name()));
     }
     for (const Field& field : spec.as_object()) {
-      if (field.name() != "newRoot") return Status(40415, "'$replaceRoot." + std::string(field.name()) + "' is an unknown field");
+      if (field.name() != "newRoot")
+        return Status(40415,
+                      "'$replaceRoot." + std::string(field.name()) + "' is an unknown field");
     }
     expression = spec.as_object().get("newRoot");
-    if (expression.is_missing()) return Status(40414, "'$replaceRoot.newRoot' is missing but required");
+    if (expression.is_missing())
+      return Status(40414, "'$replaceRoot.newRoot' is missing but required");
   }
   MR_ASSIGN_OR_RETURN(ExpressionPtr root, parse_expression(expression, context.parse));
   FieldPath path;
-  bool is_path = expression.is_string() && expression.as_string().starts_with('$') && !expression.as_string().starts_with("$$");
+  bool is_path = expression.is_string() && expression.as_string().starts_with('$') &&
+                 !expression.as_string().starts_with("$$");
   if (is_path && context.parse.find_variable("CURRENT") < 0) {
-    MR_ASSIGN_OR_RETURN(path, parse_field_path(expression.as_string().substr(1), context.parse.names()));
+    MR_ASSIGN_OR_RETURN(path,
+                        parse_field_path(expression.as_string().substr(1), context.parse.names()));
   }
   std::string_view called = with ? "'replacement document'" : "'newRoot' expression";
-  return OperatorPtr(std::make_unique<ReplaceRootOperator>(called, std::move(root), std::move(path)));
+  return OperatorPtr(
+      std::make_unique<ReplaceRootOperator>(called, std::move(root), std::move(path)));
 }
 
 }  // namespace millrace::engine

@@ -14,7 +14,9 @@ class SortOperator final : public Operator {
   explicit SortOperator(SortPattern pattern) : pattern_(std::move(pattern)) {}
 
   std::string_view name() const override { return "SortOperator"; }
-  void dependencies(Dependencies& dependencies) const override { pattern_.add_dependencies(dependencies); }
+  void dependencies(Dependencies& dependencies) const override {
+    pattern_.add_dependencies(dependencies);
+  }
   bool stateless() const override { return false; }
 
   void on_batch(Batch& batch, OperatorContext& context) override {
@@ -61,7 +63,8 @@ class SortOperator final : public Operator {
     arena_.reset();
   }
   int64_t state_bytes() const override {
-    return static_cast<int64_t>(arena_.capacity_bytes() + documents_.capacity() * sizeof(StreamDocument) +
+    return static_cast<int64_t>(arena_.capacity_bytes() +
+                                documents_.capacity() * sizeof(StreamDocument) +
                                 keys_.capacity() * sizeof(Value));
   }
 

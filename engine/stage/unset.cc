@@ -8,10 +8,13 @@ namespace {
 
 class UnsetOperator final : public PerDocumentOperator {
  public:
-  explicit UnsetOperator(std::unique_ptr<Projection> projection) : projection_(std::move(projection)) {}
+  explicit UnsetOperator(std::unique_ptr<Projection> projection)
+      : projection_(std::move(projection)) {}
 
   std::string_view name() const override { return "UnsetOperator"; }
-  void dependencies(Dependencies& dependencies) const override { projection_->dependencies(dependencies); }
+  void dependencies(Dependencies& dependencies) const override {
+    projection_->dependencies(dependencies);
+  }
 
  protected:
   bool process(StreamDocument& document, OperatorContext& context) override {
@@ -31,7 +34,8 @@ Result<OperatorPtr> parse_unset_stage(std::string_view, const Value& spec, Stage
     paths.push_back(spec.as_string());
   } else if (spec.is_array()) {
     for (const Value& element : spec.as_array()) {
-      if (!element.is_string()) return Status(31120, "$unset specification must be a string or an array of strings");
+      if (!element.is_string())
+        return Status(31120, "$unset specification must be a string or an array of strings");
       paths.push_back(element.as_string());
     }
     if (paths.empty()) return Status(31119, "$unset specification must name at least one field");
@@ -39,7 +43,8 @@ Result<OperatorPtr> parse_unset_stage(std::string_view, const Value& spec, Stage
     return Status(31002, "$unset specification must be a string or an array");
   }
   auto projection = Projection::parse_unset(paths, context.parse);
-  if (!projection.ok()) return Status(projection.status().code(), "Invalid $unset: " + projection.status().message());
+  if (!projection.ok())
+    return Status(projection.status().code(), "Invalid $unset: " + projection.status().message());
   return OperatorPtr(std::make_unique<UnsetOperator>(std::move(projection).value()));
 }
 

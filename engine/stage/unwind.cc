@@ -8,8 +8,10 @@
 namespace millrace::engine {
 namespace {
 
-// `object` with `value` at the path, or without the field if it is missing. What stands on the way and is no document is replaced by one.
-Value with_field(const Value& object, const std::string_view* parts, size_t count, const Value& value, Arena& arena) {
+// `object` with `value` at the path, or without the field if it is missing. What stands on the way
+// and is no document is replaced by one.
+Value with_field(const Value& object, const std::string_view* parts, size_t count,
+                 const Value& value, Arena& arena) {
   std::span<const Field> own;
   if (object.is_object()) own = object_fields(object, arena);
   Field* fields = arena.allocate_array<Field>(own.size() + 1);
@@ -17,7 +19,8 @@ Value with_field(const Value& object, const std::string_view* parts, size_t coun
   Field* end = fields + own.size();
   Field* at = std::find_if(fields, end, [&](const Field& f) { return f.has_name(parts[0]); });
   Value inner = value;
-  if (count > 1) inner = with_field(at == end ? Value() : at->value, parts + 1, count - 1, value, arena);
+  if (count > 1)
+    inner = with_field(at == end ? Value() : at->value, parts + 1, count - 1, value, arena);
   if (inner.is_missing()) {
     if (at != end) end = std::copy(at + 1, end, at);
   } else if (at != end) {
@@ -40,7 +43,8 @@ class UnwindOperator final : public Operator {
     if (index_) dependencies.fields.remove(index_->parts.data(), 1);
     if (index_ && index_->size() > 1) dependencies.fields.add(index_->parts.data(), 1);
     const PathSet* later = &dependencies.fields;
-    for (size_t i = 0; i < path_.size() && later != nullptr && !later->all; ++i) later = later->find(path_.parts[i]);
+    for (size_t i = 0; i < path_.size() && later != nullptr && !later->all; ++i)
+      later = later->find(path_.parts[i]);
     if (later == nullptr || later->empty()) dependencies.fields.add(path_);
   }
 
@@ -71,10 +75,12 @@ class UnwindOperator final : public Operator {
       return emit(document, document.body, Value::null(), arena);
     }
     if (value.as_array().empty()) {
-      if (preserve_) emit(document, with_value(document.body, Value(), arena), Value::null(), arena);
+      if (preserve_)
+        emit(document, with_value(document.body, Value(), arena), Value::null(), arena);
       return;
     }
-    Value body = document.body.is_tree() ? document.body : Value::object(object_fields(document.body, arena));
+    Value body = document.body.is_tree() ? document.body
+                                         : Value::object(object_fields(document.body, arena));
     int64_t position = 0;
     for (const Value& element : value.as_array()) {
       emit(document, with_value(body, element, arena), Value::int64(position++), arena);
@@ -99,7 +105,8 @@ class UnwindOperator final : public Operator {
 
   // Within one batch
   std::vector<StreamDocument> output_;
-  const SourceRecord* record_ = nullptr;  // documents of one record stand together and are numbered through
+  const SourceRecord* record_ =
+      nullptr;  // documents of one record stand together and are numbered through
   uint32_t ordinal_ = 0;
 };
 
@@ -116,21 +123,27 @@ Result<UnwindOptions> parse_options(const Value& spec) {
     return options;
   }
   if (!spec.is_object()) {
-    return Status(15981, "expected a string or an object as specification for $unwind stage, got " + std::string(spec.type_name()));
+    return Status(15981, "expected a string or an object as specification for $unwind stage, got " +
+                             std::string(spec.type_name()));
   }
   for (const Field& field : spec.as_object()) {
     const Value& value = field.value;
     if (field.name() == "path") {
-      if (!value.is_string()) return Status(28808, "expected a string as the path for $unwind stage");
+      if (!value.is_string())
+        return Status(28808, "expected a string as the path for $unwind stage");
       options.path = value.as_string();
     } else if (field.name() == "includeArrayIndex") {
       if (!value.is_string() || value.as_string().empty()) {
-        return Status(28810, "expected a non-empty string for the includeArrayIndex option to $unwind stage");
+        return Status(
+            28810, "expected a non-empty string for the includeArrayIndex option to $unwind stage");
       }
       options.index = value.as_string();
-      if (options.index[0] == '$') return Status(28822, "includeArrayIndex of $unwind must not begin with a '$'");
+      if (options.index[0] == '$')
+        return Status(28822, "includeArrayIndex of $unwind must not begin with a '$'");
     } else if (field.name() == "preserveNullAndEmptyArrays") {
-      if (!value.is(Type::kBool)) return Status(28809, "expected a boolean for the preserveNullAndEmptyArrays option to $unwind stage");
+      if (!value.is(Type::kBool))
+        return Status(
+            28809, "expected a boolean for the preserveNullAndEmptyArrays option to $unwind stage");
       options.preserve = value.as_bool();
     } else {
       return Status(28811, "unrecognized option to $unwind stage: " + std::string(field.name()));
@@ -144,13 +157,16 @@ Result<UnwindOptions> parse_options(const Value& spec) {
 Result<OperatorPtr> parse_unwind_stage(std::string_view, const Value& spec, StageContext& context) {
   MR_ASSIGN_OR_RETURN(UnwindOptions options, parse_options(spec));
   if (options.path.empty()) return Status(28812, "no path specified to $unwind stage");
-  if (options.path[0] != '$') return Status(28818, "path of $unwind must begin with a '$': " + std::string(options.path));
-  MR_ASSIGN_OR_RETURN(FieldPath path, parse_field_path(options.path.substr(1), context.parse.names()));
+  if (options.path[0] != '$')
+    return Status(28818, "path of $unwind must begin with a '$': " + std::string(options.path));
+  MR_ASSIGN_OR_RETURN(FieldPath path,
+                      parse_field_path(options.path.substr(1), context.parse.names()));
   std::optional<FieldPath> index;
   if (!options.index.empty()) {
     MR_ASSIGN_OR_RETURN(index, parse_field_path(options.index, context.parse.names()));
   }
-  return OperatorPtr(std::make_unique<UnwindOperator>(std::move(path), std::move(index), options.preserve));
+  return OperatorPtr(
+      std::make_unique<UnwindOperator>(std::move(path), std::move(index), options.preserve));
 }
 
 }  // namespace millrace::engine

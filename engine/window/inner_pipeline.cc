@@ -41,7 +41,8 @@ Value with_window(const Value& own, const Value& window_only, Arena& arena) {
 
 }  // namespace
 
-Result<std::unique_ptr<InnerPipeline>> InnerPipeline::build(const Value& stages, StageContext& context) {
+Result<std::unique_ptr<InnerPipeline>> InnerPipeline::build(const Value& stages,
+                                                            StageContext& context) {
   std::unique_ptr<InnerPipeline> pipeline(new InnerPipeline);
   StageContext inner{context.parse, context.builder, Place::kWindow};
   MR_ASSIGN_OR_RETURN(pipeline->operators_, context.builder.build(stages, Place::kWindow, inner));
@@ -50,7 +51,9 @@ Result<std::unique_ptr<InnerPipeline>> InnerPipeline::build(const Value& stages,
 }
 
 void InnerPipeline::plan(const CollectingRules& rules) {
-  while (arrival_ < operators_.size() && operators_[arrival_]->stateless() && !reads_meta(*operators_[arrival_])) ++arrival_;
+  while (arrival_ < operators_.size() && operators_[arrival_]->stateless() &&
+         !reads_meta(*operators_[arrival_]))
+    ++arrival_;
   if (arrival_ == operators_.size()) return;
   auto* group = dynamic_cast<GroupOperator*>(operators_[arrival_].get());
   if (group == nullptr || !group->table().mergeable()) return;
@@ -60,7 +63,9 @@ void InnerPipeline::plan(const CollectingRules& rules) {
   group_ = group;
 }
 
-bool InnerPipeline::order_sensitive_group() const { return group_ != nullptr && group_->table().order_sensitive(); }
+bool InnerPipeline::order_sensitive_group() const {
+  return group_ != nullptr && group_->table().order_sensitive();
+}
 
 void InnerPipeline::dependencies(Dependencies& dependencies) {
   for (size_t i = operators_.size(); i-- > arrival_;) operators_[i]->dependencies(dependencies);
@@ -72,16 +77,19 @@ void InnerPipeline::arrive(Batch& batch, OperatorContext& context) {
   for (size_t i = 0; i < arrival_; ++i) operators_[i]->on_batch(batch, context);
 }
 
-size_t InnerPipeline::add(WindowContent& content, std::span<StreamDocument> documents, const WindowBounds* bounds,
-                          std::string_view source_type, OperatorContext& context) {
+size_t InnerPipeline::add(WindowContent& content, std::span<StreamDocument> documents,
+                          const WindowBounds* bounds, std::string_view source_type,
+                          OperatorContext& context) {
   if (group_ == nullptr) {
-    for (const StreamDocument& document : documents) content.documents.add(document, sequence_++, kept_fields_);
+    for (const StreamDocument& document : documents)
+      content.documents.add(document, sequence_++, kept_fields_);
     return 0;
   }
   if (group_reads_meta_ && bounds != nullptr) {
     Arena& arena = *context.eval.arena;
     Value window = window_meta(*bounds, source_type, arena);
-    for (StreamDocument& document : documents) document.meta = with_window(document.meta, window, arena);
+    for (StreamDocument& document : documents)
+      document.meta = with_window(document.meta, window, arena);
   }
   group_->stats.input_count += static_cast<int64_t>(documents.size());
   size_t failed = group_->table().add(*content.groups, documents, context, group_->name());
@@ -97,8 +105,9 @@ void InnerPipeline::merge(WindowContent& to, const WindowContent& from) {
   }
 }
 
-void InnerPipeline::close(std::span<const WindowContent* const> parts, const WindowBounds& bounds, std::string_view source_type,
-                          int64_t watermark_ms, Batch& batch, OperatorContext& context) {
+void InnerPipeline::close(std::span<const WindowContent* const> parts, const WindowBounds& bounds,
+                          std::string_view source_type, int64_t watermark_ms, Batch& batch,
+                          OperatorContext& context) {
   Value meta = window_meta(bounds, source_type, batch.arena);
   std::vector<StreamDocument> before;  // what closed earlier in this batch
   before.swap(batch.documents);
@@ -120,7 +129,8 @@ void InnerPipeline::close(std::span<const WindowContent* const> parts, const Win
     std::vector<const StoredDocuments*> stored;
     for (const WindowContent* part : parts) stored.push_back(&part->documents);
     StoredDocuments::load(stored, batch.arena, batch.documents);
-    for (StreamDocument& document : batch.documents) document.meta = with_window(document.meta, meta, batch.arena);
+    for (StreamDocument& document : batch.documents)
+      document.meta = with_window(document.meta, meta, batch.arena);
   }
   for (; next < operators_.size(); ++next) {
     Operator& op = *operators_[next];
@@ -159,8 +169,10 @@ void InnerPipeline::save(const WindowContent& content, BsonWriter& to) const {
 }
 
 Status InnerPipeline::load(WindowContent& content, const Value& saved) {
-  if (!saved.is_object()) return Status(ErrorCode::kInternalError, "the saved content of a window is not readable");
-  if (group_ != nullptr) return group_->table().load(*content.groups, saved.as_object().get("groups"));
+  if (!saved.is_object())
+    return Status(ErrorCode::kInternalError, "the saved content of a window is not readable");
+  if (group_ != nullptr)
+    return group_->table().load(*content.groups, saved.as_object().get("groups"));
   return content.documents.restore(saved.as_object().get("documents"));
 }
 

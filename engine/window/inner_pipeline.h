@@ -1,11 +1,11 @@
-// The pipeline inside a window stage: what of it runs when a document arrives, what a window keeps meanwhile, and what runs when it
-// closes.
+// The pipeline inside a window stage: what of it runs when a document arrives, what a window keeps
+// meanwhile, and what runs when it closes.
 //
 //   stateless …  |  $group           |  the rest        groups: the window keeps aggregates
 //   on arrival   |  adds on arrival  |  at close
 //
-//   stateless …  |  everything from the first other stage on         documents: the window keeps the fields that the rest reads
-//   on arrival   |  at close
+//   stateless …  |  everything from the first other stage on         documents: the window keeps
+//   the fields that the rest reads on arrival   |  at close
 #pragma once
 
 #include <memory>
@@ -21,7 +21,8 @@ namespace millrace::engine {
 
 // How a kind of window collects; decides whether aggregates can be kept.
 struct CollectingRules {
-  bool pieces_interleave = false;  // a window is put together from pieces whose documents did not come one piece after the other
+  bool pieces_interleave = false;  // a window is put together from pieces whose documents did not
+                                   // come one piece after the other
   bool bounds_known = true;        // the window's start and end are known when a document arrives
 };
 
@@ -50,14 +51,17 @@ class InnerPipeline {
   // Runs the stages that do not wait for the window to close. Documents then live in `batch`.
   bool has_arrival_stages() const { return arrival_ > 0; }
   void arrive(Batch& batch, OperatorContext& context);
-  // Adds documents behind arrive(). `bounds`: of the window, when known. Returns how many went to the dead letters.
-  size_t add(WindowContent& content, std::span<StreamDocument> documents, const WindowBounds* bounds, std::string_view source_type,
-             OperatorContext& context);
+  // Adds documents behind arrive(). `bounds`: of the window, when known. Returns how many went to
+  // the dead letters.
+  size_t add(WindowContent& content, std::span<StreamDocument> documents,
+             const WindowBounds* bounds, std::string_view source_type, OperatorContext& context);
   void merge(WindowContent& to, const WindowContent& from);
 
-  // The window closes: what comes out of `parts`, put together, is appended to `batch`. `watermark_ms`: as it is now.
-  void close(std::span<const WindowContent* const> parts, const WindowBounds& bounds, std::string_view source_type, int64_t watermark_ms,
-             Batch& batch, OperatorContext& context);
+  // The window closes: what comes out of `parts`, put together, is appended to `batch`.
+  // `watermark_ms`: as it is now.
+  void close(std::span<const WindowContent* const> parts, const WindowBounds& bounds,
+             std::string_view source_type, int64_t watermark_ms, Batch& batch,
+             OperatorContext& context);
 
   WindowContent make_content();
   // Appends the content to an open document as `groups` or `documents`.
@@ -76,7 +80,7 @@ class InnerPipeline {
   size_t arrival_ = 0;              // so many of them run on arrival
   GroupOperator* group_ = nullptr;  // operators_[arrival_], when windows keep groups
   bool group_reads_meta_ = false;
-  PathSet kept_fields_;             // of documents that are stored
+  PathSet kept_fields_;  // of documents that are stored
   uint64_t sequence_ = 0;
 };
 

@@ -5,7 +5,8 @@ namespace millrace::engine {
 std::vector<const WindowContent*> PaneMerger::window(Panes& panes, int64_t first, int64_t last) {
   drop_before(first);
   std::vector<const WindowContent*> parts;
-  if (back_used_ && back_from_ < first && first > front_until_) back_used_ = false;  // windows were skipped: it holds what is over
+  if (back_used_ && back_from_ < first && first > front_until_)
+    back_used_ = false;  // windows were skipped: it holds what is over
   merge_new(panes, first, last);
   if (front_.empty() && first > front_until_) {
     if (!worth_a_front(panes, first, last)) {
@@ -38,8 +39,9 @@ void PaneMerger::merge_new(Panes& panes, int64_t first, int64_t last) {
   back_until_ = std::max(back_until_, last);
 }
 
-// Each entry of the front holds most groups of a window. That pays when panes hold most of them too; where each group is in few panes,
-// merging these few every time costs less, and far less memory.
+// Each entry of the front holds most groups of a window. That pays when panes hold most of them
+// too; where each group is in few panes, merging these few every time costs less, and far less
+// memory.
 bool PaneMerger::worth_a_front(const Panes& panes, int64_t first, int64_t last) const {
   size_t entries = 0;
   size_t present = 0;
@@ -110,7 +112,8 @@ Status PaneMerger::restore(const Value& saved, Panes& panes) {
     MR_RETURN_IF_ERROR(pipeline_.load(front_.back().content, element));
   }
   front_until_ = front_until.as_int64();
-  if (back_from.is(Type::kInt64) && back_until.is(Type::kInt64)) merge_new(panes, back_from.as_int64(), back_until.as_int64());
+  if (back_from.is(Type::kInt64) && back_until.is(Type::kInt64))
+    merge_new(panes, back_from.as_int64(), back_until.as_int64());
   return {};
 }
 

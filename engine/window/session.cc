@@ -1,5 +1,6 @@
-// $sessionWindow: for each value of partitionBy, windows that last as long as documents follow each other by less than the gap.
-// Source: https://www.mongodb.com/docs/atlas/atlas-stream-processing/sp-agg-session/
+// $sessionWindow: for each value of partitionBy, windows that last as long as documents follow each
+// other by less than the gap. Source:
+// https://www.mongodb.com/docs/atlas/atlas-stream-processing/sp-agg-session/
 #include <algorithm>
 #include <queue>
 
@@ -56,7 +57,8 @@ class SessionWindowOperator final : public WindowStage {
   void add_stats(BsonWriter& stats) const override;
 
  private:
-  // A session that may be over once time has passed `max_ms` and the gap; `max_ms` may have grown since.
+  // A session that may be over once time has passed `max_ms` and the gap; `max_ms` may have grown
+  // since.
   struct Deadline {
     int64_t max_ms;
     uint32_t session;
@@ -86,8 +88,8 @@ class SessionWindowOperator final : public WindowStage {
   int64_t watermark_ms_ = kNoWatermark;  // by processing time: the clock
 
   // State that it does not.
-  std::vector<uint32_t> free_;      // places in sessions_
-  std::vector<uint32_t> by_key_;    // key -> its first session, or kNone
+  std::vector<uint32_t> free_;    // places in sessions_
+  std::vector<uint32_t> by_key_;  // key -> its first session, or kNone
   std::priority_queue<Deadline, std::vector<Deadline>, std::greater<>> deadlines_;
   int64_t content_bytes_ = 0;
   std::vector<StreamDocument> input_;
@@ -108,7 +110,8 @@ void SessionWindowOperator::on_batch(Batch& batch, OperatorContext& context) {
 void SessionWindowOperator::take(StreamDocument& document, Batch& batch, OperatorContext& context) {
   if (!options_.processing_time) raise_watermark(document.watermark_ms, batch, context);
   int64_t time = options_.processing_time ? watermark_ms_ : document.timestamp_ms;
-  if (time > kMaxEventTimeMs || time < -kMaxEventTimeMs) return reject(document, kTimeRangeReason, context);
+  if (time > kMaxEventTimeMs || time < -kMaxEventTimeMs)
+    return reject(document, kTimeRangeReason, context);
   context.eval.arena = &batch.arena;
   context.eval.root = document.body;
   context.eval.stream_meta = document.meta;
@@ -121,7 +124,8 @@ void SessionWindowOperator::take(StreamDocument& document, Batch& batch, Operato
   if (key >= by_key_.size()) by_key_.resize(std::max<size_t>(key + 1, keys_.id_limit()), kNone);
   uint32_t index = session_for(key, time);
   if (index == kNone) {
-    bool late = watermark_ms_ != kNoWatermark && time < watermark_ms_;  // lateness does not let a document begin a session
+    bool late = watermark_ms_ != kNoWatermark &&
+                time < watermark_ms_;  // lateness does not let a document begin a session
     if (late) return reject(document, kLateReason, context);
     index = open_session(key, time, time);
   }
@@ -131,7 +135,8 @@ void SessionWindowOperator::take(StreamDocument& document, Batch& batch, Operato
   add(session, document, batch, context);
 }
 
-// The session of `key` that a document at `time_ms` joins; several become one, the oldest. kNone if there is none.
+// The session of `key` that a document at `time_ms` joins; several become one, the oldest. kNone if
+// there is none.
 uint32_t SessionWindowOperator::session_for(uint32_t key, int64_t time_ms) {
   uint32_t joined = kNone;
   for (uint32_t i = by_key_[key]; i != kNone;) {
@@ -197,7 +202,8 @@ void SessionWindowOperator::absorb(uint32_t into, uint32_t from) {
   release(from);
 }
 
-void SessionWindowOperator::add(Session& session, StreamDocument& document, Batch& batch, OperatorContext& context) {
+void SessionWindowOperator::add(Session& session, StreamDocument& document, Batch& batch,
+                                OperatorContext& context) {
   std::span<StreamDocument> documents(&document, 1);
   if (pipeline_->has_arrival_stages()) {
     arrival_.clear();
@@ -213,18 +219,21 @@ void SessionWindowOperator::add(Session& session, StreamDocument& document, Batc
   content_bytes_ += session.content.bytes();
 }
 
-void SessionWindowOperator::reject(const StreamDocument& document, std::string_view reason, OperatorContext& context) {
+void SessionWindowOperator::reject(const StreamDocument& document, std::string_view reason,
+                                   OperatorContext& context) {
   ++stats.dlq_count;
   context.dead_letters->add(document, name(), reason);
 }
 
-void SessionWindowOperator::raise_watermark(int64_t watermark_ms, Batch& batch, OperatorContext& context) {
+void SessionWindowOperator::raise_watermark(int64_t watermark_ms, Batch& batch,
+                                            OperatorContext& context) {
   if (watermark_ms == kNoWatermark || watermark_ms <= watermark_ms_) return;
   watermark_ms_ = std::clamp(watermark_ms, -kMaxEventTimeMs, kMaxEventTimeMs);
   close_until(watermark_ms_ - wait_ms(), batch, context);
 }
 
-// Closes all sessions whose last document is not after `time_ms`: ascending by last, then by first document.
+// Closes all sessions whose last document is not after `time_ms`: ascending by last, then by first
+// document.
 void SessionWindowOperator::close_until(int64_t time_ms, Batch& batch, OperatorContext& context) {
   std::vector<uint32_t> over;
   while (!deadlines_.empty() && deadlines_.top().max_ms <= time_ms) {
@@ -264,7 +273,8 @@ void SessionWindowOperator::on_end(Batch& batch, OperatorContext& context) {
 
 void SessionWindowOperator::on_tick(Batch& batch, OperatorContext& context) {
   size_t before = batch.documents.size();
-  raise_watermark(options_.processing_time ? context.clock->now_ms() : batch.watermark_ms, batch, context);
+  raise_watermark(options_.processing_time ? context.clock->now_ms() : batch.watermark_ms, batch,
+                  context);
   stats.output_count += static_cast<int64_t>(batch.documents.size() - before);
 }
 
@@ -275,7 +285,8 @@ int64_t SessionWindowOperator::next_tick_ms() const {
 
 int64_t SessionWindowOperator::state_bytes() const {
   return content_bytes_ + pipeline_->shared_bytes() + keys_.bytes() +
-         static_cast<int64_t>(sessions_.capacity() * sizeof(Session) + deadlines_.size() * sizeof(Deadline) +
+         static_cast<int64_t>(sessions_.capacity() * sizeof(Session) +
+                              deadlines_.size() * sizeof(Deadline) +
                               (by_key_.capacity() + free_.capacity()) * sizeof(uint32_t));
 }
 
@@ -335,10 +346,13 @@ Status SessionWindowOperator::restore(const Value& state, OperatorContext&) {
 
 }  // namespace
 
-Result<OperatorPtr> parse_session_window_stage(std::string_view name, const Value& spec, StageContext& context) {
-  MR_ASSIGN_OR_RETURN(WindowOptions options, parse_window_options(WindowKind::kSession, name, spec, context.parse));
+Result<OperatorPtr> parse_session_window_stage(std::string_view name, const Value& spec,
+                                               StageContext& context) {
+  MR_ASSIGN_OR_RETURN(WindowOptions options,
+                      parse_window_options(WindowKind::kSession, name, spec, context.parse));
   MR_ASSIGN_OR_RETURN(auto pipeline, InnerPipeline::build(options.pipeline, context));
-  return OperatorPtr(std::make_unique<SessionWindowOperator>(std::move(options), std::move(pipeline)));
+  return OperatorPtr(
+      std::make_unique<SessionWindowOperator>(std::move(options), std::move(pipeline)));
 }
 
 }  // namespace millrace::engine

@@ -6,7 +6,8 @@ namespace millrace::engine {
 
 void Watermarks::begin_batch(size_t partition_count, int64_t now_ms) {
   now_ms_ = std::max(now_ms_, now_ms);
-  while (partitions_.size() < partition_count) partitions_.push_back({kNoWatermark, now_ms_, false});
+  while (partitions_.size() < partition_count)
+    partitions_.push_back({kNoWatermark, now_ms_, false});
   if (idle_timeout_ms_ > 0) tick(now_ms_);
 }
 
@@ -17,7 +18,8 @@ void Watermarks::raise(Partition& partition, int64_t timestamp_ms) {
   partition.idle = false;
   if (partitions_.size() == 1) {
     current_ms_ = std::max(current_ms_, partition.watermark_ms);
-  } else if (before <= current_ms_ || was_idle) {  // it may have been the one that held the others back
+  } else if (before <= current_ms_ ||
+             was_idle) {  // it may have been the one that held the others back
     recompute();
   }
 }
@@ -59,7 +61,8 @@ void Watermarks::save(BsonWriter& to) const {
   to.begin_array("partitions");
   for (size_t i = 0; i < partitions_.size(); ++i) {
     to.begin_object(std::to_string(i));
-    if (partitions_[i].watermark_ms != kNoWatermark) to.append("watermark", Value::date(partitions_[i].watermark_ms));
+    if (partitions_[i].watermark_ms != kNoWatermark)
+      to.append("watermark", Value::date(partitions_[i].watermark_ms));
     to.append("idle", partitions_[i].idle);
     to.end();
   }
@@ -77,8 +80,10 @@ Status Watermarks::restore(const Value& saved, int64_t now_ms) {
     if (!element.is_object()) return bad;
     Value watermark = element.as_object().get("watermark");
     Value idle = element.as_object().get("idle");
-    if (!idle.is(Type::kBool) || (!watermark.is_missing() && !watermark.is(Type::kDate))) return bad;
-    restored.push_back({watermark.is_missing() ? kNoWatermark : watermark.as_date(), now_ms, idle.as_bool()});
+    if (!idle.is(Type::kBool) || (!watermark.is_missing() && !watermark.is(Type::kDate)))
+      return bad;
+    restored.push_back(
+        {watermark.is_missing() ? kNoWatermark : watermark.as_date(), now_ms, idle.as_bool()});
   }
   partitions_ = std::move(restored);
   current_ms_ = current.is_missing() ? kNoWatermark : current.as_date();

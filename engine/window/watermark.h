@@ -1,5 +1,6 @@
-// The processor's watermark: the event time up to which input is complete, as far as the partitions of the source tell.
-// Source: https://www.mongodb.com/docs/atlas/atlas-stream-processing/windows/ and …/architecture/
+// The processor's watermark: the event time up to which input is complete, as far as the partitions
+// of the source tell. Source: https://www.mongodb.com/docs/atlas/atlas-stream-processing/windows/
+// and …/architecture/
 #pragma once
 
 #include <cstdint>
@@ -12,22 +13,25 @@
 
 namespace millrace::engine {
 
-// Every partition has the greatest timestamp it delivered; the watermark is the least of those over the partitions that are not idle, and
-// never goes back. There is none until each of them has delivered. Single-threaded.
+// Every partition has the greatest timestamp it delivered; the watermark is the least of those over
+// the partitions that are not idle, and never goes back. There is none until each of them has
+// delivered. Single-threaded.
 class Watermarks {
  public:
   struct Partition {
     int64_t watermark_ms = kNoWatermark;
-    int64_t last_seen_ms = 0;  // wall clock of the last document, or of when the partition became known
+    int64_t last_seen_ms =
+        0;  // wall clock of the last document, or of when the partition became known
     bool idle = false;
   };
 
-  // A partition that is silent for this long (wall clock) is ignored until it delivers again. 0: never.
+  // A partition that is silent for this long (wall clock) is ignored until it delivers again. 0:
+  // never.
   void set_partition_idle_timeout(int64_t ms) { idle_timeout_ms_ = ms; }
 
   // Before the documents of a batch that was read at `now_ms`. `source` tells its partitions().
   template <typename Source>
-    requires requires(const Source& source) { source.partitions().size(); }
+  requires requires(const Source& source) { source.partitions().size(); }
   void begin_batch(const Source& source, int64_t now_ms) {
     begin_batch(source.partitions().size(), now_ms);
   }

@@ -5,7 +5,8 @@
 namespace millrace::engine {
 namespace {
 
-// The fields of `object` that `fields` names, in the object's order. Arrays on the way are kept whole.
+// The fields of `object` that `fields` names, in the object's order. Arrays on the way are kept
+// whole.
 void append_pruned(const Value& object, const PathSet& fields, BsonWriter& to) {
   for (const Field& field : object.as_object()) {
     const PathSet* wanted = fields.find(field.name());
@@ -22,7 +23,8 @@ void append_pruned(const Value& object, const PathSet& fields, BsonWriter& to) {
 
 }  // namespace
 
-void StoredDocuments::add(const StreamDocument& document, uint64_t sequence, const PathSet& fields) {
+void StoredDocuments::add(const StreamDocument& document, uint64_t sequence,
+                          const PathSet& fields) {
   static thread_local BsonWriter writer;
   writer.clear();
   if (fields.all) {
@@ -34,7 +36,9 @@ void StoredDocuments::add(const StreamDocument& document, uint64_t sequence, con
   }
   auto body_bytes = static_cast<uint32_t>(writer.size());
   if (document.meta.is_object()) writer.append_document(document.meta);
-  put({sequence, document.timestamp_ms, body_bytes, static_cast<uint32_t>(writer.size()) - body_bytes}, writer.bytes());
+  put({sequence, document.timestamp_ms, body_bytes,
+       static_cast<uint32_t>(writer.size()) - body_bytes},
+      writer.bytes());
 }
 
 void StoredDocuments::put(const Header& header, std::string_view encoded) {
@@ -47,7 +51,8 @@ void StoredDocuments::append(const StoredDocuments& other) {
   bytes_.insert(bytes_.end(), other.bytes_.begin(), other.bytes_.end());
 }
 
-void StoredDocuments::load(std::span<const StoredDocuments* const> parts, Arena& arena, std::vector<StreamDocument>& to) {
+void StoredDocuments::load(std::span<const StoredDocuments* const> parts, Arena& arena,
+                           std::vector<StreamDocument>& to) {
   struct Entry {
     uint64_t sequence;
     StreamDocument document;
@@ -64,14 +69,16 @@ void StoredDocuments::load(std::span<const StoredDocuments* const> parts, Arena&
       entry.sequence = header.sequence;
       entry.document.timestamp_ms = header.timestamp_ms;
       entry.document.body = Value::bson_object(copy + at);
-      if (header.meta_bytes > 0) entry.document.meta = Value::bson_object(copy + at + header.body_bytes);
+      if (header.meta_bytes > 0)
+        entry.document.meta = Value::bson_object(copy + at + header.body_bytes);
       at += header.body_bytes + header.meta_bytes;
       in_order = in_order && (entries.empty() || entries.back().sequence < entry.sequence);
       entries.push_back(entry);
     }
   }
   if (!in_order) {
-    std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.sequence < b.sequence; });
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const Entry& a, const Entry& b) { return a.sequence < b.sequence; });
   }
   to.reserve(to.size() + entries.size());
   for (const Entry& entry : entries) to.push_back(entry.document);
@@ -88,7 +95,8 @@ void StoredDocuments::save(std::string_view field, BsonWriter& to) const {
     to.append("sequence", static_cast<int64_t>(header.sequence));
     to.append("time", Value::date(header.timestamp_ms));
     to.append("body", Value::bson_object(bytes_.data() + at));
-    if (header.meta_bytes > 0) to.append("meta", Value::bson_object(bytes_.data() + at + header.body_bytes));
+    if (header.meta_bytes > 0)
+      to.append("meta", Value::bson_object(bytes_.data() + at + header.body_bytes));
     to.end();
     at += header.body_bytes + header.meta_bytes;
   }
@@ -107,7 +115,8 @@ Status StoredDocuments::restore(const Value& saved) {
     StreamDocument document;
     document.body = element.as_object().get("body");
     document.meta = element.as_object().get("meta");
-    if (!sequence.is(Type::kInt64) || !time.is(Type::kDate) || !document.body.is_object()) return bad;
+    if (!sequence.is(Type::kInt64) || !time.is(Type::kDate) || !document.body.is_object())
+      return bad;
     document.timestamp_ms = time.as_date();
     add(document, static_cast<uint64_t>(sequence.as_int64()), whole);
   }

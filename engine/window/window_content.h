@@ -1,4 +1,5 @@
-// What one window (or pane, or session) has collected: groups where its pipeline begins with $group, else documents.
+// What one window (or pane, or session) has collected: groups where its pipeline begins with
+// $group, else documents.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@
 
 namespace millrace::engine {
 
-// Documents kept until their window closes: encoded, one behind the other, each with its place in the order of arrival.
+// Documents kept until their window closes: encoded, one behind the other, each with its place in
+// the order of arrival.
 class StoredDocuments {
  public:
   // `fields`: what of the body is kept.
@@ -22,7 +24,8 @@ class StoredDocuments {
   int64_t bytes() const { return static_cast<int64_t>(bytes_.capacity()); }
 
   // Appends the documents of all `parts` in order of arrival; bodies and metadata live in `arena`.
-  static void load(std::span<const StoredDocuments* const> parts, Arena& arena, std::vector<StreamDocument>& to);
+  static void load(std::span<const StoredDocuments* const> parts, Arena& arena,
+                   std::vector<StreamDocument>& to);
 
   // An array field of {sequence, time, body, meta}.
   void save(std::string_view field, BsonWriter& to) const;

@@ -1,4 +1,5 @@
-// Where tumbling and hopping windows begin and end (stages-windows-time.md section 7.2), in integer milliseconds since 1970.
+// Where tumbling and hopping windows begin and end (stages-windows-time.md section 7.2), in integer
+// milliseconds since 1970.
 #pragma once
 
 #include <algorithm>
@@ -9,19 +10,25 @@ namespace millrace::engine {
 // Event times beyond this are refused: every start and end then fits an int64 with room to spare.
 inline constexpr int64_t kMaxEventTimeMs = int64_t{1} << 61;
 
-// Windows are numbered: window k is [k·hop + offset, k·hop + offset + interval). Their bounds cut time into slices; the windows over a
-// slice are the same for all of its instants, so that what a slice has collected can be shared by them. There are at most two slices a
-// hop: with interval = overlap·hop + rest, the first `rest` milliseconds and what is left of the hop.
+// Windows are numbered: window k is [k·hop + offset, k·hop + offset + interval). Their bounds cut
+// time into slices; the windows over a slice are the same for all of its instants, so that what a
+// slice has collected can be shared by them. There are at most two slices a hop: with interval =
+// overlap·hop + rest, the first `rest` milliseconds and what is left of the hop.
 class WindowGeometry {
  public:
   WindowGeometry(int64_t interval_ms, int64_t hop_ms, int64_t offset_ms)
-      : interval_(interval_ms), hop_(hop_ms), offset_(offset_ms), overlap_(interval_ms / hop_ms), rest_(interval_ms % hop_ms) {}
+      : interval_(interval_ms),
+        hop_(hop_ms),
+        offset_(offset_ms),
+        overlap_(interval_ms / hop_ms),
+        rest_(interval_ms % hop_ms) {}
 
   struct Slice {
     int64_t number;
     int64_t begin_ms;
     int64_t end_ms;
-    int64_t first_window;  // oldest and newest window over the slice; first > last in a gap between windows
+    int64_t first_window;  // oldest and newest window over the slice; first > last in a gap between
+                           // windows
     int64_t last_window;
   };
   Slice slice_at(int64_t time_ms) const {
@@ -35,7 +42,9 @@ class WindowGeometry {
   int64_t start(int64_t window) const { return window * hop_ + offset_; }
   int64_t end(int64_t window) const { return start(window) + interval_; }
   int64_t first_slice(int64_t window) const { return rest_ == 0 ? window : 2 * window; }
-  int64_t last_slice(int64_t window) const { return rest_ == 0 ? window + overlap_ - 1 : 2 * (window + overlap_); }
+  int64_t last_slice(int64_t window) const {
+    return rest_ == 0 ? window + overlap_ - 1 : 2 * (window + overlap_);
+  }
   // The oldest window over a slice.
   int64_t first_window(int64_t slice) const {
     return rest_ == 0 ? slice - overlap_ + 1 : floor_divide(slice + 1, 2) - overlap_;
@@ -43,7 +52,9 @@ class WindowGeometry {
   // The newest one.
   int64_t last_window(int64_t slice) const { return rest_ == 0 ? slice : floor_divide(slice, 2); }
   // The first window whose end is after `time_ms`.
-  int64_t first_open(int64_t time_ms) const { return floor_divide(time_ms - interval_ - offset_, hop_) + 1; }
+  int64_t first_open(int64_t time_ms) const {
+    return floor_divide(time_ms - interval_ - offset_, hop_) + 1;
+  }
   // More than one window over an instant.
   bool overlaps() const { return overlap_ > 1 || (overlap_ == 1 && rest_ > 0); }
 

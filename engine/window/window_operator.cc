@@ -18,20 +18,23 @@ int64_t clamp_time(int64_t ms) { return std::clamp(ms, -kMaxEventTimeMs, kMaxEve
 
 }  // namespace
 
-FixedWindowOperator::FixedWindowOperator(WindowKind kind, WindowOptions options, std::unique_ptr<InnerPipeline> pipeline)
+FixedWindowOperator::FixedWindowOperator(WindowKind kind, WindowOptions options,
+                                         std::unique_ptr<InnerPipeline> pipeline)
     : name_(kind == WindowKind::kTumbling ? "TumblingWindowOperator" : "HoppingWindowOperator"),
       options_(std::move(options)),
       geometry_(options_.interval_ms, options_.hop_ms, options_.offset_ms),
       pipeline_(std::move(pipeline)),
       next_window_(kFirst),
       close_at_ms_(kNever) {
-  // Panes are shared where that changes no result: accumulators that depend on the order of arrival see it only in a window of their own.
+  // Panes are shared where that changes no result: accumulators that depend on the order of arrival
+  // see it only in a window of their own.
   CollectingRules rules;
   rules.pieces_interleave = false;
   pipeline_->plan(rules);
   by_slice_ = !geometry_.overlaps() || !pipeline_->keeps_groups() ||
               (!pipeline_->order_sensitive_group() && !pipeline_->reads_meta_on_add());
-  if (geometry_.overlaps() && by_slice_ && pipeline_->keeps_groups()) merger_ = std::make_unique<PaneMerger>(*pipeline_);
+  if (geometry_.overlaps() && by_slice_ && pipeline_->keeps_groups())
+    merger_ = std::make_unique<PaneMerger>(*pipeline_);
 }
 
 // C of the specification's reference algorithm: windows with end <= C are closed.
@@ -57,7 +60,8 @@ void FixedWindowOperator::on_batch(Batch& batch, OperatorContext& context) {
   stats.max_state_bytes = std::max(stats.max_state_bytes, state_bytes());
 }
 
-void FixedWindowOperator::take(std::span<StreamDocument> documents, Batch& batch, OperatorContext& context) {
+void FixedWindowOperator::take(std::span<StreamDocument> documents, Batch& batch,
+                               OperatorContext& context) {
   size_t begin = 0;  // of the run: documents of one slice that are not added yet
   auto flush = [&](size_t end) {
     if (end > begin) add_run(documents.subspan(begin, end - begin), batch, context);
@@ -88,7 +92,8 @@ void FixedWindowOperator::take(std::span<StreamDocument> documents, Batch& batch
   flush(documents.size());
 }
 
-// Makes the slice of `time_ms` the current one. False when there is no open window over it: late, or in a gap.
+// Makes the slice of `time_ms` the current one. False when there is no open window over it: late,
+// or in a gap.
 bool FixedWindowOperator::move_to(int64_t time_ms) {
   slice_ = geometry_.slice_at(time_ms);
   late_slice_ = false;
@@ -106,23 +111,27 @@ bool FixedWindowOperator::move_to(int64_t time_ms) {
   if (by_slice_) {
     content(slice_.number);
   } else {
-    for (int64_t k = std::max(slice_.first_window, next_window_); k <= slice_.last_window; ++k) content(k);
+    for (int64_t k = std::max(slice_.first_window, next_window_); k <= slice_.last_window; ++k)
+      content(k);
   }
   return true;
 }
 
 WindowContent& FixedWindowOperator::content(int64_t number) {
   auto at = contents_.lower_bound(number);
-  if (at == contents_.end() || at->first != number) at = contents_.emplace_hint(at, number, pipeline_->make_content());
+  if (at == contents_.end() || at->first != number)
+    at = contents_.emplace_hint(at, number, pipeline_->make_content());
   return at->second;
 }
 
-void FixedWindowOperator::reject(const StreamDocument& document, std::string_view reason, OperatorContext& context) {
+void FixedWindowOperator::reject(const StreamDocument& document, std::string_view reason,
+                                 OperatorContext& context) {
   ++stats.dlq_count;
   context.dead_letters->add(document, name(), reason);
 }
 
-void FixedWindowOperator::add_run(std::span<StreamDocument> run, Batch& batch, OperatorContext& context) {
+void FixedWindowOperator::add_run(std::span<StreamDocument> run, Batch& batch,
+                                  OperatorContext& context) {
   if (!pipeline_->has_arrival_stages()) return add_to_contents(run, context);
   arrival_.clear();
   arrival_.documents.assign(run.begin(), run.end());
@@ -153,7 +162,8 @@ void FixedWindowOperator::add_to_contents(std::span<StreamDocument> run, Operato
   DeadLetters* letters = context.dead_letters;
   for (int64_t k = std::max(slice_.first_window, next_window_); k <= slice_.last_window; ++k) {
     WindowBounds bounds{geometry_.start(k), geometry_.end(k), {}};
-    std::vector<StreamDocument> copies(run.begin(), run.end());  // each window gives them its own metadata
+    std::vector<StreamDocument> copies(run.begin(),
+                                       run.end());  // each window gives them its own metadata
     pipeline_->add(content(k), copies, &bounds, source_type_, context);
     context.dead_letters = &ignore;
   }
@@ -172,7 +182,8 @@ void FixedWindowOperator::plan_next_close() {
   close_at_ms_ = oldest ? geometry_.end(*oldest) + options_.allowed_lateness_ms : kNever;
 }
 
-void FixedWindowOperator::raise_watermark(int64_t watermark_ms, Batch& batch, OperatorContext& context) {
+void FixedWindowOperator::raise_watermark(int64_t watermark_ms, Batch& batch,
+                                          OperatorContext& context) {
   if (watermark_ms == kNoWatermark || watermark_ms <= watermark_ms_) return;
   watermark_ms_ = clamp_time(watermark_ms);
   if (watermark_ms_ >= close_at_ms_) {
@@ -185,7 +196,8 @@ void FixedWindowOperator::raise_watermark(int64_t watermark_ms, Batch& batch, Op
 
 int64_t FixedWindowOperator::close_until(int64_t until, Batch& batch, OperatorContext& context) {
   int64_t last_end = kNoWatermark;
-  for (auto window = oldest_window(); window && geometry_.end(*window) <= until; window = oldest_window()) {
+  for (auto window = oldest_window(); window && geometry_.end(*window) <= until;
+       window = oldest_window()) {
     close(*window, batch, context);
     last_end = geometry_.end(*window);
     next_window_ = *window + 1;
@@ -193,7 +205,8 @@ int64_t FixedWindowOperator::close_until(int64_t until, Batch& batch, OperatorCo
     contents_.erase(contents_.begin(), contents_.lower_bound(first_needed));
     if (shares_panes()) merger_->drop_before(first_needed);
   }
-  if (closed_until() != kNoWatermark) next_window_ = std::max(next_window_, geometry_.first_open(closed_until()));
+  if (closed_until() != kNoWatermark)
+    next_window_ = std::max(next_window_, geometry_.first_open(closed_until()));
   plan_next_close();
   return last_end;
 }
@@ -230,7 +243,8 @@ void FixedWindowOperator::on_tick(Batch& batch, OperatorContext& context) {
   } else {
     raise_watermark(batch.watermark_ms, batch, context);
     int64_t idle = now - last_input_ms_;
-    if (options_.idle_timeout_ms && last_input_ms_ != kNoWatermark && watermark_ms_ != kNoWatermark && idle >= *options_.idle_timeout_ms) {
+    if (options_.idle_timeout_ms && last_input_ms_ != kNoWatermark &&
+        watermark_ms_ != kNoWatermark && idle >= *options_.idle_timeout_ms) {
       int64_t last_end = close_until(clamp_time(watermark_ms_ + idle), batch, context);
       idle_closed_end_ms_ = std::max(idle_closed_end_ms_, last_end);
       next_window_ = std::max(next_window_, geometry_.first_open(closed_until()));
@@ -244,13 +258,16 @@ int64_t FixedWindowOperator::next_tick_ms() const {
   auto oldest = oldest_window();
   if (!oldest) return kNever;
   if (options_.processing_time) return geometry_.end(*oldest);
-  if (!options_.idle_timeout_ms || last_input_ms_ == kNoWatermark || watermark_ms_ == kNoWatermark) return kNever;
-  return last_input_ms_ + std::max(geometry_.end(*oldest) - watermark_ms_, *options_.idle_timeout_ms);
+  if (!options_.idle_timeout_ms || last_input_ms_ == kNoWatermark || watermark_ms_ == kNoWatermark)
+    return kNever;
+  return last_input_ms_ +
+         std::max(geometry_.end(*oldest) - watermark_ms_, *options_.idle_timeout_ms);
 }
 
 int64_t FixedWindowOperator::state_bytes() const {
   int64_t bytes = pipeline_->shared_bytes();
-  for (const auto& [number, content] : contents_) bytes += content.bytes() + 64;  // 64: the map's node
+  for (const auto& [number, content] : contents_)
+    bytes += content.bytes() + 64;  // 64: the map's node
   if (shares_panes()) bytes += merger_->bytes();
   return bytes;
 }
@@ -269,7 +286,8 @@ void FixedWindowOperator::add_stats(BsonWriter& stats) const {
 
 void FixedWindowOperator::on_checkpoint(BsonWriter& state) const {
   if (watermark_ms_ != kNoWatermark) state.append("watermark", Value::date(watermark_ms_));
-  if (idle_closed_end_ms_ != kNoWatermark) state.append("idleClosedEnd", Value::date(idle_closed_end_ms_));
+  if (idle_closed_end_ms_ != kNoWatermark)
+    state.append("idleClosedEnd", Value::date(idle_closed_end_ms_));
   state.append("nextWindow", next_window_);
   state.append("sequence", static_cast<int64_t>(pipeline_->sequence()));
   state.begin_array("contents");
@@ -293,7 +311,8 @@ Status FixedWindowOperator::restore(const Value& state, OperatorContext& context
   Value next_window = fields.get("nextWindow");
   Value sequence = fields.get("sequence");
   Value contents = fields.get("contents");
-  if (!next_window.is(Type::kInt64) || !sequence.is(Type::kInt64) || !contents.is_array()) return bad;
+  if (!next_window.is(Type::kInt64) || !sequence.is(Type::kInt64) || !contents.is_array())
+    return bad;
   if (watermark.is(Type::kDate)) watermark_ms_ = watermark.as_date();
   if (idle_closed_end.is(Type::kDate)) idle_closed_end_ms_ = idle_closed_end.as_date();
   next_window_ = next_window.as_int64();

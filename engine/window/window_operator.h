@@ -1,5 +1,6 @@
-// $tumblingWindow and $hoppingWindow at work: assigning documents to windows of fixed size, closing these by watermark, idleness or the
-// clock, and what is late. Rules: https://www.mongodb.com/docs/atlas/atlas-stream-processing/windows/
+// $tumblingWindow and $hoppingWindow at work: assigning documents to windows of fixed size, closing
+// these by watermark, idleness or the clock, and what is late. Rules:
+// https://www.mongodb.com/docs/atlas/atlas-stream-processing/windows/
 #pragma once
 
 #include <memory>
@@ -14,14 +15,18 @@
 namespace millrace::engine {
 
 inline constexpr std::string_view kLateReason = "Input document arrived late.";
-inline constexpr std::string_view kTimeRangeReason = "The event time of the input document is out of range.";
+inline constexpr std::string_view kTimeRangeReason =
+    "The event time of the input document is out of range.";
 
 class FixedWindowOperator final : public WindowStage {
  public:
-  FixedWindowOperator(WindowKind kind, WindowOptions options, std::unique_ptr<InnerPipeline> pipeline);
+  FixedWindowOperator(WindowKind kind, WindowOptions options,
+                      std::unique_ptr<InnerPipeline> pipeline);
 
   std::string_view name() const override { return name_; }
-  void dependencies(Dependencies& dependencies) const override { pipeline_->dependencies(dependencies); }
+  void dependencies(Dependencies& dependencies) const override {
+    pipeline_->dependencies(dependencies);
+  }
   void on_batch(Batch& batch, OperatorContext& context) override;
   void on_end(Batch& batch, OperatorContext& context) override;
   void on_tick(Batch& batch, OperatorContext& context) override;
@@ -43,7 +48,8 @@ class FixedWindowOperator final : public WindowStage {
   int64_t closed_until() const;
   std::optional<int64_t> oldest_window() const;
   void raise_watermark(int64_t watermark_ms, Batch& batch, OperatorContext& context);
-  // Closes, oldest first, all windows with end <= `until`; returns the end of the last one, or kNoWatermark.
+  // Closes, oldest first, all windows with end <= `until`; returns the end of the last one, or
+  // kNoWatermark.
   int64_t close_until(int64_t until, Batch& batch, OperatorContext& context);
   void close(int64_t window, Batch& batch, OperatorContext& context);
   void plan_next_close();
@@ -57,19 +63,19 @@ class FixedWindowOperator final : public WindowStage {
   bool by_slice_;  // contents belong to slices; else each window has its own
 
   // State that a checkpoint saves.
-  Panes contents_;                        // by slice or by window
-  std::unique_ptr<PaneMerger> merger_;    // of overlapping windows that keep groups
-  int64_t watermark_ms_ = kNoWatermark;   // by processing time: the clock
+  Panes contents_;                       // by slice or by window
+  std::unique_ptr<PaneMerger> merger_;   // of overlapping windows that keep groups
+  int64_t watermark_ms_ = kNoWatermark;  // by processing time: the clock
   int64_t idle_closed_end_ms_ = kNoWatermark;
-  int64_t next_window_;                   // all before it are closed
+  int64_t next_window_;  // all before it are closed
 
   // State that it does not.
   int64_t close_at_ms_;                   // the watermark at which the oldest open window closes
   int64_t last_input_ms_ = kNoWatermark;  // wall clock
   WindowGeometry::Slice slice_{0, 0, 0, 0, -1};  // of the newest document
   bool late_slice_ = false;
-  std::vector<StreamDocument> input_;     // of the batch at work
-  Batch arrival_;                         // documents on their way through the inner pipeline's first stages
+  std::vector<StreamDocument> input_;  // of the batch at work
+  Batch arrival_;  // documents on their way through the inner pipeline's first stages
 };
 
 }  // namespace millrace::engine

@@ -24,16 +24,19 @@ struct WindowOptions {
   Value pipeline;              // a view into the stage's specification
 };
 
-// `spec` is what stands beside the stage's name. Errors: 420, and those of the partitionBy expression.
-Result<WindowOptions> parse_window_options(WindowKind kind, std::string_view stage, const Value& spec, ParseContext& context);
+// `spec` is what stands beside the stage's name. Errors: 420, and those of the partitionBy
+// expression.
+Result<WindowOptions> parse_window_options(WindowKind kind, std::string_view stage,
+                                           const Value& spec, ParseContext& context);
 
-// {size: 5, unit: "second"} in milliseconds; sizes are positive integers of any number type, units may be plural. `what` names the option
-// in the error. Errors: 420.
+// {size: 5, unit: "second"} in milliseconds; sizes are positive integers of any number type, units
+// may be plural. `what` names the option in the error. Errors: 420.
 struct DurationForm {
   std::string_view size_field = "size";  // "offsetFromUtc" in `offset`
   bool days = true;
   bool zero = false;  // the literal 0 instead of a document is allowed
 };
-Result<int64_t> parse_duration(std::string_view what, const Value& spec, const DurationForm& form = {});
+Result<int64_t> parse_duration(std::string_view what, const Value& spec,
+                               const DurationForm& form = {});
 
 }  // namespace millrace::engine

@@ -20,9 +20,13 @@ class WindowStage : public Operator {
   std::string source_type_ = "generated";
 };
 
-// Errors: 420 StreamProcessorInvalidOptions for the window's own options, those of the stages for its pipeline.
-Result<OperatorPtr> parse_tumbling_window_stage(std::string_view name, const Value& spec, StageContext& context);
-Result<OperatorPtr> parse_hopping_window_stage(std::string_view name, const Value& spec, StageContext& context);
-Result<OperatorPtr> parse_session_window_stage(std::string_view name, const Value& spec, StageContext& context);
+// Errors: 420 StreamProcessorInvalidOptions for the window's own options, those of the stages for
+// its pipeline.
+Result<OperatorPtr> parse_tumbling_window_stage(std::string_view name, const Value& spec,
+                                                StageContext& context);
+Result<OperatorPtr> parse_hopping_window_stage(std::string_view name, const Value& spec,
+                                               StageContext& context);
+Result<OperatorPtr> parse_session_window_stage(std::string_view name, const Value& spec,
+                                               StageContext& context);
 
 }  // namespace millrace::engine

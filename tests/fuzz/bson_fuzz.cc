@@ -1,4 +1,5 @@
-// validate_bson on any bytes; what it accepts must then be readable to the last field, and come out of the writer as it went in.
+// validate_bson on any bytes; what it accepts must then be readable to the last field, and come out
+// of the writer as it went in.
 #include <cstdint>
 #include <cstdlib>
 
@@ -15,7 +16,8 @@ size_t walk(Value value) {
     for (const auto& field : value.as_object()) sum += field.name().size() + walk(field.value);
   } else if (value.is_array()) {
     for (const auto& element : value.as_array()) sum += walk(element);
-  } else if (value.is_string() || value.is(Type::kBinData) || value.is(Type::kCode) || value.is(Type::kSymbol)) {
+  } else if (value.is_string() || value.is(Type::kBinData) || value.is(Type::kCode) ||
+             value.is(Type::kSymbol)) {
     for (char c : value.as_string()) sum += static_cast<unsigned char>(c);
   } else if (value.is(Type::kRegex)) {
     sum += value.as_regex().pattern.size() + value.as_regex().options.size();

@@ -11,8 +11,9 @@ using namespace millrace::wire;
 
 void decode(std::string_view message) {
   Command command;
-  Fault fault = read_header(message.data()).op_code == kOpQuery ? decode_op_query(message.substr(kHeaderBytes), command)
-                                                                : decode_op_msg(message, command);
+  Fault fault = read_header(message.data()).op_code == kOpQuery
+                    ? decode_op_query(message.substr(kHeaderBytes), command)
+                    : decode_op_msg(message, command);
   if (!fault.ok()) return;
   // Accepted means valid: the merged document too, but for the two levels that a sequence adds.
   auto bytes = command.body.bson_bytes();
@@ -36,8 +37,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     }
     case kOpQuery:
-    case kOpMsg: decode(message); break;
-    default: break;
+    case kOpMsg:
+      decode(message);
+      break;
+    default:
+      break;
   }
   return 0;
 }

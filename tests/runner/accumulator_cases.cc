@@ -3,9 +3,10 @@
 //    "result": <value>     equal to the bit and by type (every NaN is one NaN)
 //    "error": {"code": n}  when it is parsed or when a document is evaluated
 //    "set": true           the order of the result's elements does not matter
-//    "divisible": false    not put together from parts: the numbers are too large for the order of addition not to matter}
-// Each case is run through a group table in one go, put together from two parts at every place where the documents can be divided, and
-// through a saved state at the same places.
+//    "divisible": false    not put together from parts: the numbers are too large for the order of
+//    addition not to matter}
+// Each case is run through a group table in one go, put together from two parts at every place
+// where the documents can be divided, and through a saved state at the same places.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -21,18 +22,22 @@ namespace {
 
 using namespace engine;  // NOLINT(google-build-using-namespace)
 
-constexpr std::array<std::string_view, 8> kCaseKeys = {"name", "note", "accumulator", "docs", "result", "error", "set", "divisible"};
+constexpr std::array<std::string_view, 8> kCaseKeys = {
+    "name", "note", "accumulator", "docs", "result", "error", "set", "divisible"};
 
 class NoLetters final : public DeadLetters {
  public:
-  void add(const StreamDocument&, std::string_view, std::string_view reason) override { failure = reason; }
+  void add(const StreamDocument&, std::string_view, std::string_view reason) override {
+    failure = reason;
+  }
   std::string failure;
 };
 
 std::string describe(const Value& value, bool set) {
   if (!set || !value.is_array()) return to_json(value, JsonFormat::kCanonical);
   std::vector<std::string> elements;
-  for (const Value& element : value.as_array()) elements.push_back(to_json(element, JsonFormat::kCanonical));
+  for (const Value& element : value.as_array())
+    elements.push_back(to_json(element, JsonFormat::kCanonical));
   std::sort(elements.begin(), elements.end());
   std::string text = "set";
   for (const std::string& element : elements) text += " " + element;
@@ -82,7 +87,8 @@ class Run {
     MR_RETURN_IF_ERROR(table_->load(*loaded, saved.get("groups")));
     return loaded;
   }
-  // In words. A double as good as equal to `about` is shown as that: putting parts together rounds differently.
+  // In words. A double as good as equal to `about` is shown as that: putting parts together rounds
+  // differently.
   std::string result(const Groups& groups, const Value& about) {
     std::vector<StreamDocument> out;
     table_->emit(groups, arena_, {}, out);
@@ -127,15 +133,18 @@ class Run {
 CaseFailure run_case(const CaseFile&, Value value) {
   ObjectView test = value.as_object();
   if (auto failure = check_keys(value, kCaseKeys)) return failure;
-  if (!test.get("accumulator").is_object() || !test.get("docs").is_array()) return "needs \"accumulator\" and \"docs\"";
-  if (test.has("result") == test.has("error")) return "needs exactly one of \"result\" and \"error\"";
+  if (!test.get("accumulator").is_object() || !test.get("docs").is_array())
+    return "needs \"accumulator\" and \"docs\"";
+  if (test.has("result") == test.has("error"))
+    return "needs exactly one of \"result\" and \"error\"";
   Run run(test);
   Status parsed = run.parse(test);
   if (test.has("error")) {
     int expected = static_cast<int>(test.get("error").as_object().get("code").to_double());
     int code = parsed.ok() ? run.error_code(test) : parsed.code();
     if (code == expected) return std::nullopt;
-    return "expected error " + std::to_string(expected) + ", got " + std::to_string(code) + " " + parsed.message();
+    return "expected error " + std::to_string(expected) + ", got " + std::to_string(code) + " " +
+           parsed.message();
   }
   if (!parsed.ok()) return "refused: " + std::to_string(parsed.code()) + " " + parsed.message();
   std::string expected = describe(test.get("result"), run.set());
@@ -165,4 +174,6 @@ CaseFailure run_case(const CaseFile&, Value value) {
 }  // namespace
 }  // namespace millrace::tests
 
-int main(int argc, char** argv) { return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case); }
+int main(int argc, char** argv) {
+  return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case);
+}

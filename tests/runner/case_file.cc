@@ -21,8 +21,8 @@ struct Totals {
   size_t failed = 0;
   void fail(std::string_view where, std::string_view why) {
     ++failed;
-    std::printf("FAILED  %.*s\n        %.*s\n", static_cast<int>(where.size()), where.data(), static_cast<int>(why.size()),
-                why.data());
+    std::printf("FAILED  %.*s\n        %.*s\n", static_cast<int>(where.size()), where.data(),
+                static_cast<int>(why.size()), why.data());
   }
 };
 
@@ -43,7 +43,8 @@ void run_file(const CaseFile& file, const RunCase& run, Totals& totals) {
       continue;
     }
     std::string where = name + ": " + std::string(title.as_string());
-    if (!seen.insert(std::string(title.as_string())).second) totals.fail(where, "two cases have this name");
+    if (!seen.insert(std::string(title.as_string())).second)
+      totals.fail(where, "two cases have this name");
     if (auto failure = run(file, test)) {
       totals.fail(where, *failure);
     } else {
@@ -54,10 +55,12 @@ void run_file(const CaseFile& file, const RunCase& run, Totals& totals) {
 
 }  // namespace
 
-std::vector<CaseFile> read_case_files(const std::filesystem::path& folder, std::vector<std::string>* errors) {
+std::vector<CaseFile> read_case_files(const std::filesystem::path& folder,
+                                      std::vector<std::string>* errors) {
   std::vector<std::filesystem::path> paths;
   std::error_code error;
-  for (std::filesystem::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+  for (std::filesystem::recursive_directory_iterator at(folder, error), end; !error && at != end;
+       at.increment(error)) {
     if (at->path().extension() == ".json") paths.push_back(at->path());
   }
   if (error) errors->push_back(folder.string() + ": " + error.message());
@@ -96,7 +99,8 @@ int run_case_files(int argc, char** argv, const RunCase& run) {
   for (const std::string& error : errors) totals.fail(argv[1], error);
   std::vector<std::string> wanted(argv + 2, argv + argc);
   for (const CaseFile& file : files) {
-    if (wanted.empty() || std::find(wanted.begin(), wanted.end(), file.stem()) != wanted.end()) run_file(file, run, totals);
+    if (wanted.empty() || std::find(wanted.begin(), wanted.end(), file.stem()) != wanted.end())
+      run_file(file, run, totals);
   }
   std::printf("%zu cases passed, %zu failed\n", totals.passed, totals.failed);
   return totals.failed == 0 && totals.passed > 0 ? 0 : 1;

@@ -2,11 +2,11 @@
 //   {"name": …, "steps": [<step>…]}, a step
 //   {"run": <command>, "db": <name, default "test">, then one of
 //    "reply": <the whole reply without ok>, equal to the bit
-//    "includes": <document>                 what is given of the reply; documents inside may have further fields, arrays may not
-//    "error": {"code": n, "message": <whole text, optional>, <further fields, as given>}
-//    nothing: it must succeed}
-// {"$reply": "cursor.id"} in a command stands for that value of the step before. Each case starts with an empty database; the database's
-// time is 2024-03-01T12:00:00Z.
+//    "includes": <document>                 what is given of the reply; documents inside may have
+//    further fields, arrays may not "error": {"code": n, "message": <whole text, optional>,
+//    <further fields, as given>} nothing: it must succeed}
+// {"$reply": "cursor.id"} in a command stands for that value of the step before. Each case starts
+// with an empty database; the database's time is 2024-03-01T12:00:00Z.
 #include <array>
 #include <string>
 
@@ -27,7 +27,9 @@ using namespace engine;  // NOLINT(google-build-using-namespace)
 constexpr std::array<std::string_view, 3> kCaseKeys = {"name", "note", "steps"};
 constexpr std::array<std::string_view, 5> kStepKeys = {"run", "db", "reply", "includes", "error"};
 
-std::string describe(Value value) { return value.is_missing() ? "missing" : to_json(value, JsonFormat::kCanonical); }
+std::string describe(Value value) {
+  return value.is_missing() ? "missing" : to_json(value, JsonFormat::kCanonical);
+}
 
 Value at_path(Value value, std::string_view path) {
   while (!path.empty() && value.is_object()) {
@@ -49,7 +51,8 @@ Value substitute(Value value, Value last, Arena& arena) {
   Value path = value.as_object().get("$reply");
   if (path.is_string()) return at_path(last, path.as_string());
   ObjectBuilder object(arena);
-  for (const auto& field : value.as_object()) object.add(field.name(), substitute(field.value, last, arena));
+  for (const auto& field : value.as_object())
+    object.add(field.name(), substitute(field.value, last, arena));
   return object.finish();
 }
 
@@ -96,16 +99,19 @@ class Session {
 
   CaseFailure step(ObjectView step) {
     if (auto failure = check_keys(step.value(), kStepKeys)) return failure;
-    if (!step.get("run").is_object() || step.get("run").as_object().empty()) return "a step without a command";
+    if (!step.get("run").is_object() || step.get("run").as_object().empty())
+      return "a step without a command";
     Arena arena;
     Document command(substitute(step.get("run"), last_.value(), arena));
     std::string name(command.view().begin()->name());
     std::string database = step.has("db") ? std::string(step.get("db").as_string()) : "test";
-    commands::Request request{services_, client_, command.value(), name, database, std::chrono::steady_clock::now()};
+    commands::Request request{services_, client_,  command.value(),
+                              name,      database, std::chrono::steady_clock::now()};
     BsonWriter reply;
     auto outcome = commands::run_command(commands::find_command(name), request, reply);
     if (outcome.progress != commands::Progress::kDone) return name + " waits";
-    if (auto status = validate_bson(reply.bytes()); !status.ok()) return "the reply is no valid BSON: " + status.message();
+    if (auto status = validate_bson(reply.bytes()); !status.ok())
+      return "the reply is no valid BSON: " + status.message();
     last_ = Document(reply.bytes());
     return check(step, outcome.ok);
   }
@@ -115,16 +121,19 @@ class Session {
     std::string got = "\n        got      " + describe(last_.value());
     if (step.has("error")) {
       ObjectView error = step.get("error").as_object();
-      bool same = !ok && error.get("code").is_number() && error.get("code").to_double() == last_.get("code").to_double();
+      bool same = !ok && error.get("code").is_number() &&
+                  error.get("code").to_double() == last_.get("code").to_double();
       for (const auto& field : error) {
         if (field.has_name("code")) continue;
-        same = same && includes(last_.get(field.has_name("message") ? "errmsg" : field.name()), field.value);
+        same = same && includes(last_.get(field.has_name("message") ? "errmsg" : field.name()),
+                                field.value);
       }
       if (same) return std::nullopt;
       return "expected error " + describe(error.value()) + got;
     }
     if (!ok) return "expected success" + got;
-    if (step.has("includes") && !includes(last_.value(), step.get("includes"))) return "expected " + describe(step.get("includes")) + got;
+    if (step.has("includes") && !includes(last_.value(), step.get("includes")))
+      return "expected " + describe(step.get("includes")) + got;
     if (step.has("reply") && describe(without_ok(last_).value()) != describe(step.get("reply"))) {
       return "expected " + describe(step.get("reply")) + got;
     }
@@ -147,7 +156,8 @@ CaseFailure run_case(const CaseFile&, Value value) {
   for (Value step : steps.as_array()) {
     ++number;
     if (!step.is_object()) return "a step is no document";
-    if (auto failure = session.step(step.as_object())) return "step " + std::to_string(number) + ": " + *failure;
+    if (auto failure = session.step(step.as_object()))
+      return "step " + std::to_string(number) + ": " + *failure;
   }
   return std::nullopt;
 }
@@ -155,4 +165,6 @@ CaseFailure run_case(const CaseFile&, Value value) {
 }  // namespace
 }  // namespace millrace::tests
 
-int main(int argc, char** argv) { return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case); }
+int main(int argc, char** argv) {
+  return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case);
+}

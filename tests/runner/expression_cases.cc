@@ -1,11 +1,12 @@
 // Runs tests/expression/*.json. A case:
 //   {"name": …, "expr": <expression>, "doc": <document, default {}>, then one of
-//    "result": <value>       equal to the bit, types and the order of fields included (every NaN is one NaN)
-//    "missing": true         no value at all
-//    "error": {"code": n}    with "at": "parse" it must be refused before any document is seen, with "at": "evaluation" only then
-//    "vars": {name: value}   variables that are bound outside, "meta": <document> what {$meta: "stream…"} reads,
+//    "result": <value>       equal to the bit, types and the order of fields included (every NaN is
+//    one NaN) "missing": true         no value at all "error": {"code": n}    with "at": "parse" it
+//    must be refused before any document is seen, with "at": "evaluation" only then "vars": {name:
+//    value}   variables that are bound outside, "meta": <document> what {$meta: "stream…"} reads,
 //    "now": <date>           $$NOW and the clock, "stream": true as inside a stream processor}
-// Each case is evaluated on the document's BSON form and on its tree form, twice each: nodes remember where they found a field.
+// Each case is evaluated on the document's BSON form and on its tree form, twice each: nodes
+// remember where they found a field.
 #include <array>
 #include <string>
 
@@ -18,13 +19,15 @@ namespace {
 
 using namespace engine;  // NOLINT(google-build-using-namespace)
 
-constexpr std::array<std::string_view, 11> kCaseKeys = {"name", "note",  "expr", "doc", "result", "missing",
-                                                        "error", "vars", "meta", "now", "stream"};
+constexpr std::array<std::string_view, 11> kCaseKeys = {
+    "name", "note", "expr", "doc", "result", "missing", "error", "vars", "meta", "now", "stream"};
 
 std::string describe(const Value& value) {
   return value.is_missing() ? "missing" : to_json(value, JsonFormat::kCanonical);
 }
-std::string describe(const Status& status) { return "error " + std::to_string(status.code()) + ": " + status.message(); }
+std::string describe(const Status& status) {
+  return "error " + std::to_string(status.code()) + ": " + status.message();
+}
 
 // What the case expects, in the words of describe() so that one comparison of texts decides.
 class Expectation {
@@ -47,8 +50,11 @@ class Expectation {
     return "expected " + expected() + "\n        got      " + text;
   }
   CaseFailure check_error(const Status& actual, std::string_view at) const {
-    if (code_ != 0 && actual.code() == code_ && !actual.message().empty() && (at_.empty() || at_ == at)) return std::nullopt;
-    return "expected " + expected() + "\n        got      " + describe(actual) + " (" + std::string(at) + ")";
+    if (code_ != 0 && actual.code() == code_ && !actual.message().empty() &&
+        (at_.empty() || at_ == at))
+      return std::nullopt;
+    return "expected " + expected() + "\n        got      " + describe(actual) + " (" +
+           std::string(at) + ")";
   }
 
  private:
@@ -114,4 +120,6 @@ CaseFailure run_case(const CaseFile&, Value value) {
 }  // namespace
 }  // namespace millrace::tests
 
-int main(int argc, char** argv) { return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case); }
+int main(int argc, char** argv) {
+  return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case);
+}

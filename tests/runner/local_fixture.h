@@ -45,7 +45,8 @@ class LocalFixture {
   engine::Status clear() {
     return store_->write([](storage::WriteTransaction& txn) -> engine::Status {
       MR_ASSIGN_OR_RETURN(auto collections, commands::list_collections(txn));
-      for (const auto& collection : collections) MR_RETURN_IF_ERROR(commands::erase_collection(txn, collection));
+      for (const auto& collection : collections)
+        MR_RETURN_IF_ERROR(commands::erase_collection(txn, collection));
       return {};
     });
   }

@@ -10,10 +10,13 @@
 
 namespace millrace::tests {
 
-inline void list_paths(const engine::PathSet& set, const std::string& prefix, std::vector<std::string>& to) {
+inline void list_paths(const engine::PathSet& set, const std::string& prefix,
+                       std::vector<std::string>& to) {
   if (set.all || (set.children.empty() && !prefix.empty())) to.push_back(prefix);
   for (const auto& child : set.children) {
-    list_paths(child.set, prefix.empty() ? std::string(child.name) : prefix + "." + std::string(child.name), to);
+    list_paths(child.set,
+               prefix.empty() ? std::string(child.name) : prefix + "." + std::string(child.name),
+               to);
   }
 }
 

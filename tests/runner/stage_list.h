@@ -1,4 +1,5 @@
-// A list of stages for runners that need no sources, sinks and connections: those of engine/stage and engine/window, anywhere.
+// A list of stages for runners that need no sources, sinks and connections: those of engine/stage
+// and engine/window, anywhere.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +13,8 @@ namespace millrace::tests {
 
 class StageList final : public engine::PipelineBuilder {
  public:
-  engine::Result<std::vector<engine::OperatorPtr>> build(const engine::Value& pipeline, engine::Place place,
+  engine::Result<std::vector<engine::OperatorPtr>> build(const engine::Value& pipeline,
+                                                         engine::Place place,
                                                          engine::StageContext& context) override {
     struct Row {
       std::string_view name;
@@ -38,11 +40,15 @@ class StageList final : public engine::PipelineBuilder {
         {"$validate", engine::parse_validate_stage},
     };
     std::vector<engine::OperatorPtr> operators;
-    if (!pipeline.is_array()) return engine::Status(engine::ErrorCode::kTypeMismatch, "a pipeline must be an array");
+    if (!pipeline.is_array())
+      return engine::Status(engine::ErrorCode::kTypeMismatch, "a pipeline must be an array");
     for (const engine::Value& element : pipeline.as_array()) {
       const engine::Field stage = *element.as_object().begin();
-      auto row = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& r) { return r.name == stage.name(); });
-      if (row == std::end(kRows)) return engine::Status(40324, "Unrecognized pipeline stage name: " + std::string(stage.name()));
+      auto row = std::find_if(std::begin(kRows), std::end(kRows),
+                              [&](const Row& r) { return r.name == stage.name(); });
+      if (row == std::end(kRows))
+        return engine::Status(40324,
+                              "Unrecognized pipeline stage name: " + std::string(stage.name()));
       engine::StageContext inner{context.parse, *this, place};
       MR_ASSIGN_OR_RETURN(engine::OperatorPtr op, row->parse(row->name, stage.value, inner));
       operators.push_back(std::move(op));

@@ -2,8 +2,9 @@
 //   {"name": …, "update": <document or pipeline>,
 //    "doc": <the document before>; without it the update is an upsert into an empty collection,
 //    "query": <document, default {}>, "arrayFilters": […], "c": {…}, "let": {…}, then one of
-//    "result": <the document after>, equal to the bit, with the order of fields; with "modified": false it must be untouched
-//    "error": {"code": n, "message": <the whole text, optional>}: the document must be untouched}
+//    "result": <the document after>, equal to the bit, with the order of fields; with "modified":
+//    false it must be untouched "error": {"code": n, "message": <the whole text, optional>}: the
+//    document must be untouched}
 // The time is 2024-03-01T12:00:00Z.
 #include <array>
 #include <string>
@@ -20,11 +21,14 @@ namespace {
 
 using namespace engine;  // NOLINT(google-build-using-namespace)
 
-constexpr std::array<std::string_view, 11> kCaseKeys = {"name",  "note",  "update", "doc",      "query", "arrayFilters",
-                                                        "c",     "let",   "result", "modified", "error"};
+constexpr std::array<std::string_view, 11> kCaseKeys = {"name",   "note",         "update", "doc",
+                                                        "query",  "arrayFilters", "c",      "let",
+                                                        "result", "modified",     "error"};
 
 std::string describe(Value value) { return to_json(value, JsonFormat::kCanonical); }
-std::string describe(const Status& status) { return "error " + std::to_string(status.code()) + ": " + status.message(); }
+std::string describe(const Status& status) {
+  return "error " + std::to_string(status.code()) + ": " + status.message();
+}
 
 // The only document of the collection; "(none)" without one.
 Result<std::string> stored(commands::LocalDatabase& local) {
@@ -50,7 +54,8 @@ Result<commands::WriteResult> run_update(commands::LocalDatabase& local, ObjectV
 }
 
 CaseFailure check_error(ObjectView expected, const commands::WriteResult& result) {
-  if (result.failed.empty()) return "expected error " + describe(expected.value()) + "\n        got      no error";
+  if (result.failed.empty())
+    return "expected error " + describe(expected.value()) + "\n        got      no error";
   const Status& status = result.failed.front().failure.status;
   bool code = expected.get("code").is_number() && expected.get("code").to_double() == status.code();
   bool text = !expected.has("message") || expected.get("message").as_string() == status.message();
@@ -66,7 +71,8 @@ LocalFixture& fixture() {
 CaseFailure run_case(const CaseFile&, Value value) {
   ObjectView test = value.as_object();
   if (auto failure = check_keys(value, kCaseKeys)) return failure;
-  if (!test.has("update") || test.has("result") == test.has("error")) return "needs \"update\" and one of \"result\" and \"error\"";
+  if (!test.has("update") || test.has("result") == test.has("error"))
+    return "needs \"update\" and one of \"result\" and \"error\"";
   if (!fixture().ready()) return "no temporary database";
   auto& local = fixture().database();
   if (auto status = fixture().clear(); !status.ok()) return describe(status);
@@ -86,12 +92,16 @@ CaseFailure run_case(const CaseFile&, Value value) {
     return check_error(test.get("error").as_object(), *result);
   }
   if (!result->failed.empty()) return "got " + describe(result->failed.front().failure.status);
-  if (*after != describe(test.get("result"))) return "expected " + describe(test.get("result")) + "\n        got      " + *after;
-  if (test.has("modified") && (result->modified == 1) != test.get("modified").truthy()) return "modified " + std::to_string(result->modified);
+  if (*after != describe(test.get("result")))
+    return "expected " + describe(test.get("result")) + "\n        got      " + *after;
+  if (test.has("modified") && (result->modified == 1) != test.get("modified").truthy())
+    return "modified " + std::to_string(result->modified);
   return std::nullopt;
 }
 
 }  // namespace
 }  // namespace millrace::tests
 
-int main(int argc, char** argv) { return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case); }
+int main(int argc, char** argv) {
+  return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case);
+}

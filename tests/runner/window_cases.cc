@@ -1,14 +1,18 @@
 // Runs tests/window/*.json. A case:
-//   {"name": …, "pipeline": [stages, one of them a window], then "error": {"code": n} if it must be refused, else
-//    "partitions": how many the source has (1), "partitionIdleTimeout": seconds (none), "meta": true if documents carry stream metadata,
-//    "steps": [{"at": event time, "event": document, "partition": 0, "wall": wall clock (that of the step before),
-//               "emits": [documents that come out right then, in order], "late": [documents that go to the dead letters],
-//               "reason": text of theirs, if not the usual one}, …],
-//    "open": how many documents the windows would still emit at the end of the input (not checked when absent),
-//    "restart": false where a restart rightly changes the answers (silence of a partition counts from the restart)}
-// Times are in seconds; 0 is 2025-03-01T00:00:00Z for events and the start of the processor for the wall clock. A step without event lets
-// the time-driven work be done. Each case runs step by step, from a checkpoint before every event, and, where no wall clock is given and
-// so all could come at once, in one batch.
+//   {"name": …, "pipeline": [stages, one of them a window], then "error": {"code": n} if it must be
+//   refused, else
+//    "partitions": how many the source has (1), "partitionIdleTimeout": seconds (none), "meta":
+//    true if documents carry stream metadata, "steps": [{"at": event time, "event": document,
+//    "partition": 0, "wall": wall clock (that of the step before),
+//               "emits": [documents that come out right then, in order], "late": [documents that go
+//               to the dead letters], "reason": text of theirs, if not the usual one}, …],
+//    "open": how many documents the windows would still emit at the end of the input (not checked
+//    when absent), "restart": false where a restart rightly changes the answers (silence of a
+//    partition counts from the restart)}
+// Times are in seconds; 0 is 2025-03-01T00:00:00Z for events and the start of the processor for the
+// wall clock. A step without event lets the time-driven work be done. Each case runs step by step,
+// from a checkpoint before every event, and, where no wall clock is given and so all could come at
+// once, in one batch.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -29,9 +33,11 @@ using namespace engine;  // NOLINT(google-build-using-namespace)
 
 constexpr int64_t kStartMs = 1740787200000;  // 2025-03-01T00:00:00Z
 
-constexpr std::array<std::string_view, 10> kCaseKeys = {"name", "note",  "pipeline", "error", "partitions", "partitionIdleTimeout",
-                                                        "meta", "steps", "open",     "restart"};
-constexpr std::array<std::string_view, 8> kStepKeys = {"at", "event", "partition", "wall", "emits", "late", "reason", "note"};
+constexpr std::array<std::string_view, 10> kCaseKeys = {
+    "name", "note",  "pipeline", "error",  "partitions", "partitionIdleTimeout",
+    "meta", "steps", "open",     "restart"};
+constexpr std::array<std::string_view, 8> kStepKeys = {"at",    "event", "partition", "wall",
+                                                       "emits", "late",  "reason",    "note"};
 
 int64_t milliseconds(const Value& seconds) { return std::llround(seconds.to_double() * 1000); }
 
@@ -68,14 +74,18 @@ class Processor {
     processor->parsing_.in_stream = true;
     StageList list;
     StageContext context{processor->parsing_, list, Place::kMain};
-    MR_ASSIGN_OR_RETURN(processor->operators_, list.build(test.get("pipeline"), Place::kMain, context));
+    MR_ASSIGN_OR_RETURN(processor->operators_,
+                        list.build(test.get("pipeline"), Place::kMain, context));
     processor->context_.eval.variables.resize(processor->parsing_.variable_count());
     Dependencies dependencies;
     dependencies.fields.add_all();
-    for (size_t i = processor->operators_.size(); i-- > 0;) processor->operators_[i]->dependencies(dependencies);
-    processor->partitions_.resize(test.has("partitions") ? static_cast<size_t>(test.get("partitions").to_double()) : 1);
+    for (size_t i = processor->operators_.size(); i-- > 0;)
+      processor->operators_[i]->dependencies(dependencies);
+    processor->partitions_.resize(
+        test.has("partitions") ? static_cast<size_t>(test.get("partitions").to_double()) : 1);
     if (test.has("partitionIdleTimeout")) {
-      processor->watermarks_.set_partition_idle_timeout(milliseconds(test.get("partitionIdleTimeout")));
+      processor->watermarks_.set_partition_idle_timeout(
+          milliseconds(test.get("partitionIdleTimeout")));
     }
     processor->meta_ = test.get("meta").truthy();
     processor->watermarks_.begin_batch(*processor, kStartMs);
@@ -110,7 +120,8 @@ class Processor {
       meta.add("source", source.finish());
       document.meta = meta.finish();
     }
-    auto partition = step.has("partition") ? static_cast<int32_t>(step.get("partition").to_double()) : 0;
+    auto partition =
+        step.has("partition") ? static_cast<int32_t>(step.get("partition").to_double()) : 0;
     watermarks_.observe(partition, document.timestamp_ms);
     batch_.documents.push_back(document);
   }
@@ -173,8 +184,10 @@ class Processor {
 
  private:
   void run(size_t from, void (Operator::*work)(Batch&, OperatorContext&)) {
-    for (size_t i = from; i < operators_.size(); ++i) (operators_[i].get()->*work)(batch_, context_);
-    for (const StreamDocument& document : batch_.documents) emitted_ += "\n          " + text(document.body);
+    for (size_t i = from; i < operators_.size(); ++i)
+      (operators_[i].get()->*work)(batch_, context_);
+    for (const StreamDocument& document : batch_.documents)
+      emitted_ += "\n          " + text(document.body);
   }
 
   CompiledMemory memory_;
@@ -202,8 +215,10 @@ Seen expected(ObjectView step) {
 }
 
 CaseFailure compare(const Seen& want, const Seen& got, const std::string& where) {
-  if (want.emitted != got.emitted) return where + ": should emit" + want.emitted + "\n        and emits" + got.emitted;
-  if (want.late != got.late) return where + ": dead letters should be" + want.late + "\n        and are" + got.late;
+  if (want.emitted != got.emitted)
+    return where + ": should emit" + want.emitted + "\n        and emits" + got.emitted;
+  if (want.late != got.late)
+    return where + ": dead letters should be" + want.late + "\n        and are" + got.late;
   return std::nullopt;
 }
 
@@ -224,7 +239,8 @@ CaseFailure check_open(Processor& processor, ObjectView test) {
   Seen seen = processor.take_seen();
   auto open = std::count(seen.emitted.begin(), seen.emitted.end(), '\n');
   if (open == test.get("open").to_double()) return std::nullopt;
-  return "at the end " + text(test.get("open")) + " windows should be open, but these come out:" + seen.emitted;
+  return "at the end " + text(test.get("open")) +
+         " windows should be open, but these come out:" + seen.emitted;
 }
 
 // Step by step; with `restart`, a new processor continues from a checkpoint before each step.
@@ -235,10 +251,13 @@ CaseFailure run_steps(ObjectView test, bool restart) {
   int number = 0;
   for (const Value& value : test.get("steps").as_array()) {
     ObjectView step = value.as_object();
-    std::string where = std::string(restart ? "restarted, " : "") + "step " + std::to_string(++number);
-    if (restart && step.has("event")) {  // the idle timer counts from the restart, so that a restart before a mere wait would lengthen it
+    std::string where =
+        std::string(restart ? "restarted, " : "") + "step " + std::to_string(++number);
+    if (restart && step.has("event")) {  // the idle timer counts from the restart, so that a
+                                         // restart before a mere wait would lengthen it
       auto fresh = Processor::build(test);
-      if (Status status = (*fresh)->restore(processor->save()); !status.ok()) return where + ": restore: " + status.message();
+      if (Status status = (*fresh)->restore(processor->save()); !status.ok())
+        return where + ": restore: " + status.message();
       processor = std::move(*fresh);
     }
     run_step(*processor, step);
@@ -272,7 +291,8 @@ CaseFailure run_case(const CaseFile&, Value value) {
     int code = static_cast<int>(test.get("error").as_object().get("code").to_double());
     if (built.ok()) return "accepted, should be error " + std::to_string(code);
     if (built.status().code() == code) return std::nullopt;
-    return "expected error " + std::to_string(code) + ", got " + std::to_string(built.status().code()) + ": " + built.status().message();
+    return "expected error " + std::to_string(code) + ", got " +
+           std::to_string(built.status().code()) + ": " + built.status().message();
   }
   if (!test.get("steps").is_array()) return "no \"steps\"";
   for (const Value& step : test.get("steps").as_array()) {
@@ -287,4 +307,6 @@ CaseFailure run_case(const CaseFile&, Value value) {
 }  // namespace
 }  // namespace millrace::tests
 
-int main(int argc, char** argv) { return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case); }
+int main(int argc, char** argv) {
+  return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case);
+}

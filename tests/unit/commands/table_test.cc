@@ -24,7 +24,8 @@ TEST(CommandTable, EveryRowIsFoundByItsNameAndHasHelp) {
   }
   EXPECT_EQ(find_command("PING"), nullptr);
   EXPECT_EQ(find_command(""), nullptr);
-  EXPECT_EQ(find_command("atlasVersion"), nullptr) << "a success would make shells believe they talk to Atlas";
+  EXPECT_EQ(find_command("atlasVersion"), nullptr)
+      << "a success would make shells believe they talk to Atlas";
 }
 
 struct Asked {
@@ -34,7 +35,12 @@ struct Asked {
 
 Asked ask(Services& services, const engine::Document& request_body, std::string_view database) {
   Client client;
-  Request request{services, client, request_body.value(), request_body.view().begin()->name(), database, std::chrono::steady_clock::now()};
+  Request request{services,
+                  client,
+                  request_body.value(),
+                  request_body.view().begin()->name(),
+                  database,
+                  std::chrono::steady_clock::now()};
   engine::BsonWriter reply;
   auto outcome = run_command(find_command(request.name), request, reply);
   EXPECT_EQ(outcome.progress, Progress::kDone);

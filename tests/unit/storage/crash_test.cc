@@ -1,12 +1,13 @@
-// kill -9 at random points of a process that writes: everything it had committed is there, nothing half, and the file is sound.
+// kill -9 at random points of a process that writes: everything it had committed is there, nothing
+// half, and the file is sound.
 #include <chrono>
 #include <csignal>
 #include <random>
 #include <thread>
 
-#include "store_fixture.h"
 #include "storage/checkpoints.h"
 #include "storage/collections.h"
+#include "store_fixture.h"
 
 namespace millrace::storage {
 namespace {
@@ -41,7 +42,8 @@ class CrashTest : public StoreTest {
     }
   }
 
-  // Starts a writer, kills it after a random time, and returns the last number that it said was committed.
+  // Starts a writer, kills it after a random time, and returns the last number that it said was
+  // committed.
   int64_t crash(std::mt19937& random, const OpenOptions& options) {
     int ends[2];
     EXPECT_EQ(pipe(ends), 0);
@@ -100,9 +102,7 @@ class CrashTest : public StoreTest {
   }
 };
 
-TEST_F(CrashTest, CommittedRecordsSurviveKill) {
-  crash_often(40, OpenOptions());
-}
+TEST_F(CrashTest, CommittedRecordsSurviveKill) { crash_often(40, OpenOptions()); }
 
 TEST_F(CrashTest, CommittedRecordsSurviveKillWithoutSync) {
   auto options = quick();

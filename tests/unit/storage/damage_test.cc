@@ -1,4 +1,5 @@
-// Damage to the file of the store: noticed, named, never believed, never a crash. What each trial breaks comes from a fixed seed.
+// Damage to the file of the store: noticed, named, never believed, never a crash. What each trial
+// breaks comes from a fixed seed.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -8,7 +9,6 @@
 
 #include <xxhash.h>
 
-#include "store_fixture.h"
 #include "storage/checkpoints.h"
 #include "storage/collections.h"
 #include "storage/file_check.h"
@@ -17,6 +17,7 @@
 #include "storage/processors.h"
 #include "storage/record_envelope.h"
 #include "storage/stats.h"
+#include "store_fixture.h"
 
 namespace millrace::storage {
 namespace {
@@ -26,14 +27,16 @@ constexpr size_t kPage = 4096;
 
 // Tables whose records are the caller's; the others are kept by the store or counted anew.
 bool is_callers(Table table) {
-  return table != Table::kMeta && table != Table::kSummaries && table != Table::kCollectionStatistics;
+  return table != Table::kMeta && table != Table::kSummaries &&
+         table != Table::kCollectionStatistics;
 }
 
 class DamageTest : public StoreTest {
  protected:
   static constexpr int kProcessors = 60;
 
-  // Fills a store with every kind of record, changes part of it so that there are free pages, and keeps its bytes.
+  // Fills a store with every kind of record, changes part of it so that there are free pages, and
+  // keeps its bytes.
   void SetUp() override {
     StoreTest::SetUp();
     ASSERT_OK(open());
@@ -58,9 +61,11 @@ class DamageTest : public StoreTest {
       }
       std::string window(20'000, 'w');
       for (int i = 0; i < 12; ++i) MR_RETURN_IF_ERROR(checkpoint(txn, i % 6, window));
-      for (int i = 0; i < 800; ++i) MR_RETURN_IF_ERROR(insert_record(txn, 1, bson_of(std::string(i % 300, 'r'), i)).status());
+      for (int i = 0; i < 800; ++i)
+        MR_RETURN_IF_ERROR(insert_record(txn, 1, bson_of(std::string(i % 300, 'r'), i)).status());
       for (int i = 0; i < 800; ++i) {
-        MR_RETURN_IF_ERROR(insert_index_entry(txn, 2, false, "key" + std::to_string(i * 7919 % 800), i).status());
+        MR_RETURN_IF_ERROR(
+            insert_index_entry(txn, 2, false, "key" + std::to_string(i * 7919 % 800), i).status());
       }
       return put_catalog_entry(txn, "db.things", bson_of("things", 1));
     });
@@ -68,7 +73,8 @@ class DamageTest : public StoreTest {
   Status change() {
     for (int round = 0; round < 5; ++round) {
       MR_RETURN_IF_ERROR(store_->write([&](WriteTransaction& txn) -> Status {
-        for (RecordId i = 1 + round; i < 400; i += 7) MR_RETURN_IF_ERROR(erase_record(txn, 1, i).status());
+        for (RecordId i = 1 + round; i < 400; i += 7)
+          MR_RETURN_IF_ERROR(erase_record(txn, 1, i).status());
         for (int i = round; i < kProcessors; i += 9) {
           MR_RETURN_IF_ERROR(Stats::put(txn, "processor" + std::to_string(i), bson_of("newer", i)));
         }
@@ -91,7 +97,8 @@ class DamageTest : public StoreTest {
     for (const auto& row : kTables) {
       if (!is_callers(row.table)) continue;
       auto cursor = std::move(txn->cursor(row.table)).value();
-      for (auto status = cursor->first(); !status.ok() || cursor->valid(); status = cursor->next()) {
+      for (auto status = cursor->first(); !status.ok() || cursor->valid();
+           status = cursor->next()) {
         if (status.ok()) contents[{row.table, std::string(cursor->key())}] = cursor->value();
       }
     }
@@ -103,8 +110,9 @@ class DamageTest : public StoreTest {
     save(file("millrace.state"), state_);
   }
 
-  // What a store made of `database` may do: refuse with a clear error, or open and hold nothing but what was written; and less
-  // than everything only if it says so. It can be written to either way. "" or what is wrong.
+  // What a store made of `database` may do: refuse with a clear error, or open and hold nothing but
+  // what was written; and less than everything only if it says so. It can be written to either way.
+  // "" or what is wrong.
   std::string judge(std::string_view database, bool may_be_older = false) {
     restore(database);
     auto status = open();
@@ -113,39 +121,49 @@ class DamageTest : public StoreTest {
       return status.message().empty() ? "refused without a word" : "";
     }
     auto found = read_all();
-    for (const auto& damage : store_->damage()) may_be_older |= damage.message == kLastTransactionLost;
+    for (const auto& damage : store_->damage())
+      may_be_older |= damage.message == kLastTransactionLost;
     size_t missing = 0;
     for (const auto& [place, value] : contents_) missing += !found.contains(place);
-    if (missing > 0 && store_->damage().empty()) return "lost " + std::to_string(missing) + " records without a word";
+    if (missing > 0 && store_->damage().empty())
+      return "lost " + std::to_string(missing) + " records without a word";
     for (const auto& [place, value] : found) {
       auto expected = contents_.find(place);
       bool same = expected != contents_.end() && expected->second == value;
-      if (!same && !(may_be_older && !store_->damage().empty())) return "believed " + record_name(place.first, place.second);
+      if (!same && !(may_be_older && !store_->damage().empty()))
+        return "believed " + record_name(place.first, place.second);
     }
     status = put(Table::kStats, "afterwards", "works");
     if (!status.ok()) return "cannot be written: " + status.message();
     bool salvaged = !store_->damage().empty();
     status = open();
     if (!status.ok()) return "does not open again: " + status.message();
-    if (salvaged && !store_->damage().empty()) return "is damaged again: " + store_->damage()[0].message;
+    if (salvaged && !store_->damage().empty())
+      return "is damaged again: " + store_->damage()[0].message;
     if (get(Table::kStats, "afterwards") != "works") return "lost what was written afterwards";
     for (const auto& entry : std::filesystem::directory_iterator(dir())) {
-      if (entry.path().string().find("damaged-") != std::string::npos) std::filesystem::remove(entry.path());
+      if (entry.path().string().find("damaged-") != std::string::npos)
+        std::filesystem::remove(entry.path());
     }
     return "";
   }
 
-  // Runs trials in child processes, some in each, so that a crash would be seen and not end the test.
-  void run_trials(int trials, const std::function<std::string(std::mt19937&)>& damaged, bool may_be_older = false) {
+  // Runs trials in child processes, some in each, so that a crash would be seen and not end the
+  // test.
+  void run_trials(int trials, const std::function<std::string(std::mt19937&)>& damaged,
+                  bool may_be_older = false) {
     constexpr int kPerChild = 25;
     // More of them by hand: MILLRACE_TRIALS=20 makes it twenty times as many.
-    if (const char* factor = std::getenv("MILLRACE_TRIALS")) trials *= std::max(1, std::atoi(factor));
+    if (const char* factor = std::getenv("MILLRACE_TRIALS"))
+      trials *= std::max(1, std::atoi(factor));
     for (int first = 0; first < trials; first += kPerChild) {
       int result = in_child([&] {
         for (int trial = first; trial < std::min(trials, first + kPerChild); ++trial) {
           std::mt19937 random(static_cast<unsigned>(trial));
           if (auto wrong = judge(damaged(random), may_be_older); !wrong.empty()) {
-            std::printf("trial %d: %s; %s\n", trial, wrong.c_str(), store_ && !store_->damage().empty() ? store_->damage()[0].message.c_str() : "");
+            std::printf(
+                "trial %d: %s; %s\n", trial, wrong.c_str(),
+                store_ && !store_->damage().empty() ? store_->damage()[0].message.c_str() : "");
             return false;
           }
           close();
@@ -178,7 +196,8 @@ TEST_F(DamageTest, FilesOfManyShapesAreSound) {
       for (int i = 0; i < 150; ++i) {
         auto table = kTables[random() % (kTableCount - 1)].table;
         if (!is_callers(table)) continue;
-        auto key = std::to_string(random() % 2000) + std::string(random() % 8 == 0 ? random() % 500 : random() % 20, 'k');
+        auto key = std::to_string(random() % 2000) +
+                   std::string(random() % 8 == 0 ? random() % 500 : random() % 20, 'k');
         size_t bytes = random() % 12 == 0 ? random() % 20'000 : random() % 400;
         if (random() % 5 < 2) {
           MR_RETURN_IF_ERROR(txn.erase_prefix(table, key.substr(0, 2)).status());
@@ -231,12 +250,15 @@ TEST_F(DamageTest, SwappedAndDoubledPages) {
 
 TEST_F(DamageTest, PagesOfAnEarlierDay) {
   // Each such page is sound in itself: only what the table adds up to tells.
-  run_trials(75, [&](std::mt19937& random) {
-    auto bytes = good_;
-    size_t page = random() % (std::min(older_.size(), good_.size()) / kPage);
-    bytes.replace(page * kPage, kPage, older_.substr(page * kPage, kPage));
-    return bytes;
-  }, true);
+  run_trials(
+      75,
+      [&](std::mt19937& random) {
+        auto bytes = good_;
+        size_t page = random() % (std::min(older_.size(), good_.size()) / kPage);
+        bytes.replace(page * kPage, kPage, older_.substr(page * kPage, kPage));
+        return bytes;
+      },
+      true);
 }
 
 TEST_F(DamageTest, CutFiles) {
@@ -249,7 +271,8 @@ TEST_F(DamageTest, RandomBytes) {
   run_trials(25, [&](std::mt19937& random) {
     auto bytes = good_;
     size_t from = random() % 3 ? random() % bytes.size() : 0, count = random() % 10'000;
-    for (size_t i = from; i < std::min(bytes.size(), from + count); ++i) bytes[i] = static_cast<char>(random());
+    for (size_t i = from; i < std::min(bytes.size(), from + count); ++i)
+      bytes[i] = static_cast<char>(random());
     return bytes;
   });
 }
@@ -258,7 +281,8 @@ TEST_F(DamageTest, AnOlderFilePutBackIsRefused) {
   restore(older_);
   auto status = open();
   EXPECT_EQ(status.code(), 301);
-  EXPECT_NE(status.message().find("is older than it should be"), std::string::npos) << status.message();
+  EXPECT_NE(status.message().find("is older than it should be"), std::string::npos)
+      << status.message();
   EXPECT_EQ(load(file()), older_);
   // As the message says.
   std::filesystem::remove(file("millrace.state"));
@@ -307,7 +331,8 @@ TEST_F(DamageTest, RefusingLeavesTheFileAlone) {
 
 TEST_F(DamageTest, ADamagedCheckpointFallsBackAndTheOthersAreUnharmed) {
   ASSERT_OK(open());
-  ASSERT_OK(store_->write([](WriteTransaction& txn) { return checkpoint(txn, 3, std::string(20'000, 'Q')); }));
+  ASSERT_OK(store_->write(
+      [](WriteTransaction& txn) { return checkpoint(txn, 3, std::string(20'000, 'Q')); }));
   close();
   auto bytes = load(file());
   auto at = bytes.find(std::string(5000, 'Q'));
@@ -327,7 +352,8 @@ TEST_F(DamageTest, ADamagedCheckpointFallsBackAndTheOthersAreUnharmed) {
   EXPECT_EQ(damaged.damaged[0], "window of processor3, checkpoint 4 is missing");
   EXPECT_TRUE(read_checkpoint(*txn, "processor2").value().damaged.empty());
   EXPECT_EQ(collection_statistics(*txn, 1).value().records,
-            std::count_if(contents_.begin(), contents_.end(), [](auto& entry) { return entry.first.first == Table::kRecords; }));
+            std::count_if(contents_.begin(), contents_.end(),
+                          [](auto& entry) { return entry.first.first == Table::kRecords; }));
 }
 
 TEST_F(DamageTest, ARecordDamagedWhileTheStoreIsOpenIsReportedByName) {
@@ -350,7 +376,8 @@ TEST_F(DamageTest, ARecordDamagedWhileTheStoreIsOpenIsReportedByName) {
     ASSERT_TRUE(result.checkpoint);
     if (result.damaged.empty()) continue;
     ++fallen_back;
-    EXPECT_NE(result.damaged[0].find("window\" in table checkpoints is damaged"), std::string::npos) << result.damaged[0];
+    EXPECT_NE(result.damaged[0].find("window\" in table checkpoints is damaged"), std::string::npos)
+        << result.damaged[0];
   }
   EXPECT_LE(fallen_back, 1);
 }
@@ -382,26 +409,30 @@ TEST_F(DamageTest, ARecordOfANewerVersionIsItsOwnErrorAndNoDamage) {
   auto bytes = load(file());
   auto replace_all = [&](const std::string& from, const std::string& to) {
     size_t replaced = 0;
-    for (size_t at = bytes.find(from); at != std::string::npos; at = bytes.find(from, at + 1), ++replaced) {
+    for (size_t at = bytes.find(from); at != std::string::npos;
+         at = bytes.find(from, at + 1), ++replaced) {
       bytes.replace(at, from.size(), to);
     }
     EXPECT_GT(replaced, 0u);
   };
-  auto known = seal(Table::kStats, "newer", "from the future"), newer = seal_newer(Table::kStats, "newer", "from the future");
+  auto known = seal(Table::kStats, "newer", "from the future"),
+       newer = seal_newer(Table::kStats, "newer", "from the future");
   TableSummary summary;
   ASSERT_EQ(summary_bytes.size(), sizeof(summary));
   std::memcpy(&summary, summary_bytes.data(), sizeof(summary));
   summary.checksums += stored_checksum(newer) - stored_checksum(known);
   replace_all(known, newer);
-  replace_all(seal(Table::kSummaries, "stats", summary_bytes),
-              seal(Table::kSummaries, "stats", {reinterpret_cast<const char*>(&summary), sizeof(summary)}));
+  replace_all(
+      seal(Table::kSummaries, "stats", summary_bytes),
+      seal(Table::kSummaries, "stats", {reinterpret_cast<const char*>(&summary), sizeof(summary)}));
   save(file(), bytes);
   ASSERT_OK(open());
   EXPECT_TRUE(store_->damage().empty());
   EXPECT_EQ(get(Table::kStats, "newer"), "(error 12)");
   auto list = Stats::list(*std::move(store_->read()).value()).value();
   ASSERT_EQ(list.damaged.size(), 1u);
-  EXPECT_EQ(list.damaged[0].message(), "record \"newer\" in table stats was written by a newer version of Millrace");
+  EXPECT_EQ(list.damaged[0].message(),
+            "record \"newer\" in table stats was written by a newer version of Millrace");
   EXPECT_EQ(list.documents.size(), static_cast<size_t>(kProcessors));
 }
 

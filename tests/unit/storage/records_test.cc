@@ -3,7 +3,6 @@
 #include <map>
 #include <random>
 
-#include "store_fixture.h"
 #include "storage/checkpoints.h"
 #include "storage/collections.h"
 #include "storage/connections.h"
@@ -11,6 +10,7 @@
 #include "storage/processors.h"
 #include "storage/record_envelope.h"
 #include "storage/stats.h"
+#include "store_fixture.h"
 
 namespace millrace::storage {
 namespace {
@@ -54,7 +54,10 @@ TEST_F(RecordsTest, DocumentsByName) {
   EXPECT_EQ(list.documents[1].document.bytes(), bson_of("b", 1));
   EXPECT_TRUE(write([](WriteTransaction& txn) { return Processors::erase(txn, "a"); }));
   EXPECT_EQ(Processors::list(*read()).value().documents.size(), 1u);
-  EXPECT_EQ(store_->write([](WriteTransaction& txn) { return Processors::put(txn, "", bson_of("a", 1)); }).code(), 2);
+  EXPECT_EQ(
+      store_->write([](WriteTransaction& txn) { return Processors::put(txn, "", bson_of("a", 1)); })
+          .code(),
+      2);
 }
 
 CheckpointHeader header(std::string id, int64_t time_ms) {
@@ -68,9 +71,12 @@ CheckpointHeader header(std::string id, int64_t time_ms) {
 int64_t put_generation(Store& store, std::string_view processor, int number) {
   int64_t sequence = 0;
   std::string window(static_cast<size_t>(number) * 10'000, 'w');
-  std::vector<CheckpointBlobView> blobs = {{"source", 1, "offset"}, {"stage 2 $tumblingWindow", 7, window}, {"sink", 1, ""}};
+  std::vector<CheckpointBlobView> blobs = {
+      {"source", 1, "offset"}, {"stage 2 $tumblingWindow", 7, window}, {"sink", 1, ""}};
   auto status = store.write([&](WriteTransaction& txn) -> Status {
-    MR_ASSIGN_OR_RETURN(sequence, put_checkpoint(txn, processor, header("id" + std::to_string(number), number), blobs));
+    MR_ASSIGN_OR_RETURN(
+        sequence,
+        put_checkpoint(txn, processor, header("id" + std::to_string(number), number), blobs));
     return {};
   });
   EXPECT_TRUE(status.ok()) << status.message();
@@ -108,7 +114,8 @@ TEST_F(RecordsTest, TwoGenerationsAreKeptAndSequencesGoOn) {
   auto txn = read();
   auto cursor = std::move(txn->cursor(Table::kCheckpoints)).value();
   int records = 0;
-  for (auto status = cursor->first(); status.ok() && cursor->valid(); status = cursor->next()) ++records;
+  for (auto status = cursor->first(); status.ok() && cursor->valid(); status = cursor->next())
+    ++records;
   EXPECT_EQ(records, 2 * 4);
   cursor.reset();
   txn.reset();
@@ -124,7 +131,8 @@ TEST_F(RecordsTest, AMissingPartFallsBackToTheGenerationBefore) {
   put_generation(*store_, "p", 2);
   std::string blob("p\0", 2);
   append_big_endian(blob, 2);
-  EXPECT_TRUE(write([&](WriteTransaction& txn) { return txn.erase(Table::kCheckpoints, blob + "\1source"); }));
+  EXPECT_TRUE(write(
+      [&](WriteTransaction& txn) { return txn.erase(Table::kCheckpoints, blob + "\1source"); }));
   auto result = read_checkpoint(*read(), "p").value();
   ASSERT_TRUE(result.checkpoint);
   EXPECT_EQ(result.checkpoint->header.id, "id1");
@@ -140,13 +148,16 @@ TEST_F(RecordsTest, ABlobOfAnotherGenerationIsNotBelieved) {
   put_generation(*store_, "p", 2);
   std::string blob("p\0", 2);
   append_big_endian(blob, 2);
-  ASSERT_OK(store_->write([&](WriteTransaction& txn) { return txn.put(Table::kCheckpoints, blob + "\1source", "offseT"); }));
+  ASSERT_OK(store_->write([&](WriteTransaction& txn) {
+    return txn.put(Table::kCheckpoints, blob + "\1source", "offseT");
+  }));
   EXPECT_EQ(read_checkpoint(*read(), "p").value().checkpoint->header.id, "id1");
 }
 
 TEST_F(RecordsTest, LosingEveryGenerationIsAnErrorAndNotABeginning) {
   put_generation(*store_, "p", 1);
-  EXPECT_GT(write([&](WriteTransaction& txn) { return txn.erase_prefix(Table::kCheckpoints, "p"); }), 0);
+  EXPECT_GT(
+      write([&](WriteTransaction& txn) { return txn.erase_prefix(Table::kCheckpoints, "p"); }), 0);
   auto result = read_checkpoint(*read(), "p");
   EXPECT_EQ(result.status().code(), 301);
   EXPECT_NE(result.status().message().find("no sound checkpoint left"), std::string::npos);
@@ -155,7 +166,9 @@ TEST_F(RecordsTest, LosingEveryGenerationIsAnErrorAndNotABeginning) {
 TEST_F(RecordsTest, CheckpointNamesThatDoNotFitAreRefused) {
   auto put = [&](std::string_view processor, std::string_view blob) {
     std::vector<CheckpointBlobView> blobs = {{blob, 1, "x"}};
-    return store_->write([&](WriteTransaction& txn) { return put_checkpoint(txn, processor, header("i", 1), blobs).status(); });
+    return store_->write([&](WriteTransaction& txn) {
+      return put_checkpoint(txn, processor, header("i", 1), blobs).status();
+    });
   };
   EXPECT_EQ(put("", "b").code(), 2);
   EXPECT_EQ(put(std::string_view("a\0b", 3), "b").code(), 2);
@@ -185,7 +198,8 @@ TEST_F(RecordsTest, CollectionsKeepDocumentsInTheOrderOfInsertion) {
     auto cursor = RecordCursor::open(*txn, id);
     ASSERT_OK(cursor);
     int i = 0;
-    for (auto status = cursor->first(); status.ok() && cursor->valid(); status = cursor->next(), ++i) {
+    for (auto status = cursor->first(); status.ok() && cursor->valid();
+         status = cursor->next(), ++i) {
       EXPECT_EQ(cursor->record(), ids[i]);
       EXPECT_EQ(cursor->bson(), bson_of("doc", i));
     }
@@ -199,14 +213,18 @@ TEST_F(RecordsTest, CollectionsKeepDocumentsInTheOrderOfInsertion) {
   }
   EXPECT_TRUE(write([&](WriteTransaction& txn) { return erase_record(txn, id, ids[999]); }));
   EXPECT_FALSE(write([&](WriteTransaction& txn) { return erase_record(txn, id, ids[999]); }));
-  EXPECT_TRUE(write([&](WriteTransaction& txn) { return replace_record(txn, id, ids[0], bson_of("longer name", 0)); }));
-  EXPECT_FALSE(write([&](WriteTransaction& txn) { return replace_record(txn, id, 5000, bson_of("x", 0)); }));
+  EXPECT_TRUE(write([&](WriteTransaction& txn) {
+    return replace_record(txn, id, ids[0], bson_of("longer name", 0));
+  }));
+  EXPECT_FALSE(
+      write([&](WriteTransaction& txn) { return replace_record(txn, id, 5000, bson_of("x", 0)); }));
   ASSERT_OK(open());
   statistics = collection_statistics(*read(), id).value();
   EXPECT_EQ(statistics.records, 999);
   EXPECT_EQ(statistics.bytes, static_cast<int64_t>(999 * bson_of("doc", 1).size() + 8));
   EXPECT_EQ(get_record(*read(), id, ids[0]).value(), bson_of("longer name", 0));
-  auto fresh = write([&](WriteTransaction& txn) { return insert_record(txn, id, bson_of("new", 1)); });
+  auto fresh =
+      write([&](WriteTransaction& txn) { return insert_record(txn, id, bson_of("new", 1)); });
   EXPECT_GT(fresh, ids[999]) << "a record id must not be given twice";
   EXPECT_EQ(write([&](WriteTransaction& txn) { return erase_all_records(txn, id); }), 1000);
   EXPECT_EQ(collection_statistics(*read(), id).value().records, 0);
@@ -215,7 +233,8 @@ TEST_F(RecordsTest, CollectionsKeepDocumentsInTheOrderOfInsertion) {
 
 TEST_F(RecordsTest, TheCatalogListsOneDatabase) {
   ASSERT_OK(store_->write([](WriteTransaction& txn) -> Status {
-    for (const char* ns : {"a.x", "ab.y", "b.x", "b.y"}) MR_RETURN_IF_ERROR(put_catalog_entry(txn, ns, bson_of(ns, 1)));
+    for (const char* ns : {"a.x", "ab.y", "b.x", "b.y"})
+      MR_RETURN_IF_ERROR(put_catalog_entry(txn, ns, bson_of(ns, 1)));
     return {};
   }));
   EXPECT_EQ(list_catalog(*read()).value().size(), 4u);
@@ -230,7 +249,8 @@ TEST_F(RecordsTest, TheCatalogListsOneDatabase) {
 
 TEST_F(RecordsTest, AUniqueIndexNamesTheRecordThatHasTheKey) {
   auto insert = [&](std::string_view key, RecordId record) {
-    return write([&](WriteTransaction& txn) { return insert_index_entry(txn, 1, true, key, record); });
+    return write(
+        [&](WriteTransaction& txn) { return insert_index_entry(txn, 1, true, key, record); });
   };
   std::string length_470(470, 'k'), length_471(471, 'k'), length_900(900, 'k');
   RecordId record = 0;
@@ -244,8 +264,10 @@ TEST_F(RecordsTest, AUniqueIndexNamesTheRecordThatHasTheKey) {
     EXPECT_EQ(find_unique(*read(), 1, key).value(), record);
   }
   EXPECT_FALSE(find_unique(*read(), 2, "a").value().has_value());
-  EXPECT_FALSE(write([&](WriteTransaction& txn) { return erase_index_entry(txn, 1, true, length_900, 99); }));
-  EXPECT_TRUE(write([&](WriteTransaction& txn) { return erase_index_entry(txn, 1, true, length_900, 4); }));
+  EXPECT_FALSE(write(
+      [&](WriteTransaction& txn) { return erase_index_entry(txn, 1, true, length_900, 99); }));
+  EXPECT_TRUE(
+      write([&](WriteTransaction& txn) { return erase_index_entry(txn, 1, true, length_900, 4); }));
   EXPECT_TRUE(insert(length_900, 99).inserted);
 }
 
@@ -255,7 +277,8 @@ TEST_F(RecordsTest, IndexEntriesStandInTheOrderOfKeysAlsoVeryLongOnes) {
   ASSERT_OK(store_->write([&](WriteTransaction& txn) -> Status {
     model.clear();
     for (RecordId record = 1; record <= 2000; ++record) {
-      // A few beginnings and many lengths around the limit; the last byte ends the key (no key is the beginning of another).
+      // A few beginnings and many lengths around the limit; the last byte ends the key (no key is
+      // the beginning of another).
       std::string key(random() % 600, static_cast<char>('a' + random() % 3));
       key += std::to_string(random() % 100) + '\0';
       model.emplace(key, record);
@@ -271,7 +294,8 @@ TEST_F(RecordsTest, IndexEntriesStandInTheOrderOfKeysAlsoVeryLongOnes) {
   ASSERT_OK(cursor);
   std::string previous;
   size_t seen = 0, cut = 0;
-  for (auto status = cursor->first(); status.ok() && cursor->valid(); status = cursor->next(), ++seen) {
+  for (auto status = cursor->first(); status.ok() && cursor->valid();
+       status = cursor->next(), ++seen) {
     const auto& whole = keys[cursor->record()];
     EXPECT_EQ(cursor->truncated(), whole.size() > kMaxIndexKeyBytes);
     EXPECT_EQ(cursor->key(), cursor->truncated() ? whole.substr(0, kCutKeyBytes) : whole);
@@ -286,14 +310,18 @@ TEST_F(RecordsTest, IndexEntriesStandInTheOrderOfKeysAlsoVeryLongOnes) {
     auto bound = std::next(model.begin(), random() % model.size())->first;
     if (i % 2) bound += 'm';
     std::vector<RecordId> forward, expected_forward, backward, expected_backward;
-    for (auto status = cursor->seek(bound); status.ok() && cursor->valid(); status = cursor->next()) {
+    for (auto status = cursor->seek(bound); status.ok() && cursor->valid();
+         status = cursor->next()) {
       if (keys[cursor->record()] >= bound) forward.push_back(cursor->record());
     }
-    for (auto status = cursor->seek_before(bound); status.ok() && cursor->valid(); status = cursor->previous()) {
+    for (auto status = cursor->seek_before(bound); status.ok() && cursor->valid();
+         status = cursor->previous()) {
       if (keys[cursor->record()] < bound) backward.push_back(cursor->record());
     }
-    for (const auto& [key, record] : model) (key >= bound ? expected_forward : expected_backward).push_back(record);
-    for (auto* list : {&forward, &expected_forward, &backward, &expected_backward}) std::sort(list->begin(), list->end());
+    for (const auto& [key, record] : model)
+      (key >= bound ? expected_forward : expected_backward).push_back(record);
+    for (auto* list : {&forward, &expected_forward, &backward, &expected_backward})
+      std::sort(list->begin(), list->end());
     ASSERT_EQ(forward, expected_forward);
     ASSERT_EQ(backward, expected_backward);
   }
@@ -302,10 +330,14 @@ TEST_F(RecordsTest, IndexEntriesStandInTheOrderOfKeysAlsoVeryLongOnes) {
 
 TEST_F(RecordsTest, IndexEntriesAreErasedOneByOneAndAltogether) {
   for (RecordId record = 1; record <= 3; ++record) {
-    EXPECT_TRUE(write([&](WriteTransaction& txn) { return insert_index_entry(txn, 5, false, "k", record); }).inserted);
+    EXPECT_TRUE(write([&](WriteTransaction& txn) {
+                  return insert_index_entry(txn, 5, false, "k", record);
+                }).inserted);
   }
-  EXPECT_TRUE(write([](WriteTransaction& txn) { return erase_index_entry(txn, 5, false, "k", 2); }));
-  EXPECT_FALSE(write([](WriteTransaction& txn) { return erase_index_entry(txn, 5, false, "k", 2); }));
+  EXPECT_TRUE(
+      write([](WriteTransaction& txn) { return erase_index_entry(txn, 5, false, "k", 2); }));
+  EXPECT_FALSE(
+      write([](WriteTransaction& txn) { return erase_index_entry(txn, 5, false, "k", 2); }));
   EXPECT_EQ(write([](WriteTransaction& txn) { return erase_all_index_entries(txn, 5); }), 2);
 }
 

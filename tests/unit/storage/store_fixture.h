@@ -20,10 +20,10 @@
 
 namespace millrace::storage {
 
-#define ASSERT_OK(expression)                                                                 \
-  do {                                                                                        \
-    const auto ok_status = to_status(expression);                                             \
-    ASSERT_TRUE(ok_status.ok()) << ok_status.code() << ": " << ok_status.message();           \
+#define ASSERT_OK(expression)                                                       \
+  do {                                                                              \
+    const auto ok_status = to_status(expression);                                   \
+    ASSERT_TRUE(ok_status.ok()) << ok_status.code() << ": " << ok_status.message(); \
   } while (false)
 
 inline const Status& to_status(const Status& status) { return status; }
@@ -91,7 +91,8 @@ class StoreTest : public ::testing::Test {
     out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
 
-  // Runs `body` in a child process. Its exit status: 0 when it returned true, 1 for false, 1000 + signal when it was killed.
+  // Runs `body` in a child process. Its exit status: 0 when it returned true, 1 for false, 1000 +
+  // signal when it was killed.
   static int in_child(const std::function<bool()>& body) {
     pid_t pid = fork();
     if (pid == 0) {

@@ -1,18 +1,18 @@
 #include "storage/store.h"
 
-#include <csignal>
 #include <fcntl.h>
 #include <lmdb.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <csignal>
 
 #include <atomic>
 #include <chrono>
 #include <thread>
 
-#include "store_fixture.h"
 #include "storage/identity.h"
 #include "storage/record_envelope.h"
+#include "store_fixture.h"
 
 namespace millrace::storage {
 namespace {
@@ -51,7 +51,8 @@ TEST_F(StoreTest, StoresAndErasesRecords) {
   ASSERT_OK(store_->write([](WriteTransaction& txn) -> Status {
     EXPECT_FALSE(txn.insert(Table::kStats, "a", "3").value());
     EXPECT_TRUE(txn.insert(Table::kStats, "b", "3").value());
-    EXPECT_EQ(txn.get(Table::kStats, "b").value(), "3");  // a write transaction sees its own changes
+    EXPECT_EQ(txn.get(Table::kStats, "b").value(),
+              "3");  // a write transaction sees its own changes
     EXPECT_TRUE(txn.erase(Table::kStats, "a").value());
     EXPECT_FALSE(txn.erase(Table::kStats, "a").value());
     return {};
@@ -74,7 +75,8 @@ TEST_F(StoreTest, AnErrorUndoesTheWholeTransaction) {
   EXPECT_THROW((void)store_->write([](WriteTransaction& txn) -> Status {
     MR_RETURN_IF_ERROR(txn.put(Table::kStats, "a", "1"));
     throw std::runtime_error("out of the work");
-  }), std::runtime_error);
+  }),
+               std::runtime_error);
   EXPECT_EQ(get(Table::kStats, "a"), "(none)");
   ASSERT_OK(put(Table::kStats, "a", "1"));
 }
@@ -125,8 +127,10 @@ TEST_F(StoreTest, ScansForwardsAndBackwardsWithinAPrefix) {
   }));
   auto txn = std::move(store_->read()).value();
   auto all = std::move(txn->cursor(Table::kIndexes)).value();
-  EXPECT_EQ(keys(*all, all->first(), true), "a=v b1=v b3=v b\xff=v b\xff\xff=v c=v \xff=v \xff\xff=v ");
-  EXPECT_EQ(keys(*all, all->last(), false), "\xff\xff=v \xff=v c=v b\xff\xff=v b\xff=v b3=v b1=v a=v ");
+  EXPECT_EQ(keys(*all, all->first(), true),
+            "a=v b1=v b3=v b\xff=v b\xff\xff=v c=v \xff=v \xff\xff=v ");
+  EXPECT_EQ(keys(*all, all->last(), false),
+            "\xff\xff=v \xff=v c=v b\xff\xff=v b\xff=v b3=v b1=v a=v ");
   EXPECT_EQ(keys(*all, all->seek_before("b1"), false), "a=v ");
   EXPECT_EQ(keys(*all, all->seek_before(""), false), "");
   EXPECT_EQ(keys(*all, all->seek(""), true).substr(0, 4), "a=v ");
@@ -152,7 +156,8 @@ TEST_F(StoreTest, ErasesByPrefix) {
   ASSERT_OK(open());
   ASSERT_OK(store_->write([](WriteTransaction& txn) -> Status {
     for (int i = 0; i < 3000; ++i) {
-      MR_RETURN_IF_ERROR(txn.put(Table::kIndexes, (i % 3 ? "x" : "y") + std::to_string(i), std::string(i % 50, 'v')));
+      MR_RETURN_IF_ERROR(txn.put(Table::kIndexes, (i % 3 ? "x" : "y") + std::to_string(i),
+                                 std::string(i % 50, 'v')));
     }
     EXPECT_EQ(txn.erase_prefix(Table::kIndexes, "x").value(), 2000);
     EXPECT_EQ(txn.erase_prefix(Table::kIndexes, "x").value(), 0);
@@ -171,7 +176,7 @@ TEST_F(StoreTest, DeferredRecordsAreWrittenOnceAtTheCommit) {
   auto count_to = [&](int n) {
     return store_->write([&](WriteTransaction& txn) -> Status {
       for (int i = 0; i < n; ++i) {
-        MR_ASSIGN_OR_RETURN(std::string* value, txn.deferred(Table::kStats, "n"));
+        MR_ASSIGN_OR_RETURN(std::string * value, txn.deferred(Table::kStats, "n"));
         value->push_back('x');
       }
       return {};
@@ -181,7 +186,7 @@ TEST_F(StoreTest, DeferredRecordsAreWrittenOnceAtTheCommit) {
   ASSERT_OK(count_to(2));
   EXPECT_EQ(get(Table::kStats, "n"), "xxxxx");
   ASSERT_OK(store_->write([&](WriteTransaction& txn) -> Status {
-    MR_ASSIGN_OR_RETURN(std::string* value, txn.deferred(Table::kStats, "n"));
+    MR_ASSIGN_OR_RETURN(std::string * value, txn.deferred(Table::kStats, "n"));
     value->clear();
     return {};
   }));
@@ -196,13 +201,15 @@ TEST_F(StoreTest, GrowsWithoutLosingTheCallersWork) {
   ASSERT_OK(store_->write([&](WriteTransaction& txn) -> Status {
     ++runs;
     for (int i = 0; i < 2000; ++i) {
-      MR_RETURN_IF_ERROR(txn.put(Table::kStats, std::to_string(i), std::string(3000, 'a' + i % 26)));
+      MR_RETURN_IF_ERROR(
+          txn.put(Table::kStats, std::to_string(i), std::string(3000, 'a' + i % 26)));
     }
     return {};
   }));
   EXPECT_GT(runs, 1);
   EXPECT_GE(store_->size().map_bytes, size_t{8} << 20);
-  for (int i = 0; i < 2000; ++i) ASSERT_EQ(get(Table::kStats, std::to_string(i)), std::string(3000, 'a' + i % 26));
+  for (int i = 0; i < 2000; ++i)
+    ASSERT_EQ(get(Table::kStats, std::to_string(i)), std::string(3000, 'a' + i % 26));
   // Opened with the small map again: it is as large as its file at least.
   ASSERT_OK(open(options));
   EXPECT_EQ(get(Table::kStats, "1999"), std::string(3000, 'a' + 1999 % 26));
@@ -220,7 +227,8 @@ TEST_F(StoreTest, AFullStoreSaysSoAndGoesOnAfterAnErase) {
   EXPECT_EQ(status.code(), 14031);
   EXPECT_NE(status.message().find("may grow to 4 MB"), std::string::npos) << status.message();
   EXPECT_EQ(get(Table::kStats, "large"), "(none)");
-  ASSERT_OK(store_->write([](WriteTransaction& txn) { return txn.erase(Table::kStats, "old").status(); }));
+  ASSERT_OK(store_->write(
+      [](WriteTransaction& txn) { return txn.erase(Table::kStats, "old").status(); }));
   ASSERT_OK(put(Table::kStats, "small", "s"));
   EXPECT_EQ(get(Table::kStats, "small"), "s");
 }
@@ -246,7 +254,8 @@ TEST_F(StoreTest, ManyThreadsReadWhileOneWritesAndTheStoreGrows) {
         auto cursor = (*txn)->cursor(Table::kRecords);
         int count = 0;
         auto status = (*cursor)->last();
-        for (; status.ok() && (*cursor)->valid() && count < 50; status = (*cursor)->previous()) ++count;
+        for (; status.ok() && (*cursor)->valid() && count < 50; status = (*cursor)->previous())
+          ++count;
         if (!status.ok()) ++wrong;
         ++reads;
       }
@@ -290,7 +299,9 @@ TEST_F(StoreTest, ASecondInstanceIsRefusedAndToldThePid) {
   auto second = Store::open(dir(), quick());
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.status().code(), 98);
-  EXPECT_NE(second.status().message().find("process " + std::to_string(getpid())), std::string::npos) << second.status().message();
+  EXPECT_NE(second.status().message().find("process " + std::to_string(getpid())),
+            std::string::npos)
+      << second.status().message();
   ASSERT_OK(put(Table::kStats, "a", "1"));  // the first is not disturbed
   close();
   ASSERT_OK(open());
@@ -298,7 +309,8 @@ TEST_F(StoreTest, ASecondInstanceIsRefusedAndToldThePid) {
 
 TEST_F(StoreTest, AForeignFileIsRefusedAndLeftAlone) {
   std::filesystem::create_directory(dir());
-  for (std::string content : {std::string("PRAGMA foreign; not a database"), std::string(100'000, 'x'), std::string(8192, '\0')}) {
+  for (std::string content : {std::string("PRAGMA foreign; not a database"),
+                              std::string(100'000, 'x'), std::string(8192, '\0')}) {
     save(file(), content);
     EXPECT_EQ(open().code(), 12);
     EXPECT_EQ(load(file()), content);
@@ -372,12 +384,15 @@ TEST_F(StoreTest, ADiskThatIsFullFailsTheWriteAndNothingElse) {
     small.rlim_cur = store_->size().file_bytes + 16384;
     setrlimit(RLIMIT_FSIZE, &small);
     auto status = put(Table::kStats, "large", std::string(1'000'000, 'l'));
-    if (status.code() != 14031 || status.message().find("may be retried") == std::string::npos) return false;
-    if (get(Table::kStats, "before") != "1" || get(Table::kStats, "large") != "(none)") return false;
+    if (status.code() != 14031 || status.message().find("may be retried") == std::string::npos)
+      return false;
+    if (get(Table::kStats, "before") != "1" || get(Table::kStats, "large") != "(none)")
+      return false;
     setrlimit(RLIMIT_FSIZE, &old);
     if (!put(Table::kStats, "large", std::string(1'000'000, 'l')).ok()) return false;
     close();
-    return open(options).ok() && store_->damage().empty() && get(Table::kStats, "large").size() == 1'000'000;
+    return open(options).ok() && store_->damage().empty() &&
+           get(Table::kStats, "large").size() == 1'000'000;
   });
   EXPECT_EQ(result, 0);
 }
@@ -385,15 +400,19 @@ TEST_F(StoreTest, ADiskThatIsFullFailsTheWriteAndNothingElse) {
 TEST_F(StoreTest, OpensFast) {
   ASSERT_OK(open());
   ASSERT_OK(store_->write([](WriteTransaction& txn) -> Status {
-    for (int i = 0; i < 10'000; ++i) MR_RETURN_IF_ERROR(txn.put(Table::kRecords, std::to_string(i), std::string(300, 'r')));
+    for (int i = 0; i < 10'000; ++i)
+      MR_RETURN_IF_ERROR(txn.put(Table::kRecords, std::to_string(i), std::string(300, 'r')));
     return {};
   }));
   close();
   auto start = std::chrono::steady_clock::now();
   ASSERT_OK(open());
-  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();
+  auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                                  start)
+                .count();
   RecordProperty("open_ms", static_cast<int>(ms));
-  std::printf("opened and checked %llu bytes in %lld ms\n", static_cast<unsigned long long>(store_->size().file_bytes),
+  std::printf("opened and checked %llu bytes in %lld ms\n",
+              static_cast<unsigned long long>(store_->size().file_bytes),
               static_cast<long long>(ms));
   EXPECT_LT(ms, 2000);
 }
@@ -407,7 +426,8 @@ TEST_F(StoreTest, ALargeFileIsCheckedAgainOnlyIfItWasTouched) {
   auto bytes = load(file());
   auto at = bytes.find(std::string(1000, 'v'));
   ASSERT_NE(at, std::string::npos);
-  // Damage that leaves no trace in the file's size and time: not looked for, but noticed when it is read.
+  // Damage that leaves no trace in the file's size and time: not looked for, but noticed when it is
+  // read.
   struct stat before;
   ASSERT_EQ(stat(file().c_str(), &before), 0);
   bytes[at] = 'X';
@@ -438,7 +458,8 @@ TEST(RecordEnvelope, NoticesAChangedKeyTableLengthOrByte) {
   EXPECT_EQ(open_record(Table::kProcessors, "key", stored).soundness, Soundness::kDamaged);
   EXPECT_EQ(open_record(Table::kStats, "key", stored + "x").soundness, Soundness::kDamaged);
   for (size_t cut = 0; cut < stored.size(); ++cut) {
-    EXPECT_EQ(open_record(Table::kStats, "key", stored.substr(0, cut)).soundness, Soundness::kDamaged);
+    EXPECT_EQ(open_record(Table::kStats, "key", stored.substr(0, cut)).soundness,
+              Soundness::kDamaged);
   }
   for (size_t bit = 0; bit < stored.size() * 8; ++bit) {
     auto flipped = stored;
@@ -454,7 +475,8 @@ TEST(RecordEnvelope, NamesRecordsForPeople) {
   EXPECT_EQ(record_name(Table::kRecords, record), "collection 3, record 17");
   append_big_endian(checkpoint, 12);
   EXPECT_EQ(record_name(Table::kCheckpoints, checkpoint + '\0'), "orders, checkpoint 12");
-  EXPECT_EQ(record_name(Table::kCheckpoints, checkpoint + "\1window"), "orders, checkpoint 12, window");
+  EXPECT_EQ(record_name(Table::kCheckpoints, checkpoint + "\1window"),
+            "orders, checkpoint 12, window");
   EXPECT_EQ(record_name(Table::kProcessors, "solarDemo"), "solarDemo");
   EXPECT_EQ(record_name(Table::kProcessors, "a\x01"), "0x6101");
 }

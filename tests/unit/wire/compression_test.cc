@@ -7,7 +7,8 @@
 namespace millrace::wire {
 namespace {
 
-constexpr Compressor kAll[] = {Compressor::kNoop, Compressor::kSnappy, Compressor::kZlib, Compressor::kZstd};
+constexpr Compressor kAll[] = {Compressor::kNoop, Compressor::kSnappy, Compressor::kZlib,
+                               Compressor::kZstd};
 
 // A message of a little more than `size` bytes that compresses well.
 std::string sample_message(size_t size) {
@@ -23,7 +24,9 @@ std::string packed(Compressor compressor, const std::string& message) {
   return out.value_or("");
 }
 
-void set_int32(std::string& message, size_t at, int32_t value) { std::memcpy(message.data() + at, &value, 4); }
+void set_int32(std::string& message, size_t at, int32_t value) {
+  std::memcpy(message.data() + at, &value, 4);
+}
 
 TEST(Compression, WhatIsPackedUnpacksToTheSameBytes) {
   for (auto compressor : {Compressor::kSnappy, Compressor::kZlib, Compressor::kZstd}) {
@@ -56,10 +59,12 @@ TEST(Compression, AnnouncedSizeMustBeTheRealOne) {
     ASSERT_TRUE(small.ok());
     EXPECT_TRUE(decompress(compressor, *small, 1000).ok());
     for (size_t wrong : {size_t{0}, size_t{1}, size_t{999}, size_t{1001}, size_t{40'000'000}}) {
-      EXPECT_FALSE(decompress(compressor, *small, wrong).ok()) << static_cast<int>(compressor) << " " << wrong;
+      EXPECT_FALSE(decompress(compressor, *small, wrong).ok())
+          << static_cast<int>(compressor) << " " << wrong;
     }
     for (size_t cut = 0; cut < small->size(); ++cut) {
-      EXPECT_FALSE(decompress(compressor, std::string_view(*small).substr(0, cut), 1000).ok()) << static_cast<int>(compressor) << " " << cut;
+      EXPECT_FALSE(decompress(compressor, std::string_view(*small).substr(0, cut), 1000).ok())
+          << static_cast<int>(compressor) << " " << cut;
     }
   }
 }
@@ -74,10 +79,13 @@ TEST(Compression, WhatMustNotBeUnpackedIsRefusedBeforeAnythingIsAllocated) {
     EXPECT_FALSE(result.ok());
     return result.status().message();
   };
-  EXPECT_NE(refused([](std::string& m) { set_int32(m, 16, kOpCompressed); }).find("inside"), std::string::npos);
-  EXPECT_NE(refused([](std::string& m) { set_int32(m, 20, kMaxMessageBytes); }).find("size"), std::string::npos);
+  EXPECT_NE(refused([](std::string& m) { set_int32(m, 16, kOpCompressed); }).find("inside"),
+            std::string::npos);
+  EXPECT_NE(refused([](std::string& m) { set_int32(m, 20, kMaxMessageBytes); }).find("size"),
+            std::string::npos);
   EXPECT_NE(refused([](std::string& m) { set_int32(m, 20, -1); }).find("size"), std::string::npos);
-  EXPECT_NE(refused([](std::string& m) { m[24] = 4; }).find("unknown compressor 4"), std::string::npos);
+  EXPECT_NE(refused([](std::string& m) { m[24] = 4; }).find("unknown compressor 4"),
+            std::string::npos);
   EXPECT_NE(refused([](std::string& m) { m.resize(24); }).find("cut off"), std::string::npos);
 }
 

@@ -75,7 +75,8 @@ TEST(Message, BodyWithoutSequencesIsAViewOnTheMessage) {
 TEST(Message, SequencesAreMergedBehindTheBodyWhateverTheirPlace) {
   std::string one = document([](BsonWriter& w) { w.append("a", int32_t{1}); });
   std::string two = document([](BsonWriter& w) { w.append("a", int32_t{2}); });
-  std::string message = op_msg(kMoreToCome, sequence("ops", one + two) + body(ping()) + sequence("nsInfo", ""));
+  std::string message =
+      op_msg(kMoreToCome, sequence("ops", one + two) + body(ping()) + sequence("nsInfo", ""));
   Command command;
   auto fault = decode_op_msg(message, command);
   ASSERT_TRUE(fault.ok()) << fault.status.message();
@@ -107,16 +108,21 @@ TEST(Message, WhatIsWrongIsNamed) {
       {"no section", op_msg(0, ""), 40587, false},
       {"no body", op_msg(0, sequence("a", "")), 40587, false},
       {"two bodies", op_msg(0, body(ping()) + body(ping())), 40430, false},
-      {"a sequence twice", op_msg(0, body(ping()) + sequence("a", "") + sequence("a", "")), 40431, false},
-      {"a sequence named as a field", op_msg(0, body(with_field) + sequence("documents", "")), 40433, false},
+      {"a sequence twice", op_msg(0, body(ping()) + sequence("a", "") + sequence("a", "")), 40431,
+       false},
+      {"a sequence named as a field", op_msg(0, body(with_field) + sequence("documents", "")),
+       40433, false},
       {"an unknown kind", op_msg(0, body(ping()) + "\2"), 40432, true},
       {"no database", op_msg(0, body(no_database)), 40571, false},
       {"an empty body", op_msg(0, body(document([](BsonWriter&) {}))), 59, false},
       {"a required flag", op_msg(1 << 4, body(ping())), 223, true},
       {"a body past the end", op_msg(0, body(int32_bytes(100))), 22, true},
-      {"a sequence past the end", op_msg(0, body(ping()) + "\1" + int32_bytes(100) + "a"), 22, true},
-      {"an identifier without end", op_msg(0, body(ping()) + "\1" + int32_bytes(6) + "aa"), 22, true},
-      {"a document past its sequence", op_msg(0, body(ping()) + sequence("a", int32_bytes(50))), 22, true},
+      {"a sequence past the end", op_msg(0, body(ping()) + "\1" + int32_bytes(100) + "a"), 22,
+       true},
+      {"an identifier without end", op_msg(0, body(ping()) + "\1" + int32_bytes(6) + "aa"), 22,
+       true},
+      {"a document past its sequence", op_msg(0, body(ping()) + sequence("a", int32_bytes(50))), 22,
+       true},
   };
   for (const auto& bad : cases) {
     Command command;
@@ -175,7 +181,8 @@ TEST(Message, RepliesAreFramedExactly) {
   EXPECT_EQ(msg.substr(16), int32_bytes(2) + std::string(1, '\0'));
   auto reply = op_reply_prefix(4, 8, kAwaitCapable, 100);
   EXPECT_EQ(read_header(reply.data()).message_length, 16 + 20 + 100);
-  EXPECT_EQ(reply.substr(16), int32_bytes(8) + std::string(8, '\0') + int32_bytes(0) + int32_bytes(1));
+  EXPECT_EQ(reply.substr(16),
+            int32_bytes(8) + std::string(8, '\0') + int32_bytes(0) + int32_bytes(1));
 }
 
 }  // namespace

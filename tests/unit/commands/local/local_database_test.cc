@@ -74,8 +74,10 @@ class LocalDatabaseTest : public ::testing::Test {
     auto stream = FindStream::open(*local_, **collection, std::move(spec));
     EXPECT_TRUE(stream.ok());
     std::deque<std::string> documents;
-    while (stream.ok() && !(*stream)->ended()) EXPECT_TRUE((*stream)->next(*store_, 100, documents).ok());
-    for (const auto& document : documents) found.push_back(engine::to_json(Value::bson_object(document.data())));
+    while (stream.ok() && !(*stream)->ended())
+      EXPECT_TRUE((*stream)->next(*store_, 100, documents).ok());
+    for (const auto& document : documents)
+      found.push_back(engine::to_json(Value::bson_object(document.data())));
     return found;
   }
 
@@ -102,7 +104,8 @@ TEST_F(LocalDatabaseTest, AFailedStatementLeavesNoEntryBehind) {
   create_index(R"({"key": {"a": 1}, "name": "a_1", "unique": true})");
   create_index(R"({"key": {"b": 1}, "name": "b_1", "unique": true})");
   insert(R"([{"_id": 1, "a": 1, "b": 1}])");
-  Document wrapped = json(R"({"d": [{"_id": 2, "a": 2, "b": 1}]})");  // a's entry would be written before b's refuses
+  Document wrapped = json(
+      R"({"d": [{"_id": 2, "a": 2, "b": 1}]})");  // a's entry would be written before b's refuses
   auto failed = insert_documents(*local_, "db", "c", wrapped.get("d"), {});
   ASSERT_TRUE(failed.ok());
   ASSERT_EQ(failed->failed.size(), 1u);
@@ -112,7 +115,8 @@ TEST_F(LocalDatabaseTest, AFailedStatementLeavesNoEntryBehind) {
 
 TEST_F(LocalDatabaseTest, ExpiredDocumentsGoWithTheirEntries) {
   create_index(R"({"key": {"t": 1}, "name": "t_1", "expireAfterSeconds": 60})");
-  insert(R"([{"_id": 1, "t": {"$date": {"$numberLong": "1699999930000"}}}, {"_id": 2, "t": {"$date": {"$numberLong": "1699999950000"}}},
+  insert(
+      R"([{"_id": 1, "t": {"$date": {"$numberLong": "1699999930000"}}}, {"_id": 2, "t": {"$date": {"$numberLong": "1699999950000"}}},
              {"_id": 3, "t": "no date"}, {"_id": 4}, {"_id": 5, "t": [{"$date": {"$numberLong": "1799999950000"}}, {"$date": {"$numberLong": "1"}}]}])");
   ASSERT_TRUE(local_->maintain().ok());
   EXPECT_EQ(find().size(), 3u);
@@ -136,7 +140,8 @@ TEST_F(LocalDatabaseTest, AStreamRestsBetweenBatchesWhileOthersWrite) {
   insert(R"([{"_id": 5}])");
   while (!(*stream)->ended()) ASSERT_TRUE((*stream)->next(*store_, 2, documents).ok());
   std::vector<int32_t> ids;
-  for (const auto& document : documents) ids.push_back(Value::bson_object(document.data()).as_object().get("_id").as_int32());
+  for (const auto& document : documents)
+    ids.push_back(Value::bson_object(document.data()).as_object().get("_id").as_int32());
   EXPECT_EQ(ids, (std::vector<int32_t>{1, 2, 4, 5}));
 }
 
@@ -167,7 +172,8 @@ TEST_F(LocalDatabaseTest, AggregateStopsReadingOnceItsLimitIsReached) {
     engine::BsonWriter writer;
     writer.begin_document();
     writer.begin_array("d");
-    for (int32_t i = 0; i < 1000; ++i) writer.begin_object(std::to_string(i)), writer.append("n", i), writer.end();
+    for (int32_t i = 0; i < 1000; ++i)
+      writer.begin_object(std::to_string(i)), writer.append("n", i), writer.end();
     writer.end(), writer.end();
     Document wrapped(writer.bytes());
     ASSERT_TRUE(insert_documents(*local_, "db", "c", wrapped.get("d"), {}).ok());
@@ -191,7 +197,8 @@ TEST_F(LocalDatabaseTest, WritersAndReadersOfManyThreads) {
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kRounds; ++i) {
-        Document update = json(R"({"u": {"$inc": {"n": 1}, "$set": {"k": )" + std::to_string(t) + "}}, \"q\": {\"_id\": " + std::to_string(i % 7) + "}}");
+        Document update = json(R"({"u": {"$inc": {"n": 1}, "$set": {"k": )" + std::to_string(t) +
+                               "}}, \"q\": {\"_id\": " + std::to_string(i % 7) + "}}");
         UpdateStatement statement;
         statement.spec.update = update.get("u");
         statement.spec.query = update.get("q");
@@ -215,7 +222,9 @@ TEST_F(LocalDatabaseTest, SortsWithinItsMemoryOrSaysThatItCannot) {
     writer.clear();
     writer.begin_document();
     writer.begin_array("d");
-    for (int32_t i = 0; i < 15; ++i) writer.begin_object(std::to_string(i)), writer.append("n", part * 15 + i), writer.append("f", filler), writer.end();
+    for (int32_t i = 0; i < 15; ++i)
+      writer.begin_object(std::to_string(i)), writer.append("n", part * 15 + i),
+          writer.append("f", filler), writer.end();
     writer.end(), writer.end();
     Document wrapped(writer.bytes());
     ASSERT_TRUE(insert_documents(*local_, "db", "c", wrapped.get("d"), {}).ok());

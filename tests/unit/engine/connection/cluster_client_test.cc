@@ -29,17 +29,21 @@ TEST(ClusterClient, CommandsAndTheirErrors) {
 TEST(ClusterClient, ErrorsOfSingleWritesAreInTheReply) {
   MR_NEEDS_MONGOD(mongod);
   mongod->run("cluster_client", R"({"drop": "t"})");
-  std::string reply = mongod->run("cluster_client", R"({"insert": "t", "documents": [{"_id": 1}, {"_id": 1}, {"_id": 2}], "ordered": false})");
+  std::string reply = mongod->run(
+      "cluster_client",
+      R"({"insert": "t", "documents": [{"_id": 1}, {"_id": 1}, {"_id": 2}], "ordered": false})");
   EXPECT_NE(reply.find("\"n\":2"), std::string::npos) << reply;
   EXPECT_NE(reply.find("\"code\":11000"), std::string::npos) << reply;
 }
 
 TEST(ClusterClient, OneClientKeepsItsSession) {
   MR_NEEDS_MONGOD(mongod);
-  mongod->run("cluster_client", R"({"insert": "many", "documents": [{"a": 1}, {"a": 2}, {"a": 3}]})");
+  mongod->run("cluster_client",
+              R"({"insert": "many", "documents": [{"a": 1}, {"a": 2}, {"a": 3}]})");
   auto client = mongod->connector().connect(*mongod->connection());
   ASSERT_TRUE(client.ok());
-  auto first = (*client)->run("cluster_client", json(R"({"find": "many", "batchSize": 1})").value());
+  auto first =
+      (*client)->run("cluster_client", json(R"({"find": "many", "batchSize": 1})").value());
   ASSERT_TRUE(first.ok()) << first.status().message();
   BsonWriter more;
   more.begin_document();
@@ -56,7 +60,8 @@ TEST(ClusterClient, AServerThatIsNotThereIsNoticedSoon) {
   ASSERT_TRUE(client.ok());
   auto started = std::chrono::steady_clock::now();
   auto reply = (*client)->run("admin", json(R"({"ping": 1})").value());
-  EXPECT_TRUE(reply.status().is(ErrorCode::kHostUnreachable)) << reply.status().code() << " " << reply.status().message();
+  EXPECT_TRUE(reply.status().is(ErrorCode::kHostUnreachable))
+      << reply.status().code() << " " << reply.status().message();
   EXPECT_EQ(reply.status().message().find("topsecret"), std::string::npos);
   EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(10));
 }
@@ -64,12 +69,15 @@ TEST(ClusterClient, AServerThatIsNotThereIsNoticedSoon) {
 TEST(ClusterClient, AWrongUriIsNamedWithoutItsSecret) {
   MongoConnector connector(nullptr);
   auto client = connector.connect(*cluster("mongodb://user:topsecret@host:notaport/"));
-  EXPECT_EQ(client.status().message(), "connection c: uri is not a valid MongoDB connection string");
+  EXPECT_EQ(client.status().message(),
+            "connection c: uri is not a valid MongoDB connection string");
 }
 
 class LocalDatabase final : public ClusterConnector {
  public:
-  Result<std::unique_ptr<ClusterClient>> connect(const Connection&) override { return Status(ErrorCode::kIllegalOperation, "local"); }
+  Result<std::unique_ptr<ClusterClient>> connect(const Connection&) override {
+    return Status(ErrorCode::kIllegalOperation, "local");
+  }
 };
 
 TEST(MongoConnector, WithoutAUriTheLocalDatabaseIsMeant) {

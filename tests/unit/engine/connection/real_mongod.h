@@ -1,4 +1,5 @@
-// A genuine MongoDB for tests: the one of MILLRACE_TEST_MONGODB, else one started with compat/servers/mongod and stopped at the end.
+// A genuine MongoDB for tests: the one of MILLRACE_TEST_MONGODB, else one started with
+// compat/servers/mongod and stopped at the end.
 #pragma once
 
 #include <arpa/inet.h>
@@ -49,17 +50,21 @@ class RealMongod {
   std::string run(std::string_view database, std::string_view command) {
     auto client = connector_.connect(*connection());
     auto parsed = parse_extended_json(command);
-    if (!client.ok() || !parsed.ok()) return client.ok() ? parsed.status().message() : client.status().message();
+    if (!client.ok() || !parsed.ok())
+      return client.ok() ? parsed.status().message() : client.status().message();
     auto reply = (*client)->run(database, parsed->value());
-    return reply.ok() ? to_json(reply->value()) : std::to_string(reply.status().code()) + " " + reply.status().message();
+    return reply.ok() ? to_json(reply->value())
+                      : std::to_string(reply.status().code()) + " " + reply.status().message();
   }
 
   // All documents of a collection in order of _id, as a JSON array.
   std::string find(std::string_view database, std::string_view collection) {
     auto client = connector_.connect(*connection());
-    auto parsed = parse_extended_json(R"({"find": ")" + std::string(collection) + R"(", "sort": {"_id": 1}, "batchSize": 100000})");
+    auto parsed = parse_extended_json(R"({"find": ")" + std::string(collection) +
+                                      R"(", "sort": {"_id": 1}, "batchSize": 100000})");
     auto reply = (*client)->run(database, parsed->value());
-    return reply.ok() ? to_json(reply->get("cursor").as_object().get("firstBatch")) : reply.status().message();
+    return reply.ok() ? to_json(reply->get("cursor").as_object().get("firstBatch"))
+                      : reply.status().message();
   }
 
  private:
@@ -68,8 +73,11 @@ class RealMongod {
       uri_ = given;
       return;
     }
-    dir_ = (std::filesystem::temp_directory_path() / ("millrace-mongod-" + std::to_string(::getpid()))).string();
-    uri_ = last_line(script() + " start --port " + std::to_string(free_port()) + " --dir " + dir_ + " 2>&1");
+    dir_ =
+        (std::filesystem::temp_directory_path() / ("millrace-mongod-" + std::to_string(::getpid())))
+            .string();
+    uri_ = last_line(script() + " start --port " + std::to_string(free_port()) + " --dir " + dir_ +
+                     " 2>&1");
     if (!uri_.starts_with("mongodb://")) {
       why() = "no real mongod: " + uri_;
       uri_.clear();
@@ -77,7 +85,8 @@ class RealMongod {
   }
   ~RealMongod() {
     if (dir_.empty()) return;
-    if (std::system((script() + " stop --dir " + dir_).c_str()) == 0) std::filesystem::remove_all(dir_);
+    if (std::system((script() + " stop --dir " + dir_).c_str()) == 0)
+      std::filesystem::remove_all(dir_);
   }
 
   static std::string script() { return MILLRACE_SOURCE_DIR "/compat/servers/mongod"; }
@@ -86,7 +95,8 @@ class RealMongod {
     std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), ::pclose);
     std::string line;
     std::array<char, 1024> buffer;
-    while (pipe != nullptr && std::fgets(buffer.data(), buffer.size(), pipe.get()) != nullptr) line = buffer.data();
+    while (pipe != nullptr && std::fgets(buffer.data(), buffer.size(), pipe.get()) != nullptr)
+      line = buffer.data();
     while (!line.empty() && line.back() == '\n') line.pop_back();
     return line;
   }
@@ -110,6 +120,6 @@ class RealMongod {
 
 }  // namespace millrace::engine
 
-#define MR_NEEDS_MONGOD(name)              \
-  RealMongod* name = RealMongod::get();    \
+#define MR_NEEDS_MONGOD(name)           \
+  RealMongod* name = RealMongod::get(); \
   if (name == nullptr) GTEST_SKIP() << RealMongod::why()

@@ -1,5 +1,6 @@
-// Runs the BSON and decimal128 test data of the MongoDB specifications (tests/bson-corpus, as published there) against the BSON
-// validator and the Extended JSON reader and writer. What is asked of each kind of case: "Testing BSON" in the corpus' own README,
+// Runs the BSON and decimal128 test data of the MongoDB specifications (tests/bson-corpus, as
+// published there) against the BSON validator and the Extended JSON reader and writer. What is
+// asked of each kind of case: "Testing BSON" in the corpus' own README,
 // https://github.com/mongodb/specifications/blob/master/source/bson-corpus/bson-corpus.md
 #include <gtest/gtest.h>
 #include <simdjson.h>
@@ -18,15 +19,18 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-// Cases we do not meet on purpose. A case of this list that starts to pass is a failure too: it has to go from the list.
+// Cases we do not meet on purpose. A case of this list that starts to pass is a failure too: it has
+// to go from the list.
 constexpr std::string_view kNotMet[] = {
-    // Extended JSON v1 wrote dates before 1970 and after 9999 as a plain number of milliseconds; files and tools still do.
+    // Extended JSON v1 wrote dates before 1970 and after 9999 as a plain number of milliseconds;
+    // files and tools still do.
     "top: Bad $date (number, not string or hash)",
 };
 
 std::string bytes_from_hex(std::string_view hex) {
   std::string bytes;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) bytes += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
+  for (size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
   return bytes;
 }
 
@@ -34,7 +38,8 @@ std::string bytes_from_hex(std::string_view hex) {
 std::string normal(std::string_view json) {
   dom::parser parser;
   dom::element element;
-  if (auto error = parser.parse(simdjson::padded_string(json)).get(element)) return std::string(simdjson::error_message(error));
+  if (auto error = parser.parse(simdjson::padded_string(json)).get(element))
+    return std::string(simdjson::error_message(error));
   std::string text = simdjson::minify(element);
   for (size_t at = 0; (at = text.find("numberDouble\":\"", at)) != std::string::npos; at += 15) {
     for (size_t i = at + 15; text[i] != '"'; ++i) {
@@ -44,7 +49,9 @@ std::string normal(std::string_view json) {
   return text;
 }
 
-std::string print(std::string_view bson, JsonFormat format) { return normal(to_json(Value::bson_object(bson.data()), format)); }
+std::string print(std::string_view bson, JsonFormat format) {
+  return normal(to_json(Value::bson_object(bson.data()), format));
+}
 
 // BSON as we would write it: read into a tree, and encoded again.
 std::string encoded_again(std::string_view bson) {
@@ -74,7 +81,8 @@ void check_valid(dom::element test) {
   EXPECT_EQ(bson_size(Value::bson_object(canonical.data())), canonical.size());
   EXPECT_EQ(print(canonical, JsonFormat::kCanonical), normal(canonical_json));
   if (!lossy) expect_reads_as(canonical_json, canonical);
-  if (std::string json = text_of(test, "degenerate_extjson"); !json.empty() && !lossy) expect_reads_as(json, canonical);
+  if (std::string json = text_of(test, "degenerate_extjson"); !json.empty() && !lossy)
+    expect_reads_as(json, canonical);
   if (std::string json = text_of(test, "relaxed_extjson"); !json.empty()) {
     EXPECT_EQ(print(canonical, JsonFormat::kRelaxed), normal(json));
     auto document = parse_extended_json(json);
@@ -85,7 +93,8 @@ void check_valid(dom::element test) {
     std::string degenerate = bytes_from_hex(hex);
     ASSERT_TRUE(validate_bson(degenerate).ok());
     EXPECT_EQ(print(degenerate, JsonFormat::kCanonical), normal(canonical_json));
-    auto document = parse_extended_json(to_json(Value::bson_object(degenerate.data()), JsonFormat::kCanonical));
+    auto document =
+        parse_extended_json(to_json(Value::bson_object(degenerate.data()), JsonFormat::kCanonical));
     ASSERT_TRUE(document.ok());
     EXPECT_EQ(document->bytes(), canonical);
   }
@@ -105,7 +114,8 @@ void check_parse_error(const std::string& file, dom::element test) {
   if (file.starts_with("decimal128")) {
     std::string json = "{\"d\":{\"$numberDecimal\":\"";
     for (char c : text) json += c == '"' ? std::string("\\\"") : std::string(1, c);
-    refused = !decimal::from_string_exact(text) && parse_extended_json(json + "\"}}").status().is(ErrorCode::kFailedToParse);
+    refused = !decimal::from_string_exact(text) &&
+              parse_extended_json(json + "\"}}").status().is(ErrorCode::kFailedToParse);
   } else {
     refused = parse_extended_json(text).status().is(ErrorCode::kFailedToParse);
   }
@@ -118,7 +128,8 @@ class BsonCorpus : public testing::TestWithParam<std::string> {};
 TEST_P(BsonCorpus, EveryCaseHolds) {
   dom::parser parser;
   dom::element file;
-  std::string path = std::string(MILLRACE_SOURCE_DIR) + "/tests/bson-corpus/" + GetParam() + ".json";
+  std::string path =
+      std::string(MILLRACE_SOURCE_DIR) + "/tests/bson-corpus/" + GetParam() + ".json";
   ASSERT_FALSE(parser.load(path).get(file)) << path;
   size_t cases = 0;
   dom::array tests;
@@ -136,18 +147,20 @@ TEST_P(BsonCorpus, EveryCaseHolds) {
 
 std::vector<std::string> corpus_files() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(MILLRACE_SOURCE_DIR) + "/tests/bson-corpus")) {
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(MILLRACE_SOURCE_DIR) +
+                                                               "/tests/bson-corpus")) {
     if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
   }
   std::ranges::sort(names);
   return names;
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, BsonCorpus, testing::ValuesIn(corpus_files()), [](const auto& info) {
-  std::string name = info.param;
-  std::ranges::replace(name, '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Files, BsonCorpus, testing::ValuesIn(corpus_files()),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace millrace::engine

@@ -40,7 +40,8 @@ TEST(Decimal, DoublesBecomeFifteenDigits) {
       {-std::numeric_limits<double>::infinity(), "-Infinity"},
       {std::nan(""), "NaN"},
   };
-  for (const auto& [value, expected] : cases) EXPECT_EQ(to_string(from_double(value)), expected) << value;
+  for (const auto& [value, expected] : cases)
+    EXPECT_EQ(to_string(from_double(value)), expected) << value;
   EXPECT_EQ(to_string(from_double_exact(0.1)), "0.1000000000000000055511151231257827");
   EXPECT_EQ(to_string(from_double_exact(1e23)), "99999999999999991611392");
   EXPECT_EQ(to_string(from_double_exact(-5.5)), "-5.5");
@@ -84,11 +85,15 @@ TEST(Decimal, TextIsReadStrictly) {
       {"sNaN", "refused"},
       {"1_0", "refused"},
   };
-  for (const auto& [input, expected] : cases) EXPECT_EQ(text(from_string(input)), expected) << input;
-  EXPECT_EQ(text(from_string("1" + std::string(200, '0'))), "1.000000000000000000000000000000000E+200");
-  EXPECT_EQ(text(from_string("1" + std::string(100, '0') + "1")), "1.000000000000000000000000000000000E+101");
+  for (const auto& [input, expected] : cases)
+    EXPECT_EQ(text(from_string(input)), expected) << input;
+  EXPECT_EQ(text(from_string("1" + std::string(200, '0'))),
+            "1.000000000000000000000000000000000E+200");
+  EXPECT_EQ(text(from_string("1" + std::string(100, '0') + "1")),
+            "1.000000000000000000000000000000000E+101");
   EXPECT_EQ(text(from_string_exact("1" + std::string(100, '0') + "1")), "refused");
-  EXPECT_EQ(text(from_string_exact("1" + std::string(100, '0'))), "1.000000000000000000000000000000000E+100");
+  EXPECT_EQ(text(from_string_exact("1" + std::string(100, '0'))),
+            "1.000000000000000000000000000000000E+100");
 }
 
 TEST(Decimal, EveryTextReadsBackAsItself) {
@@ -189,10 +194,12 @@ TEST(Decimal, IntegersConvertOnlyInRange) {
 }
 
 TEST(Decimal, OrderPutsNaNFirst) {
-  const char* ordered[] = {"NaN", "-Infinity", "-1E+10", "-1", "0", "1E-6176", "1", "1.5", "Infinity"};
+  const char* ordered[] = {"NaN",     "-Infinity", "-1E+10", "-1",      "0",
+                           "1E-6176", "1",         "1.5",    "Infinity"};
   for (size_t i = 0; i < std::size(ordered); ++i) {
     for (size_t j = 0; j < std::size(ordered); ++j) {
-      EXPECT_EQ(compare(of(ordered[i]), of(ordered[j])), i < j ? -1 : (i > j ? 1 : 0)) << ordered[i] << " " << ordered[j];
+      EXPECT_EQ(compare(of(ordered[i]), of(ordered[j])), i < j ? -1 : (i > j ? 1 : 0))
+          << ordered[i] << " " << ordered[j];
     }
   }
   EXPECT_EQ(compare(of("1"), of("1.00")), 0);

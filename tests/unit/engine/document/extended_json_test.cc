@@ -40,7 +40,8 @@ TEST(ExtendedJson, PlainNumbersTakeTheNarrowestType) {
       {"5e-324", R"({"$numberDouble":"5e-324"})"},
   };
   for (const auto& [text, expected] : cases) EXPECT_EQ(canonical(text), expected) << text;
-  for (const char* text : {"1e400", "-1e400", "01", "-", "1.", ".5", "+1", "1e", "1e+", "0x1", "1_0", "NaN", "Infinity", "- 1"}) {
+  for (const char* text : {"1e400", "-1e400", "01", "-", "1.", ".5", "+1", "1e", "1e+", "0x1",
+                           "1_0", "NaN", "Infinity", "- 1"}) {
     EXPECT_EQ(canonical(text), "9") << text;
     EXPECT_EQ(canonical("[" + std::string(text) + "]"), "9") << text;
     EXPECT_EQ(canonical("{\"a\":" + std::string(text) + "}"), "9") << text;
@@ -54,32 +55,54 @@ TEST(ExtendedJson, LegacySpellingsAreRead) {
       {R"({"$date": "2012-12-24T12:15:30.501Z"})", R"({"$date":{"$numberLong":"1356351330501"}})"},
       {R"({"$binary": "//8=", "$type": "80"})", R"({"$binary":{"base64":"//8=","subType":"80"}})"},
       {R"({"$type": "0", "$binary": "//8="})", R"({"$binary":{"base64":"//8=","subType":"00"}})"},
-      {R"({"$type": "ffffff80", "$binary": "/w=="})", R"({"$binary":{"base64":"/w==","subType":"80"}})"},
-      {R"({"$regex": "^a", "$options": "xi"})", R"({"$regularExpression":{"pattern":"^a","options":"ix"}})"},
-      {R"({"$options": "", "$regex": "^a"})", R"({"$regularExpression":{"pattern":"^a","options":""}})"},
-      {R"({"$scope": {"a": 1}, "$code": "f"})", R"({"$code":"f","$scope":{"a":{"$numberInt":"1"}}})"},
+      {R"({"$type": "ffffff80", "$binary": "/w=="})",
+       R"({"$binary":{"base64":"/w==","subType":"80"}})"},
+      {R"({"$regex": "^a", "$options": "xi"})",
+       R"({"$regularExpression":{"pattern":"^a","options":"ix"}})"},
+      {R"({"$options": "", "$regex": "^a"})",
+       R"({"$regularExpression":{"pattern":"^a","options":""}})"},
+      {R"({"$scope": {"a": 1}, "$code": "f"})",
+       R"({"$code":"f","$scope":{"a":{"$numberInt":"1"}}})"},
   };
   for (const auto& [text, expected] : cases) EXPECT_EQ(canonical(text), expected) << text;
 }
 
 TEST(ExtendedJson, OperatorsThatLookLikeWrappersStayObjects) {
-  for (const char* text : {R"({"$regex":"^a"})", R"({"$regex":{"$regularExpression":{"pattern":"a","options":""}},"$options":"i"})",
-                           R"({"$type":"string"})", R"({"$options":"i"})", R"({"$scope":{}})", R"({"$match":{"a":null}})",
-                           R"({"$regex":"a","$options":"i","$not":null})", R"({"a":null,"$oid":"x"})"}) {
+  for (const char* text :
+       {R"({"$regex":"^a"})",
+        R"({"$regex":{"$regularExpression":{"pattern":"a","options":""}},"$options":"i"})",
+        R"({"$type":"string"})", R"({"$options":"i"})", R"({"$scope":{}})",
+        R"({"$match":{"a":null}})", R"({"$regex":"a","$options":"i","$not":null})",
+        R"({"a":null,"$oid":"x"})"}) {
     EXPECT_EQ(canonical(text), text);
   }
 }
 
 TEST(ExtendedJson, MalformedWrappersAreErrors) {
-  for (const char* text :
-       {R"({"$oid": "56e1fc72e0c917e9c471416"})", R"({"$oid": "56e1fc72e0c917e9c471416g"})", R"({"$numberInt": "2147483648"})",
-        R"({"$numberInt": " 1"})", R"({"$numberLong": "1.5"})", R"({"$numberLong": ""})", R"({"$numberDouble": "inf"})",
-        R"({"$numberDouble": "1x"})", R"({"$numberDouble": ""})", R"({"$numberDecimal": "1x"})", R"({"$date": "yesterday"})",
-        R"({"$date": 1.5})", R"({"$date": {"$numberLong": "x"}})", R"({"$date": {}})", R"({"$binary": "//8="})",
-        R"({"$binary": {"base64": "//8", "subType": "00"}})", R"({"$binary": {"base64": "//8=", "subType": "g0"}})",
-        R"({"$binary": {"base64": "//8=", "subType": "000"}})", R"({"$timestamp": {"t": -1, "i": 0}})",
-        R"({"$timestamp": {"t": 4294967296, "i": 0}})", R"({"$undefined": false})", R"({"$symbol": 1})",
-        R"({"$dbPointer": {"$ref": "a", "$id": "b"}})", R"({"$minKey": 1.0})"}) {
+  for (const char* text : {R"({"$oid": "56e1fc72e0c917e9c471416"})",
+                           R"({"$oid": "56e1fc72e0c917e9c471416g"})",
+                           R"({"$numberInt": "2147483648"})",
+                           R"({"$numberInt": " 1"})",
+                           R"({"$numberLong": "1.5"})",
+                           R"({"$numberLong": ""})",
+                           R"({"$numberDouble": "inf"})",
+                           R"({"$numberDouble": "1x"})",
+                           R"({"$numberDouble": ""})",
+                           R"({"$numberDecimal": "1x"})",
+                           R"({"$date": "yesterday"})",
+                           R"({"$date": 1.5})",
+                           R"({"$date": {"$numberLong": "x"}})",
+                           R"({"$date": {}})",
+                           R"({"$binary": "//8="})",
+                           R"({"$binary": {"base64": "//8", "subType": "00"}})",
+                           R"({"$binary": {"base64": "//8=", "subType": "g0"}})",
+                           R"({"$binary": {"base64": "//8=", "subType": "000"}})",
+                           R"({"$timestamp": {"t": -1, "i": 0}})",
+                           R"({"$timestamp": {"t": 4294967296, "i": 0}})",
+                           R"({"$undefined": false})",
+                           R"({"$symbol": 1})",
+                           R"({"$dbPointer": {"$ref": "a", "$id": "b"}})",
+                           R"({"$minKey": 1.0})"}) {
     EXPECT_EQ(canonical(text), "9") << text;
     EXPECT_EQ(canonical("{\"a\": [" + std::string(text) + "]}"), "9") << text;
   }
@@ -92,15 +115,50 @@ TEST(ExtendedJson, FieldsKeepTheirOrderAndMayRepeat) {
 }
 
 TEST(ExtendedJson, TextThatIsNotOneValueIsRefused) {
-  for (const char* text :
-       {"", " ", "{", "}", "[", "]", "{]", "[}", "{}{}", "{} x", "{},", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
-        "{a:1}", "{'a':1}", "{\"a\":1 \"b\":2}", "\"a", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"a\tb\"", "tru", "nul", "truex",
-        "[nulll]", "1,2", "][", "1]", "[\"\xff\"]", "{\"\xc0\x80\":1}", "{\"a\\u0000\":1}", "// c\n1", "\xef\xbb\xbf{} {}"}) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "}",
+                           "[",
+                           "]",
+                           "{]",
+                           "[}",
+                           "{}{}",
+                           "{} x",
+                           "{},",
+                           "[1,]",
+                           "[,1]",
+                           "[1 2]",
+                           "{\"a\"}",
+                           "{\"a\":}",
+                           "{\"a\":1,}",
+                           "{a:1}",
+                           "{'a':1}",
+                           "{\"a\":1 \"b\":2}",
+                           "\"a",
+                           "\"\\x\"",
+                           "\"\\u12\"",
+                           "\"\\ud800\"",
+                           "\"a\tb\"",
+                           "tru",
+                           "nul",
+                           "truex",
+                           "[nulll]",
+                           "1,2",
+                           "][",
+                           "1]",
+                           "[\"\xff\"]",
+                           "{\"\xc0\x80\":1}",
+                           "{\"a\\u0000\":1}",
+                           "// c\n1",
+                           "\xef\xbb\xbf{} {}"}) {
     EXPECT_EQ(canonical(text), "9") << text;
   }
   EXPECT_TRUE(parse_extended_json("[]").status().is(ErrorCode::kFailedToParse));
   EXPECT_TRUE(parse_extended_json("1").status().is(ErrorCode::kFailedToParse));
-  EXPECT_TRUE(parse_extended_json(R"({"$oid":"56e1fc72e0c917e9c4714161"})").status().is(ErrorCode::kFailedToParse));
+  EXPECT_TRUE(parse_extended_json(R"({"$oid":"56e1fc72e0c917e9c4714161"})")
+                  .status()
+                  .is(ErrorCode::kFailedToParse));
 }
 
 TEST(ExtendedJson, ArraysOfDocumentsAreRead) {
@@ -142,16 +200,22 @@ TEST(ExtendedJson, ThousandsOfDamagedTextsAreReadAsAnotherParserReadsThem) {
     for (int n = 1 + std::rand() % 3; n > 0; --n) {
       size_t at = std::rand() % text.size();
       switch (std::rand() % 3) {
-        case 0: text.erase(at, 1); break;
-        case 1: text.insert(at, 1, R"({}[],:"0a .-e\)"[std::rand() % 14]); break;
-        default: text[at] = R"({}[],:"0a .-e\)"[std::rand() % 14];
+        case 0:
+          text.erase(at, 1);
+          break;
+        case 1:
+          text.insert(at, 1, R"({}[],:"0a .-e\)"[std::rand() % 14]);
+          break;
+        default:
+          text[at] = R"({}[],:"0a .-e\)"[std::rand() % 14];
       }
     }
     Arena arena;
     bool ours = parse_extended_json_value(text, arena).ok();
     simdjson::dom::element element;
     auto error = dom.parse(text).get(element);
-    if (error == simdjson::NUMBER_ERROR) continue;  // integers beyond 64 bits are numbers for us alone
+    if (error == simdjson::NUMBER_ERROR)
+      continue;  // integers beyond 64 bits are numbers for us alone
     EXPECT_EQ(ours, error == simdjson::SUCCESS) << text;
     accepted += ours;
   }
@@ -160,15 +224,17 @@ TEST(ExtendedJson, ThousandsOfDamagedTextsAreReadAsAnotherParserReadsThem) {
 
 TEST(ExtendedJson, ValuesDoNotReferToTheText) {
   Arena arena;
-  std::string text = R"({"name":"value","r":{"$regex":"p","$options":"i"},"s":{"$symbol":"sym"},"o":{"$oid":"56e1fc72e0c917e9c4714161"}})";
+  std::string text =
+      R"({"name":"value","r":{"$regex":"p","$options":"i"},"s":{"$symbol":"sym"},"o":{"$oid":"56e1fc72e0c917e9c4714161"}})";
   std::string expected = text;
   auto value = parse_extended_json_value(text, arena);
   ASSERT_TRUE(value.ok());
   text.assign(text.size(), '#');
   Arena other;
   ASSERT_TRUE(parse_extended_json_value("[\"another text in the same workspace\"]", other).ok());
-  EXPECT_EQ(to_json(*value),
-            R"({"name":"value","r":{"$regularExpression":{"pattern":"p","options":"i"}},"s":{"$symbol":"sym"},"o":{"$oid":"56e1fc72e0c917e9c4714161"}})");
+  EXPECT_EQ(
+      to_json(*value),
+      R"({"name":"value","r":{"$regularExpression":{"pattern":"p","options":"i"}},"s":{"$symbol":"sym"},"o":{"$oid":"56e1fc72e0c917e9c4714161"}})");
 }
 
 TEST(IsoDate, IsRead) {
@@ -190,12 +256,31 @@ TEST(IsoDate, IsRead) {
       {"0000-01-01T00:00:00Z", -62167219200000},
       {"9999-12-31T23:59:59.999Z", 253402300799999},
   };
-  for (const auto& [text, expected] : cases) EXPECT_EQ(parse_iso_date(text).value_or(7777), expected) << text;
-  for (const char* text :
-       {"", "2012", "2012-13-01", "2012-00-01", "2012-02-30", "2011-02-29", "1900-02-29", "2012-1-01", "2012-12-24T24:00:00Z",
-        "2012-12-24T12:60:00Z", "2012-12-24T12:15:60Z", "2012-12-24T12:15:30.Z", "2012-12-24T12:15:30X", "2012-12-24T12:15:30Z ",
-        "2012-12-24T12:15:30+1", "2012-12-24T12:15:30+01:0", "2012-12-24T12:15:30+24:00", "2012-12-24T", "2012-12-24T1:00", "+2012-12-24",
-        "2012/12/24", "2012-12-24T12:15:30+", "a012-12-24"}) {
+  for (const auto& [text, expected] : cases)
+    EXPECT_EQ(parse_iso_date(text).value_or(7777), expected) << text;
+  for (const char* text : {"",
+                           "2012",
+                           "2012-13-01",
+                           "2012-00-01",
+                           "2012-02-30",
+                           "2011-02-29",
+                           "1900-02-29",
+                           "2012-1-01",
+                           "2012-12-24T24:00:00Z",
+                           "2012-12-24T12:60:00Z",
+                           "2012-12-24T12:15:60Z",
+                           "2012-12-24T12:15:30.Z",
+                           "2012-12-24T12:15:30X",
+                           "2012-12-24T12:15:30Z ",
+                           "2012-12-24T12:15:30+1",
+                           "2012-12-24T12:15:30+01:0",
+                           "2012-12-24T12:15:30+24:00",
+                           "2012-12-24T",
+                           "2012-12-24T1:00",
+                           "+2012-12-24",
+                           "2012/12/24",
+                           "2012-12-24T12:15:30+",
+                           "a012-12-24"}) {
     EXPECT_FALSE(parse_iso_date(text)) << text;
   }
 }
@@ -234,39 +319,54 @@ TEST(JsonFormats, EachTypeHasItsForm) {
   };
   const Case cases[] = {
       {Value::int32(-7), "-7", R"({"$numberInt":"-7"})", "-7"},
-      {Value::int64(INT64_MIN), "-9223372036854775808", R"({"$numberLong":"-9223372036854775808"})", "-9223372036854775808"},
+      {Value::int64(INT64_MIN), "-9223372036854775808", R"({"$numberLong":"-9223372036854775808"})",
+       "-9223372036854775808"},
       {Value::number(1), "1.0", R"({"$numberDouble":"1.0"})", "1.0"},
       {Value::number(0.1), "0.1", R"({"$numberDouble":"0.1"})", "0.1"},
-      {Value::number(infinity), R"({"$numberDouble":"Infinity"})", R"({"$numberDouble":"Infinity"})", R"("Infinity")"},
-      {Value::number(-infinity), R"({"$numberDouble":"-Infinity"})", R"({"$numberDouble":"-Infinity"})", R"("-Infinity")"},
-      {Value::number(std::nan("")), R"({"$numberDouble":"NaN"})", R"({"$numberDouble":"NaN"})", R"("NaN")"},
-      {Value::decimal(*decimal::from_string("9.9"), arena), R"({"$numberDecimal":"9.9"})", R"({"$numberDecimal":"9.9"})", R"("9.9")"},
-      {Value::date(1729793249636), R"({"$date":"2024-10-24T18:07:29.636Z"})", R"({"$date":{"$numberLong":"1729793249636"}})",
-       "1729793249636"},
-      {Value::date(0), R"({"$date":"1970-01-01T00:00:00Z"})", R"({"$date":{"$numberLong":"0"}})", "0"},
-      {Value::date(-1), R"({"$date":{"$numberLong":"-1"}})", R"({"$date":{"$numberLong":"-1"}})", "-1"},
-      {Value::timestamp(4294967295, 2), R"({"$timestamp":{"t":4294967295,"i":2}})", R"({"$timestamp":{"t":4294967295,"i":2}})",
-       "4294967295000"},
-      {Value::object_id(&id), R"({"$oid":"0000000000000000000000ab"})", R"({"$oid":"0000000000000000000000ab"})",
-       R"("0000000000000000000000ab")"},
-      {Value::binary(0, "\xff\xff"), R"({"$binary":{"base64":"//8=","subType":"00"}})", R"({"$binary":{"base64":"//8=","subType":"00"}})",
-       R"("//8=")"},
-      {Value::binary(4, {uuid, 16}), R"({"$binary":{"base64":"c//SZESzTGmQ6OfR38A11A==","subType":"04"}})",
-       R"({"$binary":{"base64":"c//SZESzTGmQ6OfR38A11A==","subType":"04"}})", R"("73ffd264-44b3-4c69-90e8-e7d1dfc035d4")"},
-      {Value::regex("a\"b", "xi", arena), R"({"$regularExpression":{"pattern":"a\"b","options":"ix"}})",
-       R"({"$regularExpression":{"pattern":"a\"b","options":"ix"}})", R"({"pattern":"a\"b","options":"ix"})"},
+      {Value::number(infinity), R"({"$numberDouble":"Infinity"})",
+       R"({"$numberDouble":"Infinity"})", R"("Infinity")"},
+      {Value::number(-infinity), R"({"$numberDouble":"-Infinity"})",
+       R"({"$numberDouble":"-Infinity"})", R"("-Infinity")"},
+      {Value::number(std::nan("")), R"({"$numberDouble":"NaN"})", R"({"$numberDouble":"NaN"})",
+       R"("NaN")"},
+      {Value::decimal(*decimal::from_string("9.9"), arena), R"({"$numberDecimal":"9.9"})",
+       R"({"$numberDecimal":"9.9"})", R"("9.9")"},
+      {Value::date(1729793249636), R"({"$date":"2024-10-24T18:07:29.636Z"})",
+       R"({"$date":{"$numberLong":"1729793249636"}})", "1729793249636"},
+      {Value::date(0), R"({"$date":"1970-01-01T00:00:00Z"})", R"({"$date":{"$numberLong":"0"}})",
+       "0"},
+      {Value::date(-1), R"({"$date":{"$numberLong":"-1"}})", R"({"$date":{"$numberLong":"-1"}})",
+       "-1"},
+      {Value::timestamp(4294967295, 2), R"({"$timestamp":{"t":4294967295,"i":2}})",
+       R"({"$timestamp":{"t":4294967295,"i":2}})", "4294967295000"},
+      {Value::object_id(&id), R"({"$oid":"0000000000000000000000ab"})",
+       R"({"$oid":"0000000000000000000000ab"})", R"("0000000000000000000000ab")"},
+      {Value::binary(0, "\xff\xff"), R"({"$binary":{"base64":"//8=","subType":"00"}})",
+       R"({"$binary":{"base64":"//8=","subType":"00"}})", R"("//8=")"},
+      {Value::binary(4, {uuid, 16}),
+       R"({"$binary":{"base64":"c//SZESzTGmQ6OfR38A11A==","subType":"04"}})",
+       R"({"$binary":{"base64":"c//SZESzTGmQ6OfR38A11A==","subType":"04"}})",
+       R"("73ffd264-44b3-4c69-90e8-e7d1dfc035d4")"},
+      {Value::regex("a\"b", "xi", arena),
+       R"({"$regularExpression":{"pattern":"a\"b","options":"ix"}})",
+       R"({"$regularExpression":{"pattern":"a\"b","options":"ix"}})",
+       R"({"pattern":"a\"b","options":"ix"})"},
       {Value::string("s"), R"("s")", R"("s")", R"("s")"},
       {Value::boolean(true), "true", "true", "true"},
       {Value::null(), "null", "null", "null"},
       {Value::missing(), "null", "null", "null"},
       {Value::code("f"), R"({"$code":"f"})", R"({"$code":"f"})", R"({"$code":"f"})"},
       {Value::symbol("f"), R"({"$symbol":"f"})", R"({"$symbol":"f"})", R"({"$symbol":"f"})"},
-      {Value::undefined(), R"({"$undefined":true})", R"({"$undefined":true})", R"({"$undefined":true})"},
+      {Value::undefined(), R"({"$undefined":true})", R"({"$undefined":true})",
+       R"({"$undefined":true})"},
       {Value::min_key(), R"({"$minKey":1})", R"({"$minKey":1})", R"({"$minKey":1})"},
       {Value::max_key(), R"({"$maxKey":1})", R"({"$maxKey":1})", R"({"$maxKey":1})"},
-      {Value::code_w_scope("f", Value::object(scope), arena), R"({"$code":"f","$scope":{"d":{"$date":"1970-01-01T00:00:00Z"}}})",
-       R"({"$code":"f","$scope":{"d":{"$date":{"$numberLong":"0"}}}})", R"({"$code":"f","$scope":{"d":{"$date":"1970-01-01T00:00:00Z"}}})"},
-      {Value::db_pointer("c", id, arena), R"({"$dbPointer":{"$ref":"c","$id":{"$oid":"0000000000000000000000ab"}}})",
+      {Value::code_w_scope("f", Value::object(scope), arena),
+       R"({"$code":"f","$scope":{"d":{"$date":"1970-01-01T00:00:00Z"}}})",
+       R"({"$code":"f","$scope":{"d":{"$date":{"$numberLong":"0"}}}})",
+       R"({"$code":"f","$scope":{"d":{"$date":"1970-01-01T00:00:00Z"}}})"},
+      {Value::db_pointer("c", id, arena),
+       R"({"$dbPointer":{"$ref":"c","$id":{"$oid":"0000000000000000000000ab"}}})",
        R"({"$dbPointer":{"$ref":"c","$id":{"$oid":"0000000000000000000000ab"}}})",
        R"({"$dbPointer":{"$ref":"c","$id":{"$oid":"0000000000000000000000ab"}}})"},
   };
@@ -279,8 +379,10 @@ TEST(JsonFormats, EachTypeHasItsForm) {
 
 TEST(JsonFormats, Iso8601ReplacesDatesInEveryFormat) {
   for (JsonFormat format : {JsonFormat::kRelaxed, JsonFormat::kCanonical, JsonFormat::kBasic}) {
-    EXPECT_EQ(to_json(Value::date(0), format, DateFormat::kIso8601), R"("1970-01-01T00:00:00.000Z")");
-    EXPECT_EQ(to_json(Value::date(-1), format, DateFormat::kIso8601), R"("1969-12-31T23:59:59.999Z")");
+    EXPECT_EQ(to_json(Value::date(0), format, DateFormat::kIso8601),
+              R"("1970-01-01T00:00:00.000Z")");
+    EXPECT_EQ(to_json(Value::date(-1), format, DateFormat::kIso8601),
+              R"("1969-12-31T23:59:59.999Z")");
   }
   EXPECT_EQ(to_json(Value::timestamp(1, 0), JsonFormat::kBasic, DateFormat::kIso8601), "1000");
 }
@@ -292,7 +394,8 @@ TEST(JsonFormats, BothFormsOfDocumentsPrintAlikeAndAppend) {
   std::string out = "before ";
   append_json(document->value(), out);
   append_json(deep_copy(document->value(), arena), out);
-  EXPECT_EQ(out, R"(before {"a":[1,{"b":[]},[]],"o":{},"s":"x"}{"a":[1,{"b":[]},[]],"o":{},"s":"x"})");
+  EXPECT_EQ(out,
+            R"(before {"a":[1,{"b":[]},[]],"o":{},"s":"x"}{"a":[1,{"b":[]},[]],"o":{},"s":"x"})");
   ObjectBuilder builder(arena);
   builder.add("a", Value::null());
   builder.at(0).value = Value::missing();
@@ -300,7 +403,8 @@ TEST(JsonFormats, BothFormsOfDocumentsPrintAlikeAndAppend) {
 }
 
 TEST(JsonFormats, StringsAreEscapedWhereverTheSpecialByteStands) {
-  EXPECT_EQ(to_json(Value::string({"\0\x1f\"\\\b\t\n\f\r/\x7f", 11})), "\"\\u0000\\u001f\\\"\\\\\\b\\t\\n\\f\\r/\x7f\"");
+  EXPECT_EQ(to_json(Value::string({"\0\x1f\"\\\b\t\n\f\r/\x7f", 11})),
+            "\"\\u0000\\u001f\\\"\\\\\\b\\t\\n\\f\\r/\x7f\"");
   for (size_t size = 0; size < 40; ++size) {
     for (size_t at = 0; at < size; ++at) {
       for (char special : {'"', '\\', '\n', '\x01', '\x1f', ' ', '!', '#', '[', ']', '\x7f'}) {
@@ -316,14 +420,18 @@ TEST(JsonFormats, StringsAreEscapedWhereverTheSpecialByteStands) {
   std::string controls(100000, '\x02');
   std::string out = to_json(Value::string(controls));
   EXPECT_EQ(out.size(), 600002u);
-  EXPECT_EQ(to_json(Value::string("naïve ☆ 𝄞 — text of more than eight bytes")), "\"naïve ☆ 𝄞 — text of more than eight bytes\"");
+  EXPECT_EQ(to_json(Value::string("naïve ☆ 𝄞 — text of more than eight bytes")),
+            "\"naïve ☆ 𝄞 — text of more than eight bytes\"");
 }
 
 TEST(JsonFormats, EveryDoubleReadsBack) {
   std::srand(3);
   for (int i = 0; i < 100000; ++i) {
-    uint64_t bits = static_cast<uint64_t>(std::rand()) << 42 ^ static_cast<uint64_t>(std::rand()) << 21 ^ static_cast<uint64_t>(std::rand());
-    if (i % 2) bits = std::bit_cast<uint64_t>(static_cast<double>(std::rand() - 1000000000) / (1 << (std::rand() % 20)));
+    uint64_t bits = static_cast<uint64_t>(std::rand()) << 42 ^
+                    static_cast<uint64_t>(std::rand()) << 21 ^ static_cast<uint64_t>(std::rand());
+    if (i % 2)
+      bits = std::bit_cast<uint64_t>(static_cast<double>(std::rand() - 1000000000) /
+                                     (1 << (std::rand() % 20)));
     auto v = std::bit_cast<double>(bits);
     if (!std::isfinite(v)) continue;
     std::string text = to_json(Value::number(v));
@@ -357,7 +465,8 @@ TEST(Base64, EveryLengthReadsBackAndJunkIsRefused) {
     EXPECT_EQ(base64_decode(text, arena).value_or("refused"), bytes);
     bytes += static_cast<char>(i * 37);
   }
-  for (const char* text : {"a", "aa", "aaa", "====", "a===", "aa=a", "=aaa", "aa-_", "aa a", "aaaa=", "aa\n="}) {
+  for (const char* text :
+       {"a", "aa", "aaa", "====", "a===", "aa=a", "=aaa", "aa-_", "aa a", "aaaa=", "aa\n="}) {
     EXPECT_FALSE(base64_decode(text, arena)) << text;
   }
 }

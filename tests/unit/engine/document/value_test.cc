@@ -52,13 +52,15 @@ TEST(Bson, EveryPrefixAndEveryFlippedBitIsRefusedOrValid) {
   builder.add("c", Value::code_w_scope("f()", Value::object({}), arena));
   Document doc(builder.finish());
   std::string bytes(doc.bytes());
-  for (size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(validate_bson(std::string_view(bytes).substr(0, n)).ok());
+  for (size_t n = 0; n < bytes.size(); ++n)
+    EXPECT_FALSE(validate_bson(std::string_view(bytes).substr(0, n)).ok());
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     std::string damaged = bytes;
     damaged[bit / 8] ^= static_cast<char>(1 << (bit % 8));
     if (validate_bson(damaged).ok()) {
       size_t fields = 0;
-      for (const Field& field : Value::bson_object(damaged.data()).as_object()) fields += field.name_size > 0;
+      for (const Field& field : Value::bson_object(damaged.data()).as_object())
+        fields += field.name_size > 0;
       EXPECT_LE(fields, 3u);
     }
   }

@@ -35,8 +35,12 @@ TEST(Regex, DeepRecursionIsAnErrorOrAMatchNotACrash) {
 }
 
 TEST(Regex, TextThatIsNoUtf8IsSearchedAroundWhatIsBroken) {
-  EXPECT_EQ(compile("b")->search("a\xFF\xFE" "b"), 1);
-  EXPECT_EQ(compile("a.b")->search("a\xFF" "b"), 0);
+  EXPECT_EQ(compile("b")->search("a\xFF\xFE"
+                                 "b"),
+            1);
+  EXPECT_EQ(compile("a.b")->search("a\xFF"
+                                   "b"),
+            0);
   EXPECT_EQ(compile("é")->search("\xC3"), 0);
   std::mt19937 random(1);
   auto regex = compile("(\\w+)@(.)", "i");

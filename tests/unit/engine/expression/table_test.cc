@@ -1,4 +1,5 @@
-// The tables of expression operators against each other and against the data files: a gap must not hide.
+// The tables of expression operators against each other and against the data files: a gap must not
+// hide.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -11,7 +12,8 @@ namespace millrace::engine {
 namespace {
 
 std::filesystem::path data_file(std::string_view name) {
-  return std::filesystem::path(MILLRACE_SOURCE_DIR) / "tests/expression" / (std::string(name.substr(1)) + ".json");
+  return std::filesystem::path(MILLRACE_SOURCE_DIR) / "tests/expression" /
+         (std::string(name.substr(1)) + ".json");
 }
 
 TEST(ExpressionTables, AreSortedAndNameNoOperatorTwice) {
@@ -32,7 +34,8 @@ TEST(ExpressionTables, AreSortedAndNameNoOperatorTwice) {
 TEST(ExpressionTables, EveryRowHasItsManualPage) {
   for (auto family : expression_families()) {
     for (const ExpressionRow& row : family) {
-      EXPECT_TRUE(row.manual.starts_with("aggregation/") || row.manual.starts_with("query/")) << row.name;
+      EXPECT_TRUE(row.manual.starts_with("aggregation/") || row.manual.starts_with("query/"))
+          << row.name;
     }
   }
 }
@@ -40,7 +43,8 @@ TEST(ExpressionTables, EveryRowHasItsManualPage) {
 TEST(ExpressionTables, EveryEagerRowHasAnArityThatCanBeMet) {
   for (auto family : expression_families()) {
     for (const ExpressionRow& row : family) {
-      EXPECT_FALSE(row.evaluate != nullptr && row.parse != nullptr) << row.name << " is eager and has a form of its own";
+      EXPECT_FALSE(row.evaluate != nullptr && row.parse != nullptr)
+          << row.name << " is eager and has a form of its own";
       EXPECT_GE(row.arity.min, 0) << row.name;
       EXPECT_TRUE(row.arity.max == kAnyNumber || row.arity.max >= row.arity.min) << row.name;
     }
@@ -50,13 +54,15 @@ TEST(ExpressionTables, EveryEagerRowHasAnArityThatCanBeMet) {
 TEST(ExpressionTables, EverySupportedRowHasADataFile) {
   for (auto family : expression_families()) {
     for (const ExpressionRow& row : family) {
-      EXPECT_EQ(std::filesystem::exists(data_file(row.name)), row.supported()) << row.name << ": " << data_file(row.name);
+      EXPECT_EQ(std::filesystem::exists(data_file(row.name)), row.supported())
+          << row.name << ": " << data_file(row.name);
     }
   }
 }
 
 TEST(ExpressionTables, EveryDataFileHasARow) {
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(MILLRACE_SOURCE_DIR) / "tests/expression")) {
+  for (const auto& entry : std::filesystem::directory_iterator(
+           std::filesystem::path(MILLRACE_SOURCE_DIR) / "tests/expression")) {
     std::string name = "$" + entry.path().stem().string();
     EXPECT_EQ(entry.path().extension(), ".json") << entry.path();
     EXPECT_NE(find_expression(name), nullptr) << entry.path();
@@ -73,7 +79,8 @@ TEST(ExpressionTables, KnownButUnsupportedAndUnknownAreDifferentErrors) {
   Field nonsense("$noSuchOperator", Value::null());
   auto unknown = parse_expression(Value::object({&nonsense, 1}), context);
   ASSERT_FALSE(unknown.ok());
-  EXPECT_TRUE(unknown.status().is(ErrorCode::kInvalidPipelineOperator)) << unknown.status().message();
+  EXPECT_TRUE(unknown.status().is(ErrorCode::kInvalidPipelineOperator))
+      << unknown.status().message();
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ namespace {
 // Names of the data files in a folder, without their ending.
 std::set<std::string> data_files(const std::string& folder) {
   std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(MILLRACE_SOURCE_DIR) + "/tests/match" + folder)) {
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(MILLRACE_SOURCE_DIR) +
+                                                               "/tests/match" + folder)) {
     if (entry.is_regular_file()) names.insert(entry.path().stem().string());
   }
   return names;
@@ -58,7 +59,9 @@ TEST(SchemaTable, EachDataFileHasAKeyword) {
   auto rows = schema_keywords();
   for (const std::string& file : data_files("/jsonSchema")) {
     if (file == "refused") continue;
-    EXPECT_TRUE(std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return row.name == file; })) << file;
+    EXPECT_TRUE(std::any_of(rows.begin(), rows.end(), [&](const auto& row) {
+      return row.name == file;
+    })) << file;
   }
 }
 

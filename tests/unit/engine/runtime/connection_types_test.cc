@@ -1,4 +1,5 @@
-// Runs tests/connection/*.json: definitions as users write them, what is kept of them, what is listed, and the errors.
+// Runs tests/connection/*.json: definitions as users write them, what is kept of them, what is
+// listed, and the errors.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -15,7 +16,8 @@ namespace {
 
 std::vector<std::pair<std::string, Document>> data_files() {
   std::vector<std::pair<std::string, Document>> files;
-  for (const auto& entry : std::filesystem::directory_iterator(MILLRACE_SOURCE_DIR "/tests/connection")) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(MILLRACE_SOURCE_DIR "/tests/connection")) {
     if (entry.path().extension() != ".json") continue;
     std::ifstream in(entry.path());
     std::ostringstream text;
@@ -38,7 +40,8 @@ void run_case(const ObjectView& test) {
   }
   ASSERT_TRUE(connection.ok()) << connection.status().message();
   EXPECT_EQ(to_json((*connection)->definition.value()), to_json(test.get("normalized")));
-  EXPECT_EQ(to_json(ConnectionRegistry::list_entry(**connection).value()), to_json(test.get("listed")));
+  EXPECT_EQ(to_json(ConnectionRegistry::list_entry(**connection).value()),
+            to_json(test.get("listed")));
 }
 
 TEST(ConnectionTypes, DefinitionsAreCheckedAndListedAsTheDataFilesSay) {
@@ -55,8 +58,10 @@ TEST(ConnectionTypes, DefinitionsAreCheckedAndListedAsTheDataFilesSay) {
 
 TEST(ConnectionTypes, EveryTypeHasADataFile) {
   std::set<std::string> tested;
-  for (const auto& [file, data] : data_files()) tested.insert(std::string(data.get("connection").as_string()));
-  for (const ConnectionType& type : connection_types()) EXPECT_TRUE(tested.contains(std::string(type.name))) << type.name;
+  for (const auto& [file, data] : data_files())
+    tested.insert(std::string(data.get("connection").as_string()));
+  for (const ConnectionType& type : connection_types())
+    EXPECT_TRUE(tested.contains(std::string(type.name))) << type.name;
   EXPECT_EQ(tested.size(), connection_types().size());
 }
 

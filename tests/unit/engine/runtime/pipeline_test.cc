@@ -1,4 +1,5 @@
-// What stage cases cannot say: pruning, dead letters made whole, metadata inside documents, state across a restart.
+// What stage cases cannot say: pruning, dead letters made whole, metadata inside documents, state
+// across a restart.
 #include "engine/runtime/pipeline.h"
 
 #include <gtest/gtest.h>
@@ -11,8 +12,10 @@ namespace {
 
 class Letters final : public DeadLetterTarget {
  public:
-  void add(const Value& document, const Value& meta, std::string_view operator_name, std::string_view reason) override {
-    lines.push_back(std::string(operator_name) + " | " + std::string(reason) + " | " + to_json(document) + " | " + to_json(meta));
+  void add(const Value& document, const Value& meta, std::string_view operator_name,
+           std::string_view reason) override {
+    lines.push_back(std::string(operator_name) + " | " + std::string(reason) + " | " +
+                    to_json(document) + " | " + to_json(meta));
   }
   std::vector<std::string> lines;
 };
@@ -54,7 +57,8 @@ class Bench {
  private:
   static std::vector<std::string> texts(const OutputBatch& output) {
     std::vector<std::string> result;
-    for (const auto& item : output.items) result.push_back(to_json(Value::bson_object(output.document(item).data())));
+    for (const auto& item : output.items)
+      result.push_back(to_json(Value::bson_object(output.document(item).data())));
     return result;
   }
   ManualClock clock_{1'740'787'200'000};
@@ -66,19 +70,23 @@ using Lines = std::vector<std::string>;
 
 TEST(Pipeline, ADeadLetterHoldsTheWholeDocumentAlthoughOnlyTwoFieldsAreDecoded) {
   Bench bench(R"([{"$project": {"_id": 0, "q": {"$divide": ["$a", "$b"]}}}])");
-  Lines out = bench.feed({R"({"a": 6, "b": 2, "x": {"deep": [1]}})", R"({"a": 1, "b": 0, "x": {"deep": [2]}})", R"({"a": 8, "b": 4})"});
+  Lines out = bench.feed({R"({"a": 6, "b": 2, "x": {"deep": [1]}})",
+                          R"({"a": 1, "b": 0, "x": {"deep": [2]}})", R"({"a": 8, "b": 4})"});
   EXPECT_EQ(out, (Lines{R"({"q":3.0})", R"({"q":2.0})"}));
   ASSERT_EQ(bench.letters.lines.size(), 1u);
-  EXPECT_NE(bench.letters.lines[0].find(R"({"a":1,"b":0,"x":{"deep":[2]}})"), std::string::npos) << bench.letters.lines[0];
+  EXPECT_NE(bench.letters.lines[0].find(R"({"a":1,"b":0,"x":{"deep":[2]}})"), std::string::npos)
+      << bench.letters.lines[0];
   EXPECT_EQ(bench.letters.lines[0].rfind("ProjectOperator | ", 0), 0u);
 }
 
 TEST(Pipeline, ADeadLetterIsTheDocumentAsItReachedTheStage) {
-  Bench bench(R"([{"$addFields": {"c": {"$add": ["$a", 1]}}}, {"$unwind": "$l"}, {"$project": {"_id": 0, "r": {"$divide": ["$c", "$l"]}}}])");
+  Bench bench(
+      R"([{"$addFields": {"c": {"$add": ["$a", 1]}}}, {"$unwind": "$l"}, {"$project": {"_id": 0, "r": {"$divide": ["$c", "$l"]}}}])");
   Lines out = bench.feed({R"({"a": 1, "l": [1, 0, 2], "x": "kept"})"});
   EXPECT_EQ(out, (Lines{R"({"r":2.0})", R"({"r":1.0})"}));
   ASSERT_EQ(bench.letters.lines.size(), 1u);
-  EXPECT_NE(bench.letters.lines[0].find(R"({"a":1,"l":0,"x":"kept","c":2})"), std::string::npos) << bench.letters.lines[0];
+  EXPECT_NE(bench.letters.lines[0].find(R"({"a":1,"l":0,"x":"kept","c":2})"), std::string::npos)
+      << bench.letters.lines[0];
 }
 
 TEST(Pipeline, AFilterBeforeAWholeDocumentStillGivesTheWholeDocument) {
@@ -101,7 +109,9 @@ constexpr std::string_view kWindow =
          "pipeline": [{"$group": {"_id": null, "n": {"$sum": 1}, "s": {"$sum": "$v"}}}]}}])";
 
 std::string event(int second, int value) {
-  return R"({"t": {"$date": {"$numberLong": ")" + std::to_string(1'740'787'200'000 + second * 1000) + R"("}}, "v": )" + std::to_string(value) + "}";
+  return R"({"t": {"$date": {"$numberLong": ")" +
+         std::to_string(1'740'787'200'000 + second * 1000) + R"("}}, "v": )" +
+         std::to_string(value) + "}";
 }
 
 TEST(Pipeline, DocumentsThatAreFilteredBeforeAWindowMoveTheWatermark) {
@@ -138,7 +148,9 @@ TEST(Pipeline, ARestoredPipelineGoesOnWhereTheSavedOneStood) {
     Lines got = first.feed(Lines(events.begin(), events.begin() + static_cast<long>(cut)));
     Bench second{std::string(kWindow)};
     ASSERT_TRUE(second.pipeline->restore(first.pipeline->save()).ok());
-    for (const std::string& out : second.feed(Lines(events.begin() + static_cast<long>(cut), events.end()))) got.push_back(out);
+    for (const std::string& out :
+         second.feed(Lines(events.begin() + static_cast<long>(cut), events.end())))
+      got.push_back(out);
     EXPECT_EQ(got, expected) << "cut at " << cut;
   }
 }

@@ -17,7 +17,11 @@ using std::chrono::milliseconds;
 
 class Manager : public testing::Test {
  protected:
-  Manager() : directory_(std::filesystem::temp_directory_path() / ("millrace-manager-" + ObjectId::generate().to_hex())) { open(); }
+  Manager()
+      : directory_(std::filesystem::temp_directory_path() /
+                   ("millrace-manager-" + ObjectId::generate().to_hex())) {
+    open();
+  }
   ~Manager() override {
     close();
     std::filesystem::remove_all(directory_);
@@ -68,8 +72,10 @@ class Manager : public testing::Test {
   std::unique_ptr<ProcessorManager> manager_;
 };
 
-constexpr std::string_view kThree = R"([{"$source": {"documents": [{"a": 1}, {"a": 2}, {"a": 3}]}}, {"$match": {"a": {"$gt": 1}}}, {"$emit": {"connectionName": "__testLog"}}])";
-constexpr std::string_view kSolar = R"([{"$source": {"connectionName": "sample_stream_solar"}}, {"$emit": {"connectionName": "__testLog"}}])";
+constexpr std::string_view kThree =
+    R"([{"$source": {"documents": [{"a": 1}, {"a": 2}, {"a": 3}]}}, {"$match": {"a": {"$gt": 1}}}, {"$emit": {"connectionName": "__testLog"}}])";
+constexpr std::string_view kSolar =
+    R"([{"$source": {"connectionName": "sample_stream_solar"}}, {"$emit": {"connectionName": "__testLog"}}])";
 
 TEST_F(Manager, ACreatedProcessorStartsStopsAndKeepsItsCounters) {
   ASSERT_TRUE(manager_->create(definition("p", kThree)).ok());
@@ -140,7 +146,8 @@ TEST_F(Manager, ProcessEndsWhenItsDocumentsAreThrough) {
 TEST_F(Manager, ATemporaryProcessorGoesWithItsSession) {
   TemporaryOwner owner;
   owner.session_id = "0123456789abcdef";
-  auto cursor = manager_->process(definition("", R"([{"$source": {"connectionName": "sample_stream_solar"}}])"), 0, owner);
+  auto cursor = manager_->process(
+      definition("", R"([{"$source": {"connectionName": "sample_stream_solar"}}])"), 0, owner);
   ASSERT_TRUE(cursor.ok());
   EXPECT_EQ(manager_->list().size(), 1u);
   manager_->sessions_ended({"another session"});
@@ -162,22 +169,27 @@ TEST_F(Manager, OverItsMemoryLimitAProcessorFailsAndItsNeighbourGoesOn) {
     environment.run.memory_limit_bytes = 100;
     manager_ = std::make_unique<ProcessorManager>(environment);
   }
-  ASSERT_TRUE(manager_->create(definition("big", R"([{"$source": {"documents": [{"a": 1}, {"a": 2}, {"a": 3}]}},
+  ASSERT_TRUE(
+      manager_
+          ->create(definition("big", R"([{"$source": {"documents": [{"a": 1}, {"a": 2}, {"a": 3}]}},
       {"$tumblingWindow": {"interval": {"size": 1, "unit": "hour"}, "pipeline": [{"$group": {"_id": "$a", "all": {"$push": "$$ROOT"}}}]}},
-      {"$emit": {"connectionName": "__testLog"}}])")).ok());
+      {"$emit": {"connectionName": "__testLog"}}])"))
+          .ok());
   ASSERT_TRUE(manager_->create(definition("small", kSolar)).ok());
   ASSERT_TRUE(manager_->start("small", {}).ok());
   ASSERT_TRUE(manager_->start("big", {}).ok());
   ASSERT_TRUE(eventually([&] { return state("big") == ProcessorState::kFailed; }));
   EXPECT_EQ(manager_->get("big")->definition.error.code(), 418);
-  EXPECT_NE(manager_->get("big")->definition.error.message().find("Worker out of memory"), std::string::npos);
+  EXPECT_NE(manager_->get("big")->definition.error.message().find("Worker out of memory"),
+            std::string::npos);
   EXPECT_EQ(state("small"), ProcessorState::kStarted);
   EXPECT_TRUE(manager_->stop("big", false).ok());
   EXPECT_EQ(state("big"), ProcessorState::kStopped);
 }
 
 TEST_F(Manager, ManyThreadsStartStopAndListWithoutHarm) {
-  for (int i = 0; i < 4; ++i) ASSERT_TRUE(manager_->create(definition("p" + std::to_string(i), kSolar)).ok());
+  for (int i = 0; i < 4; ++i)
+    ASSERT_TRUE(manager_->create(definition("p" + std::to_string(i), kSolar)).ok());
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&, i] {

@@ -22,16 +22,20 @@ inline Document json(std::string_view text) {
 // The stages of an update pipeline.
 class UpdateStages final : public PipelineBuilder {
  public:
-  Result<std::vector<OperatorPtr>> build(const Value& pipeline, Place place, StageContext& context) override {
+  Result<std::vector<OperatorPtr>> build(const Value& pipeline, Place place,
+                                         StageContext& context) override {
     EXPECT_EQ(place, Place::kUpdate);
     std::vector<OperatorPtr> stages;
     for (const Value& element : pipeline.as_array()) {
       Field stage = *element.as_object().begin();
-      StageFunction parse = stage.name() == "$set" || stage.name() == "$addFields" ? parse_add_fields_stage
-                            : stage.name() == "$unset"                             ? parse_unset_stage
-                            : stage.name() == "$replaceWith"                       ? parse_replace_root_stage
-                                                                                   : nullptr;
-      if (parse == nullptr) return Status(ErrorCode::kStreamProcessorInvalidOptions, std::string(stage.name()) + " is not allowed inside an update pipeline");
+      StageFunction parse = stage.name() == "$set" || stage.name() == "$addFields"
+                                ? parse_add_fields_stage
+                            : stage.name() == "$unset"       ? parse_unset_stage
+                            : stage.name() == "$replaceWith" ? parse_replace_root_stage
+                                                             : nullptr;
+      if (parse == nullptr)
+        return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                      std::string(stage.name()) + " is not allowed inside an update pipeline");
       MR_ASSIGN_OR_RETURN(OperatorPtr made, parse(stage.name(), stage.value, context));
       stages.push_back(std::move(made));
     }
@@ -46,7 +50,8 @@ struct Letter {
 
 class CollectedLetters final : public SinkDeadLetters {
  public:
-  void add(std::string_view document, std::string_view operator_name, std::string_view reason) override {
+  void add(std::string_view document, std::string_view operator_name,
+           std::string_view reason) override {
     operator_names.emplace_back(operator_name);
     letters.push_back({to_json(Value::bson_object(document.data())), std::string(reason)});
   }
@@ -68,7 +73,9 @@ struct SinkUnderTest {
   Arena arena;
   OperatorContext context;
 
-  SinkUnderTest(SinkFunction function, std::string_view text, ConnectionPtr connection, ClusterConnector* clusters) : spec(json(text)) {
+  SinkUnderTest(SinkFunction function, std::string_view text, ConnectionPtr connection,
+                ClusterConnector* clusters)
+      : spec(json(text)) {
     parse.in_stream = true;
     StageContext stage{parse, builder, Place::kUpdate};
     SinkContext sink_context{spec.value(), std::move(connection), clusters, parse, stage, &clock};

@@ -23,9 +23,11 @@ struct Stream {
     EXPECT_TRUE(parsed.ok()) << parsed.status().message();
     spec = *parsed;
     start = *parse_extended_json(start_position);
-    ConnectionPtr connection = mongod != nullptr ? mongod->connection() : std::make_shared<Connection>();
+    ConnectionPtr connection =
+        mongod != nullptr ? mongod->connection() : std::make_shared<Connection>();
     auto made = parse_change_stream_source(
-        SourceContext{spec.value(), connection, mongod != nullptr ? &mongod->connector() : nullptr, &clock, "p", start.value()});
+        SourceContext{spec.value(), connection, mongod != nullptr ? &mongod->connector() : nullptr,
+                      &clock, "p", start.value()});
     status = made.status();
     if (made.ok()) source = std::move(*made);
   }
@@ -61,11 +63,13 @@ TEST(ChangeStream, OneCollectionFromNowOnAndFromAPosition) {
   mongod->run("cs", R"({"insert": "other", "documents": [{"x": 1}]})");
   mongod->run("cs", R"({"delete": "a", "deletes": [{"q": {"_id": 2}, "limit": 1}]})");
   stream.read(4);
-  EXPECT_EQ(stream.events, (std::vector<std::string>{
-                               R"({"operationType":"insert","ns":{"db":"cs","coll":"a"},"documentKey":{"_id":1}})",
-                               R"({"operationType":"insert","ns":{"db":"cs","coll":"a"},"documentKey":{"_id":2}})",
-                               R"({"operationType":"update","ns":{"db":"cs","coll":"a"},"documentKey":{"_id":1}})",
-                               R"({"operationType":"delete","ns":{"db":"cs","coll":"a"},"documentKey":{"_id":2}})"}));
+  EXPECT_EQ(
+      stream.events,
+      (std::vector<std::string>{
+          R"({"operationType":"insert","ns":{"db":"cs","coll":"a"},"documentKey":{"_id":1}})",
+          R"({"operationType":"insert","ns":{"db":"cs","coll":"a"},"documentKey":{"_id":2}})",
+          R"({"operationType":"update","ns":{"db":"cs","coll":"a"},"documentKey":{"_id":1}})",
+          R"({"operationType":"delete","ns":{"db":"cs","coll":"a"},"documentKey":{"_id":2}})"}));
   EXPECT_EQ(to_json(stream.payloads[0].get("fullDocument")), R"({"_id":1,"x":1})");
   Document saved = stream.position;
   stream.source->close();
@@ -79,7 +83,9 @@ TEST(ChangeStream, OneCollectionFromNowOnAndFromAPosition) {
   stats.begin_document();
   resumed.source->add_stats(resumed.position.value(), Value(), stats);
   stats.end();
-  EXPECT_NE(to_json(Value::bson_object(stats.bytes().data())).find(R"("changeStreamState":{"_data":)"), std::string::npos);
+  EXPECT_NE(
+      to_json(Value::bson_object(stats.bytes().data())).find(R"("changeStreamState":{"_data":)"),
+      std::string::npos);
 
   // The start command's own position wins over none.
   std::string after = R"({"startAfter": )" + to_json(saved.get("resumeToken")) + "}";
@@ -92,8 +98,10 @@ TEST(ChangeStream, SeveralCollectionsADatabaseAndTheDeployment) {
   MR_NEEDS_MONGOD(mongod);
   Stream several(mongod, R"({"connectionName": "c", "db": "cs2", "coll": ["a", "b"]})");
   Stream database(mongod, R"({"connectionName": "c", "db": "cs2"})");
-  Stream deployment(mongod, R"({"connectionName": "c", "config": {"pipeline": [{"$match": {"ns.db": "cs2"}}]}})");
-  for (Stream* stream : {&several, &database, &deployment}) ASSERT_TRUE(stream->source->open(Value()).ok());
+  Stream deployment(
+      mongod, R"({"connectionName": "c", "config": {"pipeline": [{"$match": {"ns.db": "cs2"}}]}})");
+  for (Stream* stream : {&several, &database, &deployment})
+    ASSERT_TRUE(stream->source->open(Value()).ok());
   for (const char* name : {"a", "b", "z"}) {
     mongod->run("cs2", std::string(R"({"insert": ")") + name + R"(", "documents": [{"n": 1}]})");
   }
@@ -105,13 +113,16 @@ TEST(ChangeStream, SeveralCollectionsADatabaseAndTheDeployment) {
 TEST(ChangeStream, FullDocumentOnlySendsEventsWithoutOneToTheDeadLetters) {
   MR_NEEDS_MONGOD(mongod);
   mongod->run("cs3", R"({"drop": "a"})");
-  Stream stream(mongod, R"({"connectionName": "c", "db": "cs3", "coll": "a", "config": {"fullDocumentOnly": true, "fullDocument": "updateLookup"}})");
+  Stream stream(
+      mongod,
+      R"({"connectionName": "c", "db": "cs3", "coll": "a", "config": {"fullDocumentOnly": true, "fullDocument": "updateLookup"}})");
   ASSERT_TRUE(stream.source->open(Value()).ok());
   mongod->run("cs3", R"({"insert": "a", "documents": [{"_id": 1}]})");
   mongod->run("cs3", R"({"delete": "a", "deletes": [{"q": {"_id": 1}, "limit": 1}]})");
   stream.read(2);
   EXPECT_EQ(to_json(stream.payloads[0].value()), R"({"_id":1})");
-  EXPECT_EQ(stream.events[1], "the change event has no fullDocument, which config.fullDocumentOnly asks for");
+  EXPECT_EQ(stream.events[1],
+            "the change event has no fullDocument, which config.fullDocumentOnly asks for");
 }
 
 TEST(ChangeStream, DroppingTheCollectionEndsIt) {
@@ -131,7 +142,9 @@ class Script final : public ClusterConnector {
   std::vector<Result<Document>> answers;
   std::vector<std::string> commands;
 
-  Result<std::unique_ptr<ClusterClient>> connect(const Connection&) override { return std::unique_ptr<ClusterClient>(new Client(*this)); }
+  Result<std::unique_ptr<ClusterClient>> connect(const Connection&) override {
+    return std::unique_ptr<ClusterClient>(new Client(*this));
+  }
 
  private:
   class Client final : public ClusterClient {
@@ -139,7 +152,8 @@ class Script final : public ClusterConnector {
     explicit Client(Script& script) : script_(script) {}
     Result<Document> run(std::string_view, const Value& command) override {
       script_.commands.push_back(to_json(command));
-      if (script_.next_ >= script_.answers.size()) return Status(ErrorCode::kInternalError, "the script has ended");
+      if (script_.next_ >= script_.answers.size())
+        return Status(ErrorCode::kInternalError, "the script has ended");
       return script_.answers[script_.next_++];
     }
 
@@ -149,9 +163,11 @@ class Script final : public ClusterConnector {
   size_t next_ = 0;
 };
 
-Result<Document> cursor(int id, std::string_view batch_name, std::string_view events, std::string_view token) {
-  return *parse_extended_json(R"({"ok": 1, "cursor": {"ns": "d.a", "id": {"$numberLong": ")" + std::to_string(id) + R"("}, ")" +
-                              std::string(batch_name) + R"(": )" + std::string(events) + R"(, "postBatchResumeToken": {"_data": ")" +
+Result<Document> cursor(int id, std::string_view batch_name, std::string_view events,
+                        std::string_view token) {
+  return *parse_extended_json(R"({"ok": 1, "cursor": {"ns": "d.a", "id": {"$numberLong": ")" +
+                              std::to_string(id) + R"("}, ")" + std::string(batch_name) + R"(": )" +
+                              std::string(events) + R"(, "postBatchResumeToken": {"_data": ")" +
                               std::string(token) + R"("}}})");
 }
 
@@ -164,7 +180,8 @@ struct Scripted {
   Scripted() {
     auto connection = std::make_shared<Connection>();
     connection->definition = *parse_extended_json(R"({"uri": "mongodb://h/"})");
-    auto made = parse_change_stream_source(SourceContext{spec.value(), connection, &script, &clock, "p", Value()});
+    auto made = parse_change_stream_source(
+        SourceContext{spec.value(), connection, &script, &clock, "p", Value()});
     EXPECT_TRUE(made.ok()) << made.status().message();
     if (made.ok()) source = std::move(*made);
   }
@@ -172,26 +189,33 @@ struct Scripted {
 
 TEST(ChangeStream, ALostConnectionIsTakenUpBehindTheLastEvent) {
   Scripted scripted;
-  scripted.script.answers = {cursor(1, "firstBatch", "[]", "t0"),
-                             cursor(1, "nextBatch", R"([{"_id": {"_data": "e1"}, "operationType": "insert"}])", "t1"),
-                             Status(ErrorCode::kHostUnreachable, "gone"), cursor(2, "firstBatch", "[]", "t1"),
-                             cursor(2, "nextBatch", R"([{"_id": {"_data": "e2"}, "operationType": "insert"}])", "t2")};
+  scripted.script.answers = {
+      cursor(1, "firstBatch", "[]", "t0"),
+      cursor(1, "nextBatch", R"([{"_id": {"_data": "e1"}, "operationType": "insert"}])", "t1"),
+      Status(ErrorCode::kHostUnreachable, "gone"), cursor(2, "firstBatch", "[]", "t1"),
+      cursor(2, "nextBatch", R"([{"_id": {"_data": "e2"}, "operationType": "insert"}])", "t2")};
   ASSERT_TRUE(scripted.source->open(Value()).ok());
   std::string positions;
   for (int i = 0; i < 3; ++i) {
     scripted.batch.clear();
     Status status = scripted.source->read(scripted.batch, 10, milliseconds(50));
     ASSERT_TRUE(status.ok()) << status.message();
-    positions += std::to_string(scripted.batch.records.size()) + to_json(scripted.batch.position.value()) + " ";
+    positions += std::to_string(scripted.batch.records.size()) +
+                 to_json(scripted.batch.position.value()) + " ";
   }
-  EXPECT_EQ(positions, R"(1{"resumeToken":{"_data":"t1"}} 0{"resumeToken":{"_data":"t1"}} 1{"resumeToken":{"_data":"t2"}} )");
-  EXPECT_EQ(scripted.script.commands[3],
-            R"({"aggregate":"a","pipeline":[{"$changeStream":{"startAfter":{"_data":"t1"}}}],"cursor":{"batchSize":0}})");
+  EXPECT_EQ(
+      positions,
+      R"(1{"resumeToken":{"_data":"t1"}} 0{"resumeToken":{"_data":"t1"}} 1{"resumeToken":{"_data":"t2"}} )");
+  EXPECT_EQ(
+      scripted.script.commands[3],
+      R"({"aggregate":"a","pipeline":[{"$changeStream":{"startAfter":{"_data":"t1"}}}],"cursor":{"batchSize":0}})");
 }
 
 TEST(ChangeStream, AHistoryThatIsLostIsNotTriedAgain) {
   Scripted scripted;
-  scripted.script.answers = {cursor(1, "firstBatch", "[]", "t0"), Status(ErrorCode::kChangeStreamHistoryLost, "the resume token is gone")};
+  scripted.script.answers = {
+      cursor(1, "firstBatch", "[]", "t0"),
+      Status(ErrorCode::kChangeStreamHistoryLost, "the resume token is gone")};
   ASSERT_TRUE(scripted.source->open(Value()).ok());
   EXPECT_EQ(scripted.source->read(scripted.batch, 10, milliseconds(50)).code(), 286);
 }
@@ -203,17 +227,23 @@ std::string refused(std::string_view spec, std::string_view start = "{}") {
 
 TEST(ChangeStream, OptionsAreCheckedByName) {
   EXPECT_EQ(refused(R"({"connectionName": "c", "coll": "a"})"), "420 $source.coll needs db");
-  EXPECT_EQ(refused(R"({"connectionName": "c", "db": "d", "coll": "a", "initialSync": {"enable": true}})"),
-            "420 $source.initialSync is not supported by Millrace yet");
+  EXPECT_EQ(
+      refused(
+          R"({"connectionName": "c", "db": "d", "coll": "a", "initialSync": {"enable": true}})"),
+      "420 $source.initialSync is not supported by Millrace yet");
   EXPECT_EQ(refused(R"({"connectionName": "c", "db": "d", "readPreference": "secondary"})"),
             "420 $source.readPreference 'secondary' is not supported by Millrace yet");
   EXPECT_EQ(refused(R"({"connectionName": "c", "db": "d", "config": {"fullDocument": "always"}})"),
-            "420 $source.config.fullDocument must be default, updateLookup, whenAvailable or required, not 'always'");
-  EXPECT_EQ(refused(R"({"connectionName": "c", "db": "d", "config": {"startAfter": {"_data": "x"}, "startAtOperationTime": {"$date": "2026-01-01T00:00:00Z"}}})"),
-            "420 $source.config.startAfter and startAtOperationTime exclude each other");
+            "420 $source.config.fullDocument must be default, updateLookup, whenAvailable or "
+            "required, not 'always'");
+  EXPECT_EQ(
+      refused(
+          R"({"connectionName": "c", "db": "d", "config": {"startAfter": {"_data": "x"}, "startAtOperationTime": {"$date": "2026-01-01T00:00:00Z"}}})"),
+      "420 $source.config.startAfter and startAtOperationTime exclude each other");
   EXPECT_EQ(refused(R"({"connectionName": "c", "db": "d"})", R"({"startAtOperationTime": 5})"),
             "72 startStreamProcessor.startAtOperationTime must be a timestamp or a date, not int");
-  EXPECT_EQ(refused(R"({"connectionName": "c", "db": "d", "coll": "a"})").substr(0, 3), "420");  // the local database
+  EXPECT_EQ(refused(R"({"connectionName": "c", "db": "d", "coll": "a"})").substr(0, 3),
+            "420");  // the local database
 }
 
 }  // namespace

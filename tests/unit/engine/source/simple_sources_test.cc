@@ -28,11 +28,14 @@ struct Made {
   }
 };
 
-Value payload(const SourceBatch& batch, size_t index) { return Value::bson_object(batch.payload(batch.records[index]).data()); }
+Value payload(const SourceBatch& batch, size_t index) {
+  return Value::bson_object(batch.payload(batch.records[index]).data());
+}
 
 TEST(DocumentsSource, GivesEachDocumentOnceAndEnds) {
   Made made;
-  auto source = made.make(R"({"documents": [{"a": 1}, {"a": 2}, {"a": 3}]})", parse_documents_source);
+  auto source =
+      made.make(R"({"documents": [{"a": 1}, {"a": 2}, {"a": 3}]})", parse_documents_source);
   ASSERT_TRUE(source.ok()) << source.status().message();
   ASSERT_TRUE((*source)->open(Value()).ok());
   SourceBatch batch;
@@ -69,7 +72,8 @@ TEST(DocumentsSource, RefusesWhatIsNoDocument) {
   Made made;
   auto source = made.make(R"({"documents": [{"a": 1}, 5]})", parse_documents_source);
   EXPECT_EQ(source.status().code(), 420);
-  EXPECT_EQ(source.status().message(), "$source.documents must hold documents, but element 1 is of type int");
+  EXPECT_EQ(source.status().message(),
+            "$source.documents must hold documents, but element 1 is of type int");
   EXPECT_EQ(made.make(R"({"documents": "x"})", parse_documents_source).status().code(), 420);
   EXPECT_EQ(made.make(R"({"documents": [], "nope": 1})", parse_documents_source).status().message(),
             "$source has an unknown field 'nope'");
@@ -138,7 +142,8 @@ TEST(SampleSource, OtherSamplesAreRefusedByName) {
   made.connection = sample("samplestock");
   auto source = made.make(R"({"connectionName": "samplestock"})", parse_sample_source);
   EXPECT_EQ(source.status().code(), 420);
-  EXPECT_NE(source.status().message().find("'samplestock' is not supported by Millrace yet"), std::string::npos);
+  EXPECT_NE(source.status().message().find("'samplestock' is not supported by Millrace yet"),
+            std::string::npos);
 }
 
 std::string normalized(std::string_view text) {
@@ -147,18 +152,27 @@ std::string normalized(std::string_view text) {
 }
 
 TEST(NormalizeSource, OlderSpellingsBecomeTheNewest) {
-  EXPECT_EQ(normalized(R"({"connectionName": "c", "db": "d", "collection": "x", "fullDocument": "required"})"),
-            R"({"connectionName":"c","db":"d","coll":"x","config":{"fullDocument":"required"}})");
-  EXPECT_EQ(normalized(R"({"topic": "t", "auto_offset_reset": "earliest", "config": {"keyFormat": "binary"}, "partitionCount": 4})"),
-            R"({"topic":"t","config":{"keyFormat":"binData","auto_offset_reset":"earliest"}})");
-  EXPECT_EQ(normalized(R"({"topic": "t", "group_id": "a", "config": {"group_id": "b", "maxAwaitTimeMS": 5}})"),
-            R"({"topic":"t","config":{"group_id":"b"}})");
-  EXPECT_EQ(normalized(R"({"db": "d", "readPreference": {"mode": "secondary"}, "config": {"maxAwaitTimeMS": 5}})"),
-            R"({"db":"d","readPreference":"secondary","config":{"maxAwaitTimeMS":5}})");
+  EXPECT_EQ(
+      normalized(
+          R"({"connectionName": "c", "db": "d", "collection": "x", "fullDocument": "required"})"),
+      R"({"connectionName":"c","db":"d","coll":"x","config":{"fullDocument":"required"}})");
+  EXPECT_EQ(
+      normalized(
+          R"({"topic": "t", "auto_offset_reset": "earliest", "config": {"keyFormat": "binary"}, "partitionCount": 4})"),
+      R"({"topic":"t","config":{"keyFormat":"binData","auto_offset_reset":"earliest"}})");
+  EXPECT_EQ(
+      normalized(
+          R"({"topic": "t", "group_id": "a", "config": {"group_id": "b", "maxAwaitTimeMS": 5}})"),
+      R"({"topic":"t","config":{"group_id":"b"}})");
+  EXPECT_EQ(
+      normalized(
+          R"({"db": "d", "readPreference": {"mode": "secondary"}, "config": {"maxAwaitTimeMS": 5}})"),
+      R"({"db":"d","readPreference":"secondary","config":{"maxAwaitTimeMS":5}})");
 }
 
 TEST(NormalizeSource, LeavesAWrongConfigToBeRefused) {
-  EXPECT_EQ(normalized(R"({"topic": "t", "group_id": "a", "config": 5})"), R"({"topic":"t","group_id":"a","config":5})");
+  EXPECT_EQ(normalized(R"({"topic": "t", "group_id": "a", "config": 5})"),
+            R"({"topic":"t","group_id":"a","config":5})");
 }
 
 }  // namespace

@@ -55,19 +55,47 @@ class GroupTableTest : public testing::Test {
 };
 
 TEST_F(GroupTableTest, KeysOfEveryTypeAreGroupedByMongoEqualityAndShownAsFirstSeen) {
-  std::vector<Value> keys = {
-      Value(), Value::null(), Value::undefined(), Value::min_key(), Value::max_key(), Value::boolean(true), Value::boolean(false),
-      Value::int32(1), Value::int64(1), Value::number(1), Value::number(-0.0), Value::int32(0), Value::number(0.5), Value::number(NAN),
-      Value::number(-NAN), Value::number(INFINITY), Value::number(1e300), Value::int64(INT64_MAX), Value::number(9223372036854775808.0),
-      Value::date(1), Value::timestamp(0, 1), Value::string(""), Value::string("a"), Value::string("twelve bytes"),
-      Value::string("thirteen bytes"), Value::string("a string that is too long to stand in a record"), Value::symbol("a"),
-      Value::string(std::string_view("a\0", 2)), Value::binary(0, "a"), Value::binary(5, "a"), Value::regex("a", "i", arena_),
-      Value::code("a"), Value::array({}), Value::object({})};
-  for (const char* text : {"1", "1.00", "0.5", "0.1", "0.10", "1E+400", "NaN", "-0", "9223372036854775807"}) {
+  std::vector<Value> keys = {Value(),
+                             Value::null(),
+                             Value::undefined(),
+                             Value::min_key(),
+                             Value::max_key(),
+                             Value::boolean(true),
+                             Value::boolean(false),
+                             Value::int32(1),
+                             Value::int64(1),
+                             Value::number(1),
+                             Value::number(-0.0),
+                             Value::int32(0),
+                             Value::number(0.5),
+                             Value::number(NAN),
+                             Value::number(-NAN),
+                             Value::number(INFINITY),
+                             Value::number(1e300),
+                             Value::int64(INT64_MAX),
+                             Value::number(9223372036854775808.0),
+                             Value::date(1),
+                             Value::timestamp(0, 1),
+                             Value::string(""),
+                             Value::string("a"),
+                             Value::string("twelve bytes"),
+                             Value::string("thirteen bytes"),
+                             Value::string("a string that is too long to stand in a record"),
+                             Value::symbol("a"),
+                             Value::string(std::string_view("a\0", 2)),
+                             Value::binary(0, "a"),
+                             Value::binary(5, "a"),
+                             Value::regex("a", "i", arena_),
+                             Value::code("a"),
+                             Value::array({}),
+                             Value::object({})};
+  for (const char* text :
+       {"1", "1.00", "0.5", "0.1", "0.10", "1E+400", "NaN", "-0", "9223372036854775807"}) {
     keys.push_back(Value::decimal(*decimal::from_string(text), arena_));
   }
-  for (const char* text : {R"({"a": 1})", R"({"a": 1.0})", R"({"a": 1, "b": null})", R"([1, 2])", R"([1.0, 2])",
-                           R"({"$oid": "65f000000000000000000001"})", R"({"$oid": "65f000000000000000000002"})"}) {
+  for (const char* text :
+       {R"({"a": 1})", R"({"a": 1.0})", R"({"a": 1, "b": null})", R"([1, 2])", R"([1.0, 2])",
+        R"({"$oid": "65f000000000000000000001"})", R"({"$oid": "65f000000000000000000002"})"}) {
     keys.push_back(*parse_extended_json_value(text, arena_));
   }
   // The model: a list of keys compared one by one. Missing counts as null.
@@ -81,7 +109,8 @@ TEST_F(GroupTableTest, KeysOfEveryTypeAreGroupedByMongoEqualityAndShownAsFirstSe
     int32_t v = static_cast<int32_t>(random() % 100);
     documents.push_back(document(key, v));
     if (key.is_missing()) key = Value::null();
-    auto at = std::find_if(model.begin(), model.end(), [&](const auto& entry) { return equal(entry.first, key); });
+    auto at = std::find_if(model.begin(), model.end(),
+                           [&](const auto& entry) { return equal(entry.first, key); });
     if (at == model.end()) {
       model.emplace_back(key, v);
     } else {
@@ -93,8 +122,10 @@ TEST_F(GroupTableTest, KeysOfEveryTypeAreGroupedByMongoEqualityAndShownAsFirstSe
   ASSERT_EQ(out.size(), model.size());
   for (size_t i = 0; i < out.size(); ++i) {
     Value shown = out[i].body.as_object().get("_id");
-    bool same = identical(shown, model[i].first) || (shown.is(Type::kDouble) && std::isnan(shown.as_double()));
-    EXPECT_TRUE(same) << to_json(shown, JsonFormat::kCanonical) << " for " << to_json(model[i].first, JsonFormat::kCanonical);
+    bool same = identical(shown, model[i].first) ||
+                (shown.is(Type::kDouble) && std::isnan(shown.as_double()));
+    EXPECT_TRUE(same) << to_json(shown, JsonFormat::kCanonical) << " for "
+                      << to_json(model[i].first, JsonFormat::kCanonical);
     EXPECT_EQ(out[i].body.as_object().get("n").integer_value(), model[i].second);
   }
 }
@@ -112,7 +143,8 @@ TEST_F(GroupTableTest, ManyKeysComeAndGoAndAreForgotten) {
     group->add(*groups, documents, context_, "GroupOperator");
     ASSERT_EQ(groups->count(), 3000u);
     auto out = emit(*group, *groups);
-    EXPECT_EQ(out[17].body.as_object().get("_id").as_string(), "round " + std::to_string(round) + " key 17");
+    EXPECT_EQ(out[17].body.as_object().get("_id").as_string(),
+              "round " + std::to_string(round) + " key 17");
     EXPECT_EQ(out[17].body.as_object().get("n").as_int32(), 2);
     EXPECT_EQ(out[17].body.as_object().get("all").as_array().at(1).as_int32(), 3017);
     if (round == 3) early = group->shared_bytes() + groups->bytes();
@@ -125,7 +157,8 @@ TEST_F(GroupTableTest, ManyKeysComeAndGoAndAreForgotten) {
 
 TEST_F(GroupTableTest, AGroupOfFiveNumericAccumulatorsTakesAtMost150Bytes) {
   for (int count : {10'000, 100'000}) {
-    auto group = table(R"({"_id": "$k", "n": {"$sum": 1}, "s": {"$sum": "$v"}, "a": {"$avg": "$v"}, "lo": {"$min": "$v"}, "hi": {"$max": "$v"}})");
+    auto group = table(
+        R"({"_id": "$k", "n": {"$sum": 1}, "s": {"$sum": "$v"}, "a": {"$avg": "$v"}, "lo": {"$min": "$v"}, "hi": {"$max": "$v"}})");
     GroupsPtr groups = group->make_groups();
     std::vector<StreamDocument> documents;
     for (int i = 0; i < count; ++i) {
@@ -140,10 +173,13 @@ TEST_F(GroupTableTest, AGroupOfFiveNumericAccumulatorsTakesAtMost150Bytes) {
 }
 
 TEST_F(GroupTableTest, MergedPartsEqualTheWhole) {
-  auto group = table(R"({"_id": "$k", "n": {"$sum": 1}, "s": {"$sum": "$v"}, "first": {"$first": "$v"}, "text": {"$max": {"$concat": ["text ", "$k"]}}})");
+  auto group = table(
+      R"({"_id": "$k", "n": {"$sum": 1}, "s": {"$sum": "$v"}, "first": {"$first": "$v"}, "text": {"$max": {"$concat": ["text ", "$k"]}}})");
   std::mt19937 random(5);
   std::vector<StreamDocument> documents;
-  for (int i = 0; i < 2000; ++i) documents.push_back(document(Value::string(arena_.copy("k" + std::to_string(random() % 300))), i));
+  for (int i = 0; i < 2000; ++i)
+    documents.push_back(
+        document(Value::string(arena_.copy("k" + std::to_string(random() % 300))), i));
   GroupsPtr whole = group->make_groups();
   group->add(*whole, documents, context_, "GroupOperator");
   GroupsPtr merged = group->make_groups();
@@ -155,7 +191,8 @@ TEST_F(GroupTableTest, MergedPartsEqualTheWhole) {
   auto expected = emit(*group, *whole);
   auto actual = emit(*group, *merged);
   ASSERT_EQ(actual.size(), expected.size());
-  for (size_t i = 0; i < actual.size(); ++i) EXPECT_TRUE(identical(actual[i].body, expected[i].body));
+  for (size_t i = 0; i < actual.size(); ++i)
+    EXPECT_TRUE(identical(actual[i].body, expected[i].body));
   int64_t before = group->shared_bytes();
   merged.reset();
   whole.reset();
@@ -163,9 +200,11 @@ TEST_F(GroupTableTest, MergedPartsEqualTheWhole) {
 }
 
 TEST_F(GroupTableTest, ADocumentThatFailsChangesNothing) {
-  auto group = table(R"({"_id": {"$divide": [6, "$v"]}, "n": {"$sum": 1}, "q": {"$sum": {"$divide": [1, {"$subtract": ["$v", 3]}]}}})");
+  auto group = table(
+      R"({"_id": {"$divide": [6, "$v"]}, "n": {"$sum": 1}, "q": {"$sum": {"$divide": [1, {"$subtract": ["$v", 3]}]}}})");
   GroupsPtr groups = group->make_groups();
-  std::vector<StreamDocument> documents = {document(Value::null(), 0), document(Value::null(), 3), document(Value::null(), 2)};
+  std::vector<StreamDocument> documents = {document(Value::null(), 0), document(Value::null(), 3),
+                                           document(Value::null(), 2)};
   EXPECT_EQ(group->add(*groups, documents, context_, "GroupOperator"), 2u);
   EXPECT_EQ(letters_.count, 2);
   auto out = emit(*group, *groups);
@@ -175,7 +214,8 @@ TEST_F(GroupTableTest, ADocumentThatFailsChangesNothing) {
 
 TEST_F(GroupTableTest, RefusesStatesThatAreNotItsOwn) {
   auto group = table(R"({"_id": "$k", "n": {"$sum": "$v"}})");
-  for (const char* text : {R"({"a": 1})", R"([1])", R"([[1]])", R"([[1, "x"]])", R"([[1, 2, 3]])", R"([[1, 2], [1, 2]])", R"([[1, [1]]])"}) {
+  for (const char* text : {R"({"a": 1})", R"([1])", R"([[1]])", R"([[1, "x"]])", R"([[1, 2, 3]])",
+                           R"([[1, 2], [1, 2]])", R"([[1, [1]]])"}) {
     GroupsPtr groups = group->make_groups();
     EXPECT_FALSE(group->load(*groups, *parse_extended_json_value(text, arena_)).ok()) << text;
   }

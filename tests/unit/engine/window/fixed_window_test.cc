@@ -1,5 +1,6 @@
-// Tumbling and hopping windows against a plain model of the specification's reference algorithm, on random input: every way of keeping
-// a window's content must give what the model gives, in batches of any size and across restarts.
+// Tumbling and hopping windows against a plain model of the specification's reference algorithm, on
+// random input: every way of keeping a window's content must give what the model gives, in batches
+// of any size and across restarts.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,7 +34,9 @@ class Model {
     bool late = false;
     std::vector<int64_t> starts;
     int64_t first = event.time - shape_.offset;
-    int64_t start = (first >= 0 ? first / shape_.hop : -((-first + shape_.hop - 1) / shape_.hop)) * shape_.hop + shape_.offset;
+    int64_t start =
+        (first >= 0 ? first / shape_.hop : -((-first + shape_.hop - 1) / shape_.hop)) * shape_.hop +
+        shape_.offset;
     for (; start + shape_.interval > event.time; start -= shape_.hop) starts.push_back(start);
     if (!starts.empty()) {
       late = true;
@@ -45,7 +48,8 @@ class Model {
     }
     watermark_ = has_watermark_ ? std::max(watermark_, event.time) : event.time;
     has_watermark_ = true;
-    while (!open_.empty() && open_.begin()->first + shape_.interval <= watermark_ - shape_.lateness) close(out);
+    while (!open_.empty() && open_.begin()->first + shape_.interval <= watermark_ - shape_.lateness)
+      close(out);
     return late;
   }
   void close(std::vector<std::string>& out) {
@@ -59,8 +63,8 @@ class Model {
         sum += event.id;
         order += std::to_string(event.id) + ",";
       }
-      lines.push_back(std::to_string(open_.begin()->first) + " k" + std::to_string(key) + " n" + std::to_string(events.size()) + " s" +
-                      std::to_string(sum) + " " + order);
+      lines.push_back(std::to_string(open_.begin()->first) + " k" + std::to_string(key) + " n" +
+                      std::to_string(events.size()) + " s" + std::to_string(sum) + " " + order);
     }
     std::sort(lines.begin(), lines.end());
     out.insert(out.end(), lines.begin(), lines.end());
@@ -83,11 +87,13 @@ class Letters final : public DeadLetters {
   std::vector<int64_t> late;
 };
 
-// The ways of keeping content: panes that are merged, a set of groups per window, stored documents. `ids` gives the order of arrival.
+// The ways of keeping content: panes that are merged, a set of groups per window, stored documents.
+// `ids` gives the order of arrival.
 enum class Way { kPanes, kWindows, kDocuments };
 
 std::string pipeline_text(Way way) {
-  std::string group = R"({"$group": {"_id": {"k": "$k", "w": 0}, "n": {"$sum": 1}, "s": {"$sum": "$id"})";
+  std::string group =
+      R"({"$group": {"_id": {"k": "$k", "w": 0}, "n": {"$sum": 1}, "s": {"$sum": "$id"})";
   if (way == Way::kPanes) group += R"(, "ids": {"$addToSet": "$id"})";
   if (way != Way::kPanes) group += R"(, "ids": {"$push": "$id"})";
   group += "}}";
@@ -99,12 +105,19 @@ std::string pipeline_text(Way way) {
 class Machine {
  public:
   Machine(Shape shape, Way way) : shape_(shape), way_(way), parsing_(memory_), clock_(0) {
-    std::string options = R"([{"$hoppingWindow": {"interval": {"size": )" + std::to_string(shape.interval) +
-                          R"(, "unit": "ms"}, "hopSize": {"size": )" + std::to_string(shape.hop) + R"(, "unit": "ms"}, )";
-    if (shape.offset > 0) options += R"("offset": {"offsetFromUtc": )" + std::to_string(shape.offset) + R"(, "unit": "ms"}, )";
-    options += R"("allowedLateness": )" +
-               (shape.lateness ? R"({"size": )" + std::to_string(shape.lateness) + R"(, "unit": "ms"})" : std::string("0")) +
-               R"(, "pipeline": )" + pipeline_text(way) + R"(}}, {"$addFields": {"start": {"$meta": "stream.window.start"}}}])";
+    std::string options = R"([{"$hoppingWindow": {"interval": {"size": )" +
+                          std::to_string(shape.interval) +
+                          R"(, "unit": "ms"}, "hopSize": {"size": )" + std::to_string(shape.hop) +
+                          R"(, "unit": "ms"}, )";
+    if (shape.offset > 0)
+      options +=
+          R"("offset": {"offsetFromUtc": )" + std::to_string(shape.offset) + R"(, "unit": "ms"}, )";
+    options +=
+        R"("allowedLateness": )" +
+        (shape.lateness ? R"({"size": )" + std::to_string(shape.lateness) + R"(, "unit": "ms"})"
+                        : std::string("0")) +
+        R"(, "pipeline": )" + pipeline_text(way) +
+        R"(}}, {"$addFields": {"start": {"$meta": "stream.window.start"}}}])";
     tests::StageList list;
     StageContext context{parsing_, list, Place::kMain};
     auto built = list.build(*parse_extended_json_value(options, scratch_), Place::kMain, context);
@@ -177,8 +190,10 @@ class Machine {
       if (way_ == Way::kPanes) std::sort(ids.begin(), ids.end());
       std::string order;
       for (int64_t id : ids) order += std::to_string(id) + ",";
-      lines.push_back(start + " k" + std::to_string(body.get("_id").as_object().get("k").as_int32()) + " n" +
-                      std::to_string(body.get("n").integer_value()) + " s" + std::to_string(body.get("s").integer_value()) + " " + order);
+      lines.push_back(start + " k" +
+                      std::to_string(body.get("_id").as_object().get("k").as_int32()) + " n" +
+                      std::to_string(body.get("n").integer_value()) + " s" +
+                      std::to_string(body.get("s").integer_value()) + " " + order);
     }
     flush();
   }
@@ -197,7 +212,9 @@ class Machine {
 
 void compare_on_random_input(uint32_t seed) {
   std::mt19937 random(seed);
-  auto pick = [&](int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(random); };
+  auto pick = [&](int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random);
+  };
   Shape shape{pick(1, 60), pick(1, 20), 0, pick(0, 2) * pick(0, 30)};
   if (shape.hop > 1 && pick(0, 2) == 0) shape.offset = pick(1, shape.hop);
   if (pick(0, 3) == 0) shape.interval = shape.hop * pick(1, 8);
@@ -210,8 +227,10 @@ void compare_on_random_input(uint32_t seed) {
     events.push_back({i, now - pick(0, disorder), static_cast<int32_t>(pick(0, keys - 1))});
   }
   for (Way way : {Way::kPanes, Way::kWindows, Way::kDocuments}) {
-    SCOPED_TRACE(testing::Message() << "seed " << seed << " way " << static_cast<int>(way) << " interval " << shape.interval << " hop "
-                                    << shape.hop << " offset " << shape.offset << " lateness " << shape.lateness);
+    SCOPED_TRACE(testing::Message()
+                 << "seed " << seed << " way " << static_cast<int>(way) << " interval "
+                 << shape.interval << " hop " << shape.hop << " offset " << shape.offset
+                 << " lateness " << shape.lateness);
     Model model(shape);
     auto machine = std::make_unique<Machine>(shape, way);
     int64_t watermark = kNoWatermark;
@@ -231,7 +250,8 @@ void compare_on_random_input(uint32_t seed) {
         for (std::string& line : expected) {
           size_t list = line.rfind(' ') + 1;
           std::vector<int64_t> ids;
-          for (size_t from = list; from < line.size(); from = line.find(',', from) + 1) ids.push_back(std::stoll(line.substr(from)));
+          for (size_t from = list; from < line.size(); from = line.find(',', from) + 1)
+            ids.push_back(std::stoll(line.substr(from)));
           std::sort(ids.begin(), ids.end());
           line.resize(list);
           for (int64_t id : ids) line += std::to_string(id) + ",";
@@ -256,7 +276,8 @@ void compare_on_random_input(uint32_t seed) {
 }
 
 TEST(FixedWindows, AgreeWithTheModelOnRandomInput) {
-  for (uint32_t seed = 1; seed <= 150 && !testing::Test::HasFailure(); ++seed) compare_on_random_input(seed);
+  for (uint32_t seed = 1; seed <= 150 && !testing::Test::HasFailure(); ++seed)
+    compare_on_random_input(seed);
 }
 
 TEST(FixedWindows, GiveMemoryBackWhenTheyClose) {
@@ -266,7 +287,8 @@ TEST(FixedWindows, GiveMemoryBackWhenTheyClose) {
   int64_t after_first = 0;
   for (int64_t window = 0; window < 50; ++window) {  // each window has keys of its own
     std::vector<Event> events;
-    for (int64_t i = 0; i < 2000; ++i) events.push_back({i, window * 100 + i / 20, static_cast<int32_t>(window * 2000 + i)});
+    for (int64_t i = 0; i < 2000; ++i)
+      events.push_back({i, window * 100 + i / 20, static_cast<int32_t>(window * 2000 + i)});
     machine.run(events, watermark, out);
     if (window == 4) after_first = machine.state_bytes();
   }

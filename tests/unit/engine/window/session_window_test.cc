@@ -45,11 +45,14 @@ class Model {
     }
     watermark_ = has_watermark_ ? std::max(watermark_, event.time) : event.time;
     has_watermark_ = true;
-    sessions_.sort([](const Session& a, const Session& b) { return a.max != b.max ? a.max < b.max : a.min < b.min; });
+    sessions_.sort([](const Session& a, const Session& b) {
+      return a.max != b.max ? a.max < b.max : a.min < b.min;
+    });
     while (!sessions_.empty() && watermark_ >= sessions_.front().max + gap_ + lateness_) {
       const Session& s = sessions_.front();
-      out.push_back(std::to_string(s.min) + " " + std::to_string(s.max + gap_) + " k" + std::to_string(s.key) + " n" +
-                    std::to_string(s.count) + " s" + std::to_string(s.sum));
+      out.push_back(std::to_string(s.min) + " " + std::to_string(s.max + gap_) + " k" +
+                    std::to_string(s.key) + " n" + std::to_string(s.count) + " s" +
+                    std::to_string(s.sum));
       sessions_.pop_front();
     }
     return late;
@@ -78,12 +81,15 @@ class Letters final : public DeadLetters {
 
 class Machine {
  public:
-  Machine(int64_t gap, int64_t lateness, bool documents) : gap_(gap), lateness_(lateness), documents_(documents), parsing_(memory_), clock_(0) {
-    std::string text = R"([{"$sessionWindow": {"partitionBy": "$k", "gap": {"size": )" + std::to_string(gap) +
-                       R"(, "unit": "ms"}, "allowedLateness": )" +
-                       (lateness ? R"({"size": )" + std::to_string(lateness) + R"(, "unit": "ms"})" : std::string("0")) + R"(, "pipeline": [)" +
-                       (documents ? R"({"$sort": {"id": 1}},)" : "") +
-                       R"({"$group": {"_id": null, "n": {"$sum": 1}, "s": {"$sum": "$id"}}}]}}, {"$addFields": {"w": {"$meta": "stream.window"}}}])";
+  Machine(int64_t gap, int64_t lateness, bool documents)
+      : gap_(gap), lateness_(lateness), documents_(documents), parsing_(memory_), clock_(0) {
+    std::string text =
+        R"([{"$sessionWindow": {"partitionBy": "$k", "gap": {"size": )" + std::to_string(gap) +
+        R"(, "unit": "ms"}, "allowedLateness": )" +
+        (lateness ? R"({"size": )" + std::to_string(lateness) + R"(, "unit": "ms"})"
+                  : std::string("0")) +
+        R"(, "pipeline": [)" + (documents ? R"({"$sort": {"id": 1}},)" : "") +
+        R"({"$group": {"_id": null, "n": {"$sum": 1}, "s": {"$sum": "$id"}}}]}}, {"$addFields": {"w": {"$meta": "stream.window"}}}])";
     tests::StageList list;
     StageContext context{parsing_, list, Place::kMain};
     auto built = list.build(*parse_extended_json_value(text, scratch_), Place::kMain, context);
@@ -135,8 +141,10 @@ class Machine {
     for (const StreamDocument& document : batch_.documents) {
       ObjectView body = document.body.as_object();
       ObjectView window = body.get("w").as_object();
-      out.push_back(std::to_string(window.get("start").as_date()) + " " + std::to_string(window.get("end").as_date()) + " k" +
-                    std::to_string(window.get("partition").as_int32()) + " n" + std::to_string(body.get("n").integer_value()) + " s" +
+      out.push_back(std::to_string(window.get("start").as_date()) + " " +
+                    std::to_string(window.get("end").as_date()) + " k" +
+                    std::to_string(window.get("partition").as_int32()) + " n" +
+                    std::to_string(body.get("n").integer_value()) + " s" +
                     std::to_string(body.get("s").integer_value()));
     }
   }
@@ -155,7 +163,9 @@ class Machine {
 
 void compare_on_random_input(uint32_t seed) {
   std::mt19937 random(seed);
-  auto pick = [&](int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(random); };
+  auto pick = [&](int64_t low, int64_t high) {
+    return std::uniform_int_distribution<int64_t>(low, high)(random);
+  };
   int64_t gap = pick(1, 40);
   int64_t lateness = pick(0, 1) * pick(1, 60);
   int64_t disorder = pick(0, 1) * pick(1, 80);
@@ -167,7 +177,8 @@ void compare_on_random_input(uint32_t seed) {
     events.push_back({i, now - pick(0, disorder), static_cast<int32_t>(pick(1, keys))});
   }
   for (bool documents : {false, true}) {
-    SCOPED_TRACE(testing::Message() << "seed " << seed << " gap " << gap << " lateness " << lateness << " documents " << documents);
+    SCOPED_TRACE(testing::Message() << "seed " << seed << " gap " << gap << " lateness " << lateness
+                                    << " documents " << documents);
     Model model(gap, lateness);
     auto machine = std::make_unique<Machine>(gap, lateness, documents);
     int64_t watermark = kNoWatermark;
@@ -194,7 +205,8 @@ void compare_on_random_input(uint32_t seed) {
 }
 
 TEST(SessionWindows, AgreeWithTheModelOnRandomInput) {
-  for (uint32_t seed = 1; seed <= 150 && !testing::Test::HasFailure(); ++seed) compare_on_random_input(seed);
+  for (uint32_t seed = 1; seed <= 150 && !testing::Test::HasFailure(); ++seed)
+    compare_on_random_input(seed);
 }
 
 TEST(SessionWindows, GiveMemoryBackWhenTheyClose) {
@@ -204,7 +216,8 @@ TEST(SessionWindows, GiveMemoryBackWhenTheyClose) {
   int64_t early = 0;
   for (int64_t round = 0; round < 60; ++round) {  // every document has a key of its own
     std::vector<Event> events;
-    for (int64_t i = 0; i < 1000; ++i) events.push_back({i, round * 1000 + i, static_cast<int32_t>(round * 1000 + i)});
+    for (int64_t i = 0; i < 1000; ++i)
+      events.push_back({i, round * 1000 + i, static_cast<int32_t>(round * 1000 + i)});
     machine.run(events, watermark, out);
     if (round == 5) early = machine.state_bytes();
   }
