@@ -9,6 +9,7 @@
 #include "engine/expression/families.h"
 #include "engine/expression/named_arguments.h"
 #include "engine/expression/number.h"
+#include "engine/expression/percentile.h"
 
 namespace millrace::engine {
 namespace {
@@ -192,10 +193,10 @@ constexpr std::array kStatisticsExpressions = {
     ExpressionRow{"$lastN",      {1, 1},          nullptr,    parse_take<take_last, 5787801>,            "aggregation/lastN"},
     ExpressionRow{"$max",        {0, kAnyNumber}, nullptr,    parse_statistics,                 "aggregation/max"},
     ExpressionRow{"$maxN",       {1, 1},          nullptr,    parse_take<take_extremes<false>, 5787900>, "aggregation/maxN"},
-    ExpressionRow{"$median",     {1, 1},          nullptr,    nullptr,                          "aggregation/median"},
+    ExpressionRow{"$median",     {1, 1},          nullptr,    parse_percentile_expression,      "aggregation/median"},
     ExpressionRow{"$min",        {0, kAnyNumber}, nullptr,    parse_statistics,                 "aggregation/min"},
     ExpressionRow{"$minN",       {1, 1},          nullptr,    parse_take<take_extremes<true>, 5787900>,  "aggregation/minN"},
-    ExpressionRow{"$percentile", {1, 1},          nullptr,    nullptr,                          "aggregation/percentile"},
+    ExpressionRow{"$percentile", {1, 1},          nullptr,    parse_percentile_expression,      "aggregation/percentile"},
     ExpressionRow{"$stdDevPop",  {0, kAnyNumber}, nullptr,    parse_statistics,                 "aggregation/stdDevPop"},
     ExpressionRow{"$stdDevSamp", {0, kAnyNumber}, nullptr,    parse_statistics,                 "aggregation/stdDevSamp"},
     ExpressionRow{"$sum",        {0, kAnyNumber}, nullptr,    parse_statistics,                 "aggregation/sum"},
