@@ -38,6 +38,14 @@ class Accumulator {
   // Frees what the state holds on the heap.
   virtual void destroy(void* /*state*/, HeapBytes& /*heap*/) const {}
 
+  // True for an accumulator with a setting that is computed from the group's key ($firstN's n):
+  // each new group's state is then told it once by start(), before anything is added. A fresh state
+  // that others are merged into, or that is loaded, takes it over from there.
+  virtual bool starts_with_key() const { return false; }
+  // The setting for the group whose key is the root of `context`. Throws EvaluationError.
+  virtual Value evaluate_start(EvalContext& /*context*/) const { return {}; }
+  virtual void start(void* /*state*/, const Value& /*setting*/, HeapBytes& /*heap*/) const {}
+
   // The argument(s) for the document in `context`, to be handed to add(). Throws EvaluationError.
   // Two steps, so that a document that fails in one accumulator has not been counted by another.
   virtual Value evaluate(EvalContext& context) const = 0;

@@ -120,13 +120,64 @@ const T* peek(const void* state) {
 // before them.
 struct Rows {
   std::vector<Value> values;
+  int64_t n = 0;  // how many rows to keep; never 0 once there are values
 };
+
+// How many values an N form keeps: the same for all groups, or computed from each group's key.
+struct Count {
+  int64_t constant = 1;
+  ExpressionPtr computed;  // or nullptr
+};
+
+// A positive integer of any number type.
+Result<int64_t> read_n(const Value& value) {
+  if (!value.is_number())
+    return Status(5787902, "Value for 'n' must be of integral type, but found " +
+                               std::string(value.type_name()));
+  int64_t count = 0;
+  if (value.is_integer()) {
+    count = value.integer_value();
+  } else if (value.is(Type::kDecimal)) {
+    auto exact = decimal::to_int64_exact(value.as_decimal());
+    if (!exact) return Status(5787903, "Value for 'n' must be of integral type");
+    count = *exact;
+  } else {
+    double d = value.as_double();
+    if (!(d >= -9007199254740992.0 && d <= 9007199254740992.0) ||
+        d != static_cast<double>(static_cast<int64_t>(d))) {
+      return Status(5787903, "Value for 'n' must be of integral type");
+    }
+    count = static_cast<int64_t>(d);
+  }
+  if (count <= 0)
+    return Status(5787908, "'n' must be greater than 0, found " + std::to_string(count));
+  return count;
+}
+
+Result<Count> parse_n(const Value& spec, ParseContext& context) {
+  Count count;
+  MR_ASSIGN_OR_RETURN(count.computed, parse_expression(spec, context));
+  if (count.computed->constant() != nullptr) {
+    MR_ASSIGN_OR_RETURN(count.constant, read_n(*count.computed->constant()));
+    count.computed = nullptr;
+  }
+  return count;
+}
 
 // Keeps the best n rows by some order: what $minN, $maxN, $top, … share. A row is `key_width` key
 // values and, if `has_output`, one more.
 class RowsAccumulator : public Accumulator {
  public:
-  explicit RowsAccumulator(int64_t n) : n_(n) {}
+  explicit RowsAccumulator(Count n) : n_(std::move(n)) {}
+  bool starts_with_key() const override { return n_.computed != nullptr; }
+  Value evaluate_start(EvalContext& context) const override {
+    auto n = read_n(n_.computed->evaluate(context));
+    if (!n.ok()) throw EvaluationError(n.status());
+    return Value::int64(*n);
+  }
+  void start(void* state, const Value& setting, HeapBytes& heap) const override {
+    ensure<Rows>(state, heap).n = setting.as_int64();
+  }
   uint32_t state_size() const override { return sizeof(Rows*); }
   bool zero_is_fresh() const override { return true; }
   void init(void* state) const override { *static_cast<Rows**>(state) = nullptr; }
@@ -149,6 +200,7 @@ class RowsAccumulator : public Accumulator {
   void merge(void* state, const void* other, HeapBytes& heap) const override {
     const Rows* from = peek<Rows>(other);
     if (from == nullptr) return;
+    if (Rows& rows = ensure<Rows>(state, heap); rows.n == 0) rows.n = from->n;
     for (size_t i = 0; i < from->values.size(); i += width()) insert(state, &from->values[i], heap);
   }
   Value save(const void* state, Arena& arena) const override {
@@ -157,13 +209,25 @@ class RowsAccumulator : public Accumulator {
     if (rows != nullptr) {
       for (const Value& value : rows->values) array.add(value);
     }
-    return array.finish();
+    if (!starts_with_key()) return array.finish();
+    ObjectBuilder object(arena, 2);
+    object.add("n", Value::int64(rows != nullptr ? rows->n : 0));
+    object.add("rows", array.finish());
+    return object.finish();
   }
   Status load(void* state, const Value& saved, HeapBytes& heap) const override {
-    if (!saved.is_array() || saved.as_array().size() % width() != 0)
+    Value saved_rows = saved;
+    if (starts_with_key()) {
+      if (!saved.is_object()) return bad_state("an N accumulator");
+      Value n = saved.as_object().get("n");
+      saved_rows = saved.as_object().get("rows");
+      if (!n.is(Type::kInt64) || n.as_int64() < 0) return bad_state("an N accumulator");
+      if (n.as_int64() > 0) start(state, n, heap);
+    }
+    if (!saved_rows.is_array() || saved_rows.as_array().size() % width() != 0)
       return bad_state("an N accumulator");
     std::vector<Value> row;
-    for (const Value& value : saved.as_array()) {
+    for (const Value& value : saved_rows.as_array()) {
       row.push_back(value);
       if (row.size() < width()) continue;
       insert(state, row.data(), heap);
@@ -177,6 +241,12 @@ class RowsAccumulator : public Accumulator {
   // Puts a row that is not owned yet where it belongs, and drops what is beyond n.
   virtual void insert(void* state, const Value* row, HeapBytes& heap) const = 0;
 
+  // The rows of a state to which something is added.
+  Rows& rows_of(void* state, HeapBytes& heap) const {
+    Rows& rows = ensure<Rows>(state, heap);
+    if (rows.n == 0) rows.n = n_.constant;
+    return rows;
+  }
   void insert_at(Rows& rows, size_t position, const Value* row, HeapBytes& heap) const {
     auto before = static_cast<int64_t>(rows.values.capacity());
     Value owned[2 + 32];
@@ -200,14 +270,15 @@ class RowsAccumulator : public Accumulator {
   }
   size_t count(const Rows& rows) const { return rows.values.size() / width(); }
 
-  int64_t n_;
+  Count n_;
 };
 
 // $firstN, $lastN: missing becomes null.
 template <bool kFirst>
 class EdgeNAccumulator final : public RowsAccumulator {
  public:
-  EdgeNAccumulator(ExpressionPtr input, int64_t n) : RowsAccumulator(n), input_(std::move(input)) {}
+  EdgeNAccumulator(ExpressionPtr input, Count n)
+      : RowsAccumulator(std::move(n)), input_(std::move(input)) {}
   Value evaluate(EvalContext& context) const override {
     Value v = input_->evaluate(context);
     return v.is_missing() ? Value::null() : v;
@@ -228,10 +299,10 @@ class EdgeNAccumulator final : public RowsAccumulator {
  protected:
   size_t width() const override { return 1; }
   void insert(void* state, const Value* row, HeapBytes& heap) const override {
-    Rows& rows = ensure<Rows>(state, heap);
-    if (kFirst && static_cast<int64_t>(rows.values.size()) >= n_) return;
+    Rows& rows = rows_of(state, heap);
+    if (kFirst && static_cast<int64_t>(rows.values.size()) >= rows.n) return;
     insert_at(rows, rows.values.size(), row, heap);
-    if (static_cast<int64_t>(rows.values.size()) > n_) erase_at(rows, 0, heap);
+    if (static_cast<int64_t>(rows.values.size()) > rows.n) erase_at(rows, 0, heap);
   }
 
  private:
@@ -243,8 +314,8 @@ class EdgeNAccumulator final : public RowsAccumulator {
 template <bool kMin>
 class ExtremeNAccumulator final : public RowsAccumulator {
  public:
-  ExtremeNAccumulator(ExpressionPtr input, int64_t n)
-      : RowsAccumulator(n), input_(std::move(input)) {}
+  ExtremeNAccumulator(ExpressionPtr input, Count n)
+      : RowsAccumulator(std::move(n)), input_(std::move(input)) {}
   Value evaluate(EvalContext& context) const override { return input_->evaluate(context); }
   Value result(const void* state, Arena& arena) const override {
     const Rows* rows = peek<Rows>(state);
@@ -264,8 +335,8 @@ class ExtremeNAccumulator final : public RowsAccumulator {
   size_t width() const override { return 1; }
   void insert(void* state, const Value* row, HeapBytes& heap) const override {
     if (row->is_nullish()) return;
-    Rows& rows = ensure<Rows>(state, heap);
-    bool full = static_cast<int64_t>(rows.values.size()) >= n_;
+    Rows& rows = rows_of(state, heap);
+    bool full = static_cast<int64_t>(rows.values.size()) >= rows.n;
     if (full) {
       int c = compare(*row, kMin ? rows.values.back() : rows.values.front());
       if (kMin ? c >= 0 : c <= 0) return;
@@ -284,8 +355,8 @@ class ExtremeNAccumulator final : public RowsAccumulator {
 // the output's.
 class SortedAccumulator final : public RowsAccumulator {
  public:
-  SortedAccumulator(SortPattern sort, ExpressionPtr output, int64_t n, bool top, bool single)
-      : RowsAccumulator(n),
+  SortedAccumulator(SortPattern sort, ExpressionPtr output, Count n, bool top, bool single)
+      : RowsAccumulator(std::move(n)),
         sort_(std::move(sort)),
         output_(std::move(output)),
         top_(top),
@@ -317,7 +388,7 @@ class SortedAccumulator final : public RowsAccumulator {
  protected:
   size_t width() const override { return sort_.size() + 1; }
   void insert(void* state, const Value* row, HeapBytes& heap) const override {
-    Rows& rows = ensure<Rows>(state, heap);
+    Rows& rows = rows_of(state, heap);
     size_t low = 0;
     size_t high = count(rows);
     while (low < high) {  // behind all that are not greater
@@ -328,7 +399,7 @@ class SortedAccumulator final : public RowsAccumulator {
         low = middle + 1;
       }
     }
-    bool full = static_cast<int64_t>(count(rows)) >= n_;
+    bool full = static_cast<int64_t>(count(rows)) >= rows.n;
     // A full one changes only for a row that is better, not for an equal one: so does the server,
     // for both ends.
     if (full && (top_ ? low == count(rows) : sort_.compare(row, rows.values.data()) <= 0)) return;
@@ -342,37 +413,6 @@ class SortedAccumulator final : public RowsAccumulator {
   bool top_;
   bool single_;
 };
-
-// n: a constant positive integer of any number type.
-Result<int64_t> parse_n(const Value& spec, ParseContext& context) {
-  MR_ASSIGN_OR_RETURN(ExpressionPtr n, parse_expression(spec, context));
-  if (n->constant() == nullptr) {
-    return Status(ErrorCode::kNotImplemented,
-                  "an 'n' that is computed from the group key is not supported by Millrace yet");
-  }
-  const Value& value = *n->constant();
-  if (!value.is_number())
-    return Status(5787902, "Value for 'n' must be of integral type, but found " +
-                               std::string(value.type_name()));
-  int64_t count = 0;
-  if (value.is_integer()) {
-    count = value.integer_value();
-  } else if (value.is(Type::kDecimal)) {
-    auto exact = decimal::to_int64_exact(value.as_decimal());
-    if (!exact) return Status(5787903, "Value for 'n' must be of integral type");
-    count = *exact;
-  } else {
-    double d = value.as_double();
-    if (!(d >= -9007199254740992.0 && d <= 9007199254740992.0) ||
-        d != static_cast<double>(static_cast<int64_t>(d))) {
-      return Status(5787903, "Value for 'n' must be of integral type");
-    }
-    count = static_cast<int64_t>(d);
-  }
-  if (count <= 0)
-    return Status(5787908, "'n' must be greater than 0, found " + std::to_string(count));
-  return count;
-}
 
 Result<AccumulatorPtr> parse_min(std::string_view name, const Value& operand,
                                  ParseContext& context) {
@@ -417,15 +457,18 @@ Result<AccumulatorPtr> parse_n_form(std::string_view name, const Value& operand,
   }
   if (n_spec.is_missing()) return Status(5787906, "Missing value for 'n'");
   if (input_spec.is_missing()) return Status(5787907, "Missing value for 'input'");
-  MR_ASSIGN_OR_RETURN(int64_t n, parse_n(n_spec, context));
+  MR_ASSIGN_OR_RETURN(Count n, parse_n(n_spec, context));
   MR_ASSIGN_OR_RETURN(ExpressionPtr input, parse_expression(input_spec, context));
   if (name == "$firstN")
-    return AccumulatorPtr(std::make_unique<EdgeNAccumulator<true>>(std::move(input), n));
+    return AccumulatorPtr(std::make_unique<EdgeNAccumulator<true>>(std::move(input), std::move(n)));
   if (name == "$lastN")
-    return AccumulatorPtr(std::make_unique<EdgeNAccumulator<false>>(std::move(input), n));
+    return AccumulatorPtr(
+        std::make_unique<EdgeNAccumulator<false>>(std::move(input), std::move(n)));
   if (name == "$minN")
-    return AccumulatorPtr(std::make_unique<ExtremeNAccumulator<true>>(std::move(input), n));
-  return AccumulatorPtr(std::make_unique<ExtremeNAccumulator<false>>(std::move(input), n));
+    return AccumulatorPtr(
+        std::make_unique<ExtremeNAccumulator<true>>(std::move(input), std::move(n)));
+  return AccumulatorPtr(
+      std::make_unique<ExtremeNAccumulator<false>>(std::move(input), std::move(n)));
 }
 
 // {output: …, sortBy: {…}} and, for the N forms, n.
@@ -457,14 +500,14 @@ Result<AccumulatorPtr> parse_sorted(std::string_view name, const Value& operand,
   if (!single && n_spec.is_missing()) return Status(5788003, "Missing value for 'n'");
   if (output_spec.is_missing()) return Status(5788004, "Missing value for 'output'");
   if (sort_spec.is_missing()) return Status(5788005, "Missing value for 'sortBy'");
-  int64_t n = 1;
+  Count n;
   if (!single) {
     MR_ASSIGN_OR_RETURN(n, parse_n(n_spec, context));
   }
   MR_ASSIGN_OR_RETURN(SortPattern sort, SortPattern::parse(sort_spec, context));
   MR_ASSIGN_OR_RETURN(ExpressionPtr output, parse_expression(output_spec, context));
-  return AccumulatorPtr(
-      std::make_unique<SortedAccumulator>(std::move(sort), std::move(output), n, top, single));
+  return AccumulatorPtr(std::make_unique<SortedAccumulator>(std::move(sort), std::move(output),
+                                                            std::move(n), top, single));
 }
 
 constexpr std::array kRows = {

@@ -156,6 +156,7 @@ void GroupTable::lay_out(std::vector<Value> specs) {
     output.offset = static_cast<uint32_t>(stride_);
     stride_ += (output.accumulator->state_size() + 7) & ~size_t{7};
     zero_is_fresh_ = zero_is_fresh_ && output.accumulator->zero_is_fresh();
+    starts_with_key_ = starts_with_key_ || output.accumulator->starts_with_key();
     mergeable_ = mergeable_ && output.accumulator->mergeable();
     order_sensitive_ = order_sensitive_ || output.accumulator->order_sensitive();
     if (output.kind == AccumulatorKind::kCount) continue;
@@ -238,6 +239,27 @@ inline Value GroupTable::evaluate_key(EvalContext& eval) const {
   return key;
 }
 
+// What accumulators compute from a key, they compute from it as a document of its own: "$a" is the
+// key's field a, and a key that is no document has no fields. Throws EvaluationError, and there is
+// no new group.
+uint32_t GroupTable::new_group(Groups& groups, uint32_t id, const Value& key, EvalContext& eval) {
+  if (!starts_with_key_) [[likely]]
+    return groups.append(id);
+  eval.root = key.is_object() ? key : Value::object({});
+  std::vector<Value> settings(outputs_.size());
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (outputs_[i].accumulator->starts_with_key())
+      settings[i] = outputs_[i].accumulator->evaluate_start(eval);
+  }
+  uint32_t index = groups.append(id);
+  char* block = groups.block(index);
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (outputs_[i].accumulator->starts_with_key())
+      outputs_[i].accumulator->start(block + outputs_[i].offset, settings[i], heap_);
+  }
+  return index;
+}
+
 size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents,
                        OperatorContext& context, std::string_view operator_name) {
   EvalContext& eval = context.eval;
@@ -293,13 +315,12 @@ size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents
       eval.stream_meta = document.meta;
       try {
         for (size_t a = 0; a < arguments_.size(); ++a) arguments[a] = arguments_[a]->evaluate(eval);
+        uint32_t index = groups.find(ids[i]);
+        if (index == Groups::kNone) index = new_group(groups, ids[i], probes[i].value, eval);
+        add_values(groups.block(index), arguments);
       } catch (const EvaluationError& error) {
         dead_letter(document, error);
-        continue;
       }
-      uint32_t index = groups.find(ids[i]);
-      if (index == Groups::kNone) index = groups.append(ids[i]);
-      add_values(groups.block(index), arguments);
     }
     pending_.clear();
   }

@@ -126,6 +126,7 @@ class GroupTable {
   void mark_live(std::vector<bool>& live) const;
   void init_block(char* block) const;
   void destroy_blocks(Groups& groups);
+  uint32_t new_group(Groups& groups, uint32_t id, const Value& key, EvalContext& eval);
   void add_values(char* block, const Value* arguments);
   void merge_blocks(char* to, const char* from);
 
@@ -136,6 +137,7 @@ class GroupTable {
       arguments_;  // the distinct ones: accumulators over the same expression share its value
   size_t stride_ = 8;
   bool zero_is_fresh_ = true;
+  bool starts_with_key_ = false;
   bool mergeable_ = true;
   bool order_sensitive_ = false;
 

@@ -54,6 +54,43 @@ class GroupTableTest : public testing::Test {
   OperatorContext context_;
 };
 
+// n is computed when a group begins; where none begins by a document, it comes with the state.
+TEST_F(GroupTableTest, SettingsFromTheKeySurviveMergeAndCheckpoint) {
+  auto groups_of = table(
+      R"({"_id": {"n": "$k"}, "low": {"$minN": {"input": "$v", "n": "$n"}},
+          "top": {"$topN": {"output": "$v", "sortBy": {"v": -1}, "n": {"$add": ["$n", 1]}}}})");
+  std::vector<StreamDocument> documents;
+  for (int32_t v = 0; v < 20; ++v) documents.push_back(document(Value::int32(1 + v % 2), v));
+  auto add = [&](Groups& to, size_t from, size_t count) {
+    groups_of->add(to, std::span(documents).subspan(from, count), context_, "GroupOperator");
+  };
+  GroupsPtr straight = groups_of->make_groups();
+  add(*straight, 0, 20);
+
+  GroupsPtr first = groups_of->make_groups();
+  add(*first, 0, 9);
+  BsonWriter writer;
+  writer.begin_document();
+  groups_of->save(*first, "groups", writer);
+  writer.end();
+  Document saved(writer.bytes());
+  GroupsPtr restored = groups_of->make_groups();
+  ASSERT_TRUE(groups_of->load(*restored, saved.get("groups")).ok());
+  GroupsPtr whole = groups_of->make_groups();
+  groups_of->merge(*whole, *restored);
+  GroupsPtr second = groups_of->make_groups();
+  add(*second, 9, 11);
+  groups_of->merge(*whole, *second);
+
+  std::vector<StreamDocument> expected = emit(*groups_of, *straight);
+  std::vector<StreamDocument> merged = emit(*groups_of, *whole);
+  ASSERT_EQ(expected.size(), 2u);
+  EXPECT_EQ(to_json(expected[1].body), R"({"_id":{"n":2},"low":[1,3],"top":[19,17,15]})");
+  ASSERT_EQ(merged.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(to_json(merged[i].body), to_json(expected[i].body));
+  EXPECT_EQ(letters_.count, 0);
+}
+
 TEST_F(GroupTableTest, KeysOfEveryTypeAreGroupedByMongoEqualityAndShownAsFirstSeen) {
   std::vector<Value> keys = {Value(),
                              Value::null(),
