@@ -35,4 +35,5 @@ if(TARGET millrace)
   end_to_end(kafka_to_mongodb 400 kafka_to_mongodb)
   end_to_end(change_stream_to_mongodb 400 change_stream_to_mongodb)
   end_to_end(target_down 400 target_down)
+  end_to_end(crash 400 crash) # 50 kills; more: scripts/crash_test.sh
 endif()
