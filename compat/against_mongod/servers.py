@@ -1,0 +1,98 @@
+"""The two servers that are compared, and one connection to each: OP_MSG by hand, because the replies are compared as bytes."""
+import os
+import socket
+import struct
+import sys
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(FOLDER), "cases"))
+import harness  # noqa: E402  (also finds Debian's Python when this one has no bson)
+from bson_values import read, write  # noqa: E402
+
+
+class Failed(Exception):
+    """A command's reply was an error."""
+
+    def __init__(self, reply):
+        super().__init__(f"{reply.get('code')}: {reply.get('errmsg')}")
+        self.code = int(reply.get("code", 0))
+        self.message = reply.get("errmsg", "")
+
+
+class ConnectionLost(Exception):
+    pass
+
+
+class Connection:
+    """send() and then receive(): between the two the other server can work as well."""
+
+    def __init__(self, name, uri):
+        self.name = name
+        host, port = uri.split("//", 1)[1].split("@")[-1].split("/")[0].rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), 60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.request = 0
+
+    def send(self, command):
+        body = command if isinstance(command, bytes) else write(command)
+        self.request += 1
+        self.socket.sendall(struct.pack("<iiiiIB", len(body) + 21, self.request, 0, 2013, 0, 0) + body)
+
+    def receive(self):
+        length = struct.unpack("<i", self._exactly(4))[0]
+        message = self._exactly(length - 4)
+        return read(memoryview(message)[17:].tobytes())
+
+    def _exactly(self, count):
+        parts = []
+        while count:
+            try:
+                part = self.socket.recv(min(count, 1 << 20))
+            except OSError as error:
+                raise ConnectionLost(f"{self.name}: {error}") from None
+            if not part:
+                raise ConnectionLost(f"{self.name} closed the connection")
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def command(self, command):
+        """The reply; an error of the command or of one of its writes is raised."""
+        self.send(command)
+        return checked(self.receive())
+
+
+def checked(reply):
+    if not reply.get("ok"):
+        raise Failed(reply)
+    for error in reply.get("writeErrors", ()):
+        raise Failed(error)
+    return reply
+
+
+def start_genuine():
+    """A connection to MILLRACE_REAL_MONGODB, else to a standalone mongod of compat/servers that ends with this program."""
+    uri = os.environ.get("MILLRACE_REAL_MONGODB")
+    if not uri:
+        harness.server_script("mongod", "fetch", seconds=300)
+        directory = os.path.join(harness.WORK, "genuine")
+        uri = harness.server_script("mongod", "start", "--standalone", "--port", str(harness.free_port()), "--dir", directory)[-1]
+        harness._ON_EXIT.append(lambda: harness.server_script("mongod", "kill", "--dir", directory))
+    connection = Connection("mongod", uri)
+    # The engine behind the language as it is documented; 6.0's second one (SBE) has faults and error codes of its own.
+    for parameter in ({"internalQueryFrameworkControl": "forceClassicEngine"}, {"internalQueryForceClassicEngine": True}):
+        try:
+            connection.command({"setParameter": 1, **parameter, "$db": "admin"})
+            break
+        except Failed:
+            continue
+    return connection
+
+
+def version_of(connection):
+    return connection.command({"buildInfo": 1, "$db": "admin"})["version"]
+
+
+def start_millrace():
+    uri = os.environ.get("MILLRACE_URI") or harness.Millrace().uri
+    return Connection("millrace", uri)
