@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/document/compare.h"
+#include "engine/window/window_operator.h"
 
 namespace millrace::engine {
 namespace {
@@ -33,7 +34,9 @@ void Pipeline::process(SourceBatch& batch, OutputBatch& output) {
   source_batch_ = &batch;
   AtExit done{[this] { source_batch_ = nullptr; }};
   batch_.clear();
+  newest_ms_ = kNoWatermark;
   decode(batch);
+  if (window_ != nullptr && window_->by_processing_time()) newest_ms_ = clock_->now_ms();
   batch_.watermark_ms = watermarks_.current();
   batch_.consumed = static_cast<int64_t>(batch.records.size());
   run_operators(0);
@@ -50,8 +53,10 @@ void Pipeline::decode(SourceBatch& batch) {
   if (json) json_->start(batch);
   batch_.documents.reserve(batch.records.size());
   for (const SourceRecord& record : batch.records) {
-    ++stats_.input_count;
-    stats_.input_bytes += record.payload_size;
+    if (!record.replayed) {  // else it was counted the first time
+      ++stats_.input_count;
+      stats_.input_bytes += record.payload_size;
+    }
     Value body;
     if (!json) {
       body = bson_->decode(batch.payload(record), batch_.arena);
@@ -109,7 +114,12 @@ void Pipeline::accept(const SourceRecord& record, Value body) {
       return;
     }
   }
+  if (record.replayed && document.timestamp_ms < replay_floor_ms_ &&
+      !window_->by_processing_time()) {
+    return;
+  }
   if (has_window_) {
+    newest_ms_ = std::max(newest_ms_, document.timestamp_ms);
     document.watermark_ms = watermarks_.current();
     watermarks_.observe(record.partition, document.timestamp_ms);
   }
@@ -276,6 +286,7 @@ void Pipeline::finish(OutputBatch& output) {
 void Pipeline::add(const StreamDocument& document, std::string_view operator_name,
                    std::string_view reason) {
   if (rerunning_) return;  // what fails here failed, and was counted, the first time
+  if (document.record != nullptr && document.record->replayed && reason == kLateReason) return;
   ++stats_.dlq_count;
   if (target_ == nullptr) return;
   Batch scratch;
@@ -364,7 +375,15 @@ std::string Pipeline::state_name(size_t index) const {
   return std::string(operators_[index]->name());
 }
 
-Status Pipeline::restore(const State& state) {
+Status Pipeline::restore(const State& state) { return restore(state, true); }
+Status Pipeline::restore_bounds(const State& state) { return restore(state, false); }
+
+void Pipeline::begin_replay(int64_t floor_ms) {
+  replay_floor_ms_ = floor_ms;
+  watermarks_.hold(true);
+}
+
+Status Pipeline::restore(const State& state, bool with_contents) {
   for (const auto& [name, document] : state) {
     if (name == "watermarks") {
       MR_RETURN_IF_ERROR(watermarks_.restore(document.value(), clock_->now_ms()));
@@ -374,7 +393,8 @@ Status Pipeline::restore(const State& state) {
     for (size_t i = 0; i < operators_.size() && !known; ++i) {
       if (!operators_[i]->has_state() || state_name(i) != name) continue;
       context_.eval.arena = &batch_.arena;
-      MR_RETURN_IF_ERROR(operators_[i]->restore(document.value(), context_));
+      MR_RETURN_IF_ERROR(with_contents ? operators_[i]->restore(document.value(), context_)
+                                       : window_->restore_bounds(document.value(), context_));
       known = true;
     }
     if (!known) {

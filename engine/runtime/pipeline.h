@@ -42,10 +42,13 @@ struct PipelineSpec {
   Document start_position;  // {startAfter: …} or {startAtOperationTime: …}, or {}
 };
 
+class StandIns;
+
 struct PipelineEnvironment {
   const ConnectionRegistry* connections = nullptr;
   ClusterConnector* clusters = nullptr;
   const Clock* clock = nullptr;
+  StandIns* stand_ins = nullptr;  // null: the outside world is real
 };
 
 // Takes what could not be processed, complete and in encodable form. Called on the pipeline thread.
@@ -90,6 +93,17 @@ class Pipeline final : private DeadLetters {
   using State = std::vector<std::pair<std::string, Document>>;
   State save() const;
   Status restore(const State& state);
+  // Only the watermarks and which windows are open: their documents come again, as records that are
+  // marked as replayed, between begin_replay() and end_replay().
+  Status restore_bounds(const State& state);
+  // Replayed records older than `floor_ms` belong to no open window and are passed over; nothing
+  // closes meanwhile.
+  void begin_replay(int64_t floor_ms);
+  void end_replay() { watermarks_.hold(false); }
+  // The time of the newest document of the last batch, on the scale by which the window assigns.
+  int64_t newest_ms() const { return newest_ms_; }
+  // max() when no window is open. Requires: has_window().
+  int64_t oldest_open_ms() const { return window_->oldest_open_ms(); }
 
   void set_dead_letters(DeadLetterTarget* target) { target_ = target; }
   void set_memory_limit(int64_t bytes) { memory_.limit_bytes = bytes; }
@@ -129,6 +143,7 @@ class Pipeline final : private DeadLetters {
   // it are run once more, on the record decoded in full.
   StreamDocument complete_document(const StreamDocument& pruned, Batch& scratch);
 
+  Status restore(const State& state, bool with_contents);
   void decode(SourceBatch& batch);
   void accept(const SourceRecord& record, Value body);
   Value whole_body(const SourceRecord& record, Arena& arena);
@@ -156,6 +171,7 @@ class Pipeline final : private DeadLetters {
   Sink sink_;
   bool has_window_ = false;
   size_t window_index_ = 0;
+  WindowStage* window_ = nullptr;  // operators_[window_index_]
   size_t complete_at_ = 0;  // index of the operator before which pruned documents are replaced by
                             // complete ones; size() + 1: never
 
@@ -175,6 +191,8 @@ class Pipeline final : private DeadLetters {
 
   const Clock* clock_;
   Watermarks watermarks_;
+  int64_t newest_ms_ = kNoWatermark;
+  int64_t replay_floor_ms_ = kNoWatermark;
   OperatorContext context_;
   MemoryAccount memory_;
   DeadLetterTarget* target_ = nullptr;

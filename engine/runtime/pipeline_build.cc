@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/runtime/pipeline.h"
+#include "engine/runtime/stand_ins.h"
 #include "engine/sink/normalize.h"
 
 namespace millrace::engine {
@@ -92,8 +93,9 @@ Status Pipeline::build_stages(const PipelineSpec& spec, const PipelineEnvironmen
     MR_ASSIGN_OR_RETURN(Field first, stage_of(elements[0]));
     if (first.name() != "$source")
       return invalid("the first stage of a stream processor must be $source");
-    SourceEnvironment source_environment{*environment.connections, environment.clusters, clock_,
-                                         spec.processor_id, spec.start_position.value()};
+    SourceEnvironment source_environment{
+        *environment.connections, environment.clusters,        clock_,
+        spec.processor_id,        spec.start_position.value(), environment.stand_ins};
     MR_ASSIGN_OR_RETURN(source_, parse_source_stage(first.value, source_environment, parse_));
     source_type_ = source_.source->type();
     source_name_ = source_.source->name();
@@ -119,8 +121,8 @@ Status Pipeline::build_stages(const PipelineSpec& spec, const PipelineEnvironmen
     if (operators_[i]->stateless()) continue;
     has_window_ = true;
     window_index_ = i;
-    if (auto* window = dynamic_cast<WindowStage*>(operators_[i].get()))
-      window->set_source_type(source_type_);
+    window_ = dynamic_cast<WindowStage*>(operators_[i].get());
+    if (window_ != nullptr) window_->set_source_type(source_type_);
   }
   if (!spec.source_and_sink && has_window_ && !spec.time_field.view().empty()) {
     MR_ASSIGN_OR_RETURN(source_.time_field, parse_expression(spec.time_field.value(), parse_));
@@ -167,6 +169,10 @@ Status Pipeline::build_sink(const Field& stage, const PipelineEnvironment& envir
   StageContext stage_context{parse_, builder_, Place::kUpdate};
   SinkContext context{spec, connection, environment.clusters, parse_, stage_context, clock_};
   MR_ASSIGN_OR_RETURN(sink_, row->parse(context));
+  if (environment.stand_ins != nullptr) {
+    auto writer = environment.stand_ins->sink_writer(stage.name(), connection.get(), *sink_.writer);
+    if (writer != nullptr) sink_.writer = std::move(writer);
+  }
   return {};
 }
 

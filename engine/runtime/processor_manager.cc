@@ -51,43 +51,6 @@ struct ProcessorManager::Entry {
   int64_t counters_saved_ns = 0;
 };
 
-void ProcessorCounters::add(const RunStats& run) {
-  input_count += run.pipeline.input_count;
-  input_bytes += run.pipeline.input_bytes;
-  output_count += run.pipeline.output_count;
-  output_bytes += run.pipeline.output_bytes;
-  dlq_count += run.pipeline.dlq_count;
-  dlq_bytes += run.dlq_bytes;
-}
-
-Document ProcessorCounters::encode() const {
-  BsonWriter w;
-  w.begin_document();
-  w.append("inputMessageCount", input_count);
-  w.append("inputMessageSize", input_bytes);
-  w.append("outputMessageCount", output_count);
-  w.append("outputMessageSize", output_bytes);
-  w.append("dlqMessageCount", dlq_count);
-  w.append("dlqMessageSize", dlq_bytes);
-  w.end();
-  return Document(w.bytes());
-}
-
-ProcessorCounters ProcessorCounters::decode(const Value& stored) {
-  auto number = [&](std::string_view field) {
-    Value v = stored.as_object().get(field);
-    return v.is_integer() ? v.integer_value() : 0;
-  };
-  ProcessorCounters c;
-  c.input_count = number("inputMessageCount");
-  c.input_bytes = number("inputMessageSize");
-  c.output_count = number("outputMessageCount");
-  c.output_bytes = number("outputMessageSize");
-  c.dlq_count = number("dlqMessageCount");
-  c.dlq_bytes = number("dlqMessageSize");
-  return c;
-}
-
 ProcessorManager::ProcessorManager(Environment environment) : environment_(std::move(environment)) {
   supervisor_ = std::thread([this] { supervise(); });
 }
@@ -102,7 +65,7 @@ const std::string& ProcessorManager::project_id() const {
 }
 
 PipelineEnvironment ProcessorManager::pipeline_environment() const {
-  return {environment_.connections, environment_.clusters, environment_.clock};
+  return {environment_.connections, environment_.clusters, environment_.clock, nullptr};
 }
 
 RunEnvironment ProcessorManager::run_environment(const ProcessorDefinition& definition,
@@ -301,11 +264,13 @@ Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options)
       return erased.ok() ? Status() : erased.status();
     });
   }
-  ProcessorRun::Options run_options;
+  RunOptions run_options;
   run_options.definition = entry.definition;
   run_options.temporary = entry.temporary;
   run_options.resume = resume;
   run_options.start_position = options.start_position;
+  // After 45 days a processor begins as if it had never run.
+  if (!expired) run_options.counters = entry.base;
   auto run = ProcessorRun::start(std::move(run_options),
                                  run_environment(entry.definition, entry.temporary));
   {
@@ -319,6 +284,7 @@ Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options)
                                              run.status().message());
     }
     entry.run = std::shared_ptr<ProcessorRun>(std::move(*run));
+    entry.base = entry.run->base_counters();
     entry.definition.state = ProcessorState::kStarted;
     entry.definition.has_started = true;
     entry.definition.error = {};
@@ -347,7 +313,7 @@ void ProcessorManager::end_run_locked(Entry& entry, bool checkpoint) {
   source.end();
   {
     std::lock_guard view(entry.view);
-    entry.base.add(stats);
+    entry.base.add(stats.pipeline, stats.dlq_bytes);
     stats.pipeline = {};
     stats.dlq_bytes = 0;
     entry.last_run = std::move(stats);
@@ -480,7 +446,7 @@ ProcessorManager::Snapshot ProcessorManager::snapshot_locked(const Entry& entry)
   }
   if (run != nullptr) {
     snapshot.run = run->stats();
-    snapshot.counters.add(*snapshot.run);
+    snapshot.counters.add(snapshot.run->pipeline, snapshot.run->dlq_bytes);
     BsonWriter source;
     source.begin_document();
     run->add_source_stats(*snapshot.run, source);
@@ -572,7 +538,7 @@ Result<SampleCursorPtr> ProcessorManager::process(const CreateOptions& options, 
 }
 
 Status ProcessorManager::start_temporary(Entry& entry) {
-  ProcessorRun::Options run_options;
+  RunOptions run_options;
   run_options.definition = entry.definition;
   run_options.temporary = true;
   run_options.resume = false;

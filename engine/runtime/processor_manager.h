@@ -19,17 +19,6 @@
 
 namespace millrace::engine {
 
-// Sums over all runs of a processor.
-struct ProcessorCounters {
-  int64_t input_count = 0, input_bytes = 0;
-  int64_t output_count = 0, output_bytes = 0;
-  int64_t dlq_count = 0, dlq_bytes = 0;
-
-  void add(const RunStats& run);
-  Document encode() const;
-  static ProcessorCounters decode(const Value& stored);
-};
-
 struct WorkspaceSettings {
   std::string default_tier = "SP30";
   std::string max_tier = "SP50";

@@ -1,6 +1,7 @@
 #include "engine/runtime/source_stage.h"
 
 #include "engine/runtime/stage_table.h"
+#include "engine/runtime/stand_ins.h"
 #include "engine/source/normalize.h"
 #include "engine/window/window_options.h"
 
@@ -76,6 +77,10 @@ Result<SourceStage> parse_source_stage(const Value& raw_spec, const SourceEnviro
                         environment.processor_id,
                         environment.start_position};
   MR_ASSIGN_OR_RETURN(stage.source, make(context));
+  if (environment.stand_ins != nullptr) {
+    SourcePtr stand_in = environment.stand_ins->source(context, *stage.source);
+    if (stand_in != nullptr) stage.source = std::move(stand_in);
+  }
   return stage;
 }
 

@@ -10,6 +10,8 @@
 
 namespace millrace::engine {
 
+class StandIns;
+
 struct SourceStage {
   SourcePtr source;
   ExpressionPtr time_field;               // null: the source's own time
@@ -23,6 +25,7 @@ struct SourceEnvironment {
   const Clock* clock;
   std::string processor_id;
   Value start_position;
+  StandIns* stand_ins = nullptr;
 };
 
 // `spec` is what stands beside $source. Errors: 420 for options, the registry's text for an unknown

@@ -142,6 +142,10 @@ bool is_sink_stage(std::string_view name) {
   return name == "$merge" || name == "$emit" || name == "$iceberg";
 }
 
+bool is_window_stage(std::string_view name) {
+  return name == "$tumblingWindow" || name == "$hoppingWindow" || name == "$sessionWindow";
+}
+
 SourceFunction find_source(std::string_view connection_type) {
   for (const SourceRow& row : kSources) {
     if (row.connection_type == connection_type) return row.parse;
@@ -180,7 +184,7 @@ Result<std::vector<OperatorPtr>> StageListBuilder::build(const Value& pipeline, 
       return Status(ErrorCode::kNotImplemented,
                     std::string(name) + " is not supported by Millrace yet");
     }
-    if (name == "$tumblingWindow" || name == "$hoppingWindow" || name == "$sessionWindow") {
+    if (is_window_stage(name)) {
       if (window)
         return Status(ErrorCode::kStreamProcessorInvalidOptions,
                       "a pipeline can have only one window stage");

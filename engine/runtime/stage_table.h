@@ -35,6 +35,8 @@ struct SinkRow {
 };
 std::span<const SinkRow> sink_rows();
 bool is_sink_stage(std::string_view name);
+// $tumblingWindow, $hoppingWindow, $sessionWindow.
+bool is_window_stage(std::string_view name);
 
 // Builds lists of stages for one place.
 class StageListBuilder final : public PipelineBuilder {

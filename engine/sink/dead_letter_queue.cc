@@ -18,7 +18,7 @@ DeadLetterQueue::~DeadLetterQueue() { close(); }
 Status DeadLetterQueue::open() {
   if (options_.connection == nullptr) return {};
   MR_ASSIGN_OR_RETURN(client_, options_.clusters->connect(*options_.connection));
-  thread_ = std::thread([this] { write_loop(); });
+  if (options_.own_thread) thread_ = std::thread([this] { write_loop(); });
   return {};
 }
 
@@ -57,7 +57,9 @@ void DeadLetterQueue::add(const Value& document, const Value& meta, std::string_
   bytes_.fetch_add(static_cast<int64_t>(w.size()));
   if (options_.connection == nullptr) return;
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return queue_.size() < kCapacity || closing_ || !failure_.ok(); });
+  if (options_.own_thread) {
+    changed_.wait(lock, [this] { return queue_.size() < kCapacity || closing_ || !failure_.ok(); });
+  }
   queue_.emplace_back(w.bytes());
   ++added_;
   changed_.notify_all();
@@ -85,10 +87,26 @@ Document DeadLetterQueue::sample_form(const Value& document, const Value& meta,
 
 Status DeadLetterQueue::flush() {
   if (options_.connection == nullptr) return {};
+  if (!options_.own_thread) return write_queued();
   std::unique_lock lock(mutex_);
   int64_t wanted = added_;
   changed_.wait(lock, [&] { return written_ >= wanted || !failure_.ok(); });
   return written_ >= wanted ? Status() : failure_;
+}
+
+Status DeadLetterQueue::step() {
+  if (options_.own_thread || options_.connection == nullptr) return failure();
+  (void)write_queued();  // tried again at the next step; flush() has the last word
+  return {};
+}
+
+// Requires: no thread.
+Status DeadLetterQueue::write_queued() {
+  if (queue_.empty()) return {};
+  MR_RETURN_IF_ERROR(insert(queue_));
+  written_ += static_cast<int64_t>(queue_.size());
+  queue_.clear();
+  return {};
 }
 
 Status DeadLetterQueue::failure() const {

@@ -35,6 +35,8 @@ class DeadLetterQueue {
     std::string database;
     std::string collection;
     const Clock* clock = nullptr;
+    // False: no thread; letters are written by step() and flush().
+    bool own_thread = true;
     // A collection out of reach is tried again this often, with growing pauses.
     int retry_attempts = 8;
     std::chrono::milliseconds retry_first{200};
@@ -55,8 +57,11 @@ class DeadLetterQueue {
   // The form that sample() and process() show: {_dlqMessage: {…}}.
   Document sample_form(const Value& document, const Value& meta, std::string_view operator_name,
                        std::string_view reason) const;
-  // Returns when everything added so far is written. Errors: failure().
+  // Returns when everything added so far is written. Errors: failure(); without a thread those of
+  // one attempt.
   Status flush();
+  // Errors: failure(). Without a thread: writes what is queued, once; what fails stays queued.
+  Status step();
 
   int64_t count() const { return count_.load(); }
   int64_t bytes() const { return bytes_.load(); }
@@ -67,6 +72,7 @@ class DeadLetterQueue {
   static constexpr size_t kBatch = 500;
 
   void write_loop();
+  Status write_queued();
   Status insert(const std::deque<Document>& letters);
   bool pause(int attempt);
 

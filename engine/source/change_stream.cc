@@ -45,6 +45,9 @@ std::string_view text_of(const Value& value) {
   return value.is_string() ? value.as_string() : std::string_view();
 }
 
+// Resume tokens of one deployment compare as their `_data` does: hex digits of a key string.
+std::string_view token_text(const Value& token) { return text_of(token.as_object().get("_data")); }
+
 // Errors after which the specification opens the stream again behind the last event.
 bool is_resumable(const Status& status) {
   static constexpr std::array kCodes = {43, 63, 133, 150, 216, 234, 13388};
@@ -104,6 +107,12 @@ class ChangeStreamSource final : public Source {
     return Document(position.bytes());
   }
 
+  bool replayable() const override { return true; }
+  void replay_until(const Value& position) override {
+    Value token = position.is_object() ? position.as_object().get("resumeToken") : Value();
+    replay_until_ = token.is_object() ? std::string(token_text(token)) : std::string();
+  }
+
   void describe(const SourceRecord& record, const Value& /*body*/, Arena& /*arena*/,
                 ObjectBuilder& source) const override {
     if (record.attributes == nullptr) return;
@@ -138,6 +147,7 @@ class ChangeStreamSource final : public Source {
   Document token_;  // {} before the server has given one
 
   // State that it does not.
+  std::string replay_until_;  // the `_data` of a resume token, or empty
   std::unique_ptr<ClusterClient> client_;
   int64_t cursor_ = 0;
   std::string cursor_database_;
@@ -260,7 +270,10 @@ void ChangeStreamSource::add_event(const Value& value, SourceBatch& batch) {
     record.timestamp_ms = int64_t{last_event_seconds_} * 1000;
   }
   if (wall.is(Type::kDate)) record.timestamp_ms = wall.as_date();
-  if (Value id = event.get("_id"); id.is_object()) token_ = Document(id);
+  if (Value id = event.get("_id"); id.is_object()) {
+    token_ = Document(id);
+    record.replayed = token_text(id) <= replay_until_;
+  }
   if (operation == "invalidate") invalidated_ = true;
 }
 
@@ -313,6 +326,7 @@ Status ChangeStreamSource::read(SourceBatch& batch, size_t max_records, millisec
     return status;
   }
   batch.position = position();
+  batch.replaying = !replay_until_.empty() && token_text(token_.value()) < replay_until_;
   batch.seal();
   return {};
 }

@@ -31,6 +31,12 @@ class DocumentsSource final : public Source {
     return {};
   }
 
+  bool replayable() const override { return true; }
+  void replay_until(const Value& position) override {
+    Value index = position.is_object() ? position.as_object().get("index") : Value();
+    if (index.is_integer()) replay_until_ = static_cast<size_t>(index.integer_value());
+  }
+
   Status read(SourceBatch& batch, size_t max_records,
               std::chrono::milliseconds /*max_wait*/) override {
     batch.format = PayloadFormat::kBson;
@@ -40,6 +46,7 @@ class DocumentsSource final : public Source {
       SourceRecord& record = batch.add(documents_[next_].bytes());
       record.offset = static_cast<int64_t>(next_);
       record.timestamp_ms = batch.ingest_ms;
+      record.replayed = next_ < replay_until_;
       ++next_;
     }
     BsonWriter position;
@@ -47,6 +54,7 @@ class DocumentsSource final : public Source {
     position.append("index", static_cast<int64_t>(next_));
     position.end();
     batch.position = Document(position.bytes());
+    batch.replaying = next_ < replay_until_;
     batch.end_of_input = next_ == documents_.size();
     batch.seal();
     return {};
@@ -58,6 +66,8 @@ class DocumentsSource final : public Source {
   const Clock* clock_;
   // State that a checkpoint saves.
   size_t next_ = 0;
+  // State that it does not.
+  size_t replay_until_ = 0;
 };
 
 // An array is taken as it stands; anything else is an expression without input that must give one.

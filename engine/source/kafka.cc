@@ -79,6 +79,7 @@ struct PartitionState {
   size_t topic;  // index into the options' topics, whose names never move
   int32_t partition;
   int64_t next;
+  int64_t replay_until = -1;  // records before this offset were processed once
   std::atomic<int64_t> last_record_ns;
 };
 
@@ -95,6 +96,8 @@ class KafkaSource final : public Source {
   Status read(SourceBatch& batch, size_t max_records, milliseconds max_wait) override;
   void close() override;
   Document position() const override;
+  bool replayable() const override { return true; }
+  void replay_until(const Value& position) override;
   std::vector<SourcePartition> partitions() const override;
   void describe(const SourceRecord& record, const Value& body, Arena& arena,
                 ObjectBuilder& source) const override;
@@ -109,6 +112,7 @@ class KafkaSource final : public Source {
 
   Status create_handle();
   Status discover(std::vector<Found>& found, bool wait_for_brokers);
+  void keep_order(std::vector<Found>& found, const Value& position) const;
   Status topic_partitions(size_t topic, const rd_kafka_metadata_t& metadata,
                           std::vector<Found>& found);
   Status start_offsets(const std::vector<Found>& found, const Value& position,
@@ -223,6 +227,7 @@ Status KafkaSource::open(const Value& position) {
   std::vector<Found> found;
   Status status = discover(found, true);
   ListPtr list = make_list(found.size());
+  keep_order(found, position);
   if (status.ok()) status = start_offsets(found, position, list.get());
   if (status.ok()) status = assign(found, list.get());
   if (!status.ok()) close();
@@ -289,6 +294,25 @@ Status KafkaSource::topic_partitions(size_t topic, const rd_kafka_metadata_t& me
     return a.topic != b.topic ? a.topic < b.topic : a.partition < b.partition;
   });
   return {};
+}
+
+// Partitions stand in the order of the checkpoint, whose watermarks go by it; new ones come behind.
+void KafkaSource::keep_order(std::vector<Found>& found, const Value& position) const {
+  Value list = position.is_object() ? position.as_object().get("partitions") : Value();
+  if (!list.is_array()) return;
+  std::vector<Found> ordered;
+  for (const Value& entry : list.as_array()) {
+    if (!entry.is_object()) continue;
+    Value name = entry.as_object().get("topic"), id = entry.as_object().get("partition");
+    auto at = std::find_if(found.begin(), found.end(), [&](const Found& f) {
+      return name.is_string() && name.as_string() == options_.topics[f.topic] && id.is_integer() &&
+             id.integer_value() == f.partition;
+    });
+    if (at == found.end()) continue;
+    ordered.push_back(*at);
+    found.erase(at);
+  }
+  found.insert(found.begin(), ordered.begin(), ordered.end());
 }
 
 int64_t KafkaSource::offset_in(const Value& position, std::string_view topic, int32_t partition) {
@@ -465,6 +489,9 @@ Status KafkaSource::read(SourceBatch& batch, size_t max_records, milliseconds ma
   }
   MR_RETURN_IF_ERROR(status);
   batch.position = position();
+  batch.replaying = std::any_of(partitions_.begin(), partitions_.end(), [](const auto& state) {
+    return state->next < state->replay_until;
+  });
   batch.seal();
   if (options_.commit_when_read && !batch.empty()) {
     last_read_ = batch.position;
@@ -518,6 +545,7 @@ Status KafkaSource::take(rd_kafka_message_t* message, SourceBatch& batch) {
   SourceRecord& record = batch.add(kafka_json_payload(message->payload, message->len));
   record.partition = index;
   record.offset = message->offset;
+  record.replayed = message->offset < state.replay_until;
   rd_kafka_timestamp_type_t kind;
   int64_t timestamp = rd_kafka_message_timestamp(message, &kind);
   record.timestamp_ms = kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? batch.ingest_ms : timestamp;
@@ -568,6 +596,12 @@ Value KafkaSource::decode_headers(rd_kafka_message_t* message, Arena& arena) {
     list.add(header.finish());
   }
   return list.size() == 0 ? Value() : list.finish();
+}
+
+void KafkaSource::replay_until(const Value& position) {
+  for (const auto& state : partitions_) {
+    state->replay_until = offset_in(position, options_.topics[state->topic], state->partition);
+  }
 }
 
 Document KafkaSource::position() const {

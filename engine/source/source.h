@@ -26,6 +26,7 @@ struct SourceRecord {
   uint32_t payload_at = 0;  // in SourceBatch::payloads()
   uint32_t payload_size = 0;
   int32_t partition = 0;     // index into Source::partitions()
+  bool replayed = false;     // read before, and again because of Source::replay_until()
   int64_t offset = 0;        // within the partition, where the source has offsets
   int64_t timestamp_ms = 0;  // the event time when the pipeline has no timeField
   const void* attributes =
@@ -78,6 +79,7 @@ class SourceBatch {
   Document position;  // where the source stands after the last record: what a checkpoint stores and
                       // Source::open takes back
   bool end_of_input = false;  // a finite source (documents) has nothing more
+  bool replaying = false;     // more records that were read before are still to come
   int64_t ingest_ms = 0;      // wall clock when the batch was read
 
  private:
@@ -117,6 +119,12 @@ class Source {
   // that ends before its first checkpoint goes on from where it began. {} for sources that always
   // begin at the same place.
   virtual Document position() const { return {}; }
+
+  // True if open() at an earlier position gives the same records again.
+  virtual bool replayable() const { return false; }
+  // After open() at an earlier position: records up to `position` were processed once; they are
+  // marked as replayed. Requires: replayable().
+  virtual void replay_until(const Value& /*position*/) {}
 
   // The partitions known now; grows only. Any thread.
   virtual std::vector<SourcePartition> partitions() const { return {SourcePartition{}}; }

@@ -52,11 +52,19 @@ class SessionWindowOperator final : public WindowStage {
   void on_tick(Batch& batch, OperatorContext& context) override;
   int64_t next_tick_ms() const override;
   void on_checkpoint(BsonWriter& state) const override;
-  Status restore(const Value& state, OperatorContext& context) override;
+  Status restore(const Value& state, OperatorContext&) override {
+    return restore_from(state, true);
+  }
+  Status restore_bounds(const Value& state, OperatorContext&) override {
+    return restore_from(state, false);
+  }
+  int64_t oldest_open_ms() const override;
+  bool by_processing_time() const override { return options_.processing_time; }
   int64_t state_bytes() const override;
   void add_stats(BsonWriter& stats) const override;
 
  private:
+  Status restore_from(const Value& state, bool with_contents);
   // A session that may be over once time has passed `max_ms` and the gap; `max_ms` may have grown
   // since.
   struct Deadline {
@@ -320,7 +328,15 @@ void SessionWindowOperator::on_checkpoint(BsonWriter& state) const {
   state.end();
 }
 
-Status SessionWindowOperator::restore(const Value& state, OperatorContext&) {
+int64_t SessionWindowOperator::oldest_open_ms() const {
+  int64_t oldest = kNever;
+  for (const Session& session : sessions_) {
+    if (session.open) oldest = std::min(oldest, session.min_ms);
+  }
+  return oldest;
+}
+
+Status SessionWindowOperator::restore_from(const Value& state, bool with_contents) {
   Status bad(ErrorCode::kInternalError, "the saved state of a session window is not readable");
   if (!state.is_object()) return bad;
   Value watermark = state.as_object().get("watermark");
@@ -337,6 +353,7 @@ Status SessionWindowOperator::restore(const Value& state, OperatorContext&) {
     uint32_t key = keys_.intern(GroupKeys::prepare(element.as_object().get("partition")));
     if (key >= by_key_.size()) by_key_.resize(std::max<size_t>(key + 1, keys_.id_limit()), kNone);
     Session& session = sessions_[open_session(key, min.as_date(), max.as_date())];
+    if (!with_contents) continue;
     content_bytes_ -= session.content.bytes();
     MR_RETURN_IF_ERROR(pipeline_->load(session.content, element));
     content_bytes_ += session.content.bytes();

@@ -16,6 +16,7 @@ void Watermarks::raise(Partition& partition, int64_t timestamp_ms) {
   bool was_idle = partition.idle;
   partition.watermark_ms = std::max(before, timestamp_ms);
   partition.idle = false;
+  if (held_) return;
   if (partitions_.size() == 1) {
     current_ms_ = std::max(current_ms_, partition.watermark_ms);
   } else if (before <= current_ms_ ||
@@ -24,7 +25,13 @@ void Watermarks::raise(Partition& partition, int64_t timestamp_ms) {
   }
 }
 
+void Watermarks::hold(bool held) {
+  held_ = held;
+  if (!held) recompute();
+}
+
 void Watermarks::recompute() {
+  if (held_) return;
   int64_t least = std::numeric_limits<int64_t>::max();
   bool any = false;
   for (const Partition& partition : partitions_) {

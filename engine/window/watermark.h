@@ -46,6 +46,9 @@ class Watermarks {
   // kNoWatermark as long as there is none.
   int64_t current() const { return current_ms_; }
 
+  // While input is replayed nothing may close: the watermark stands still until hold(false).
+  void hold(bool held);
+
   // Time has passed: partitions may have become idle.
   void tick(int64_t now_ms);
   // When the next partition becomes idle, if nothing comes; max() for never.
@@ -62,6 +65,7 @@ class Watermarks {
   void raise(Partition& partition, int64_t timestamp_ms);
   void recompute();
 
+  bool held_ = false;
   int64_t idle_timeout_ms_ = 0;
   int64_t now_ms_ = 0;
   int64_t current_ms_ = kNoWatermark;

@@ -302,7 +302,13 @@ void FixedWindowOperator::on_checkpoint(BsonWriter& state) const {
   if (shares_panes()) merger_->save(state);
 }
 
-Status FixedWindowOperator::restore(const Value& state, OperatorContext& context) {
+int64_t FixedWindowOperator::oldest_open_ms() const {
+  auto oldest = oldest_window();
+  return oldest ? geometry_.start(*oldest) : kNever;
+}
+
+Status FixedWindowOperator::restore_from(const Value& state, bool with_contents,
+                                         OperatorContext& context) {
   Status bad(ErrorCode::kInternalError, "the saved state of a window stage is not readable");
   if (!state.is_object()) return bad;
   ObjectView fields = state.as_object();
@@ -317,6 +323,8 @@ Status FixedWindowOperator::restore(const Value& state, OperatorContext& context
   if (idle_closed_end.is(Type::kDate)) idle_closed_end_ms_ = idle_closed_end.as_date();
   next_window_ = next_window.as_int64();
   pipeline_->set_sequence(static_cast<uint64_t>(sequence.as_int64()));
+  last_input_ms_ = context.clock->now_ms();  // silence counts from the restart
+  if (!with_contents) return {};
   for (const Value& element : contents.as_array()) {
     if (!element.is_object()) return bad;
     Value number = element.as_object().get("number");
@@ -324,7 +332,6 @@ Status FixedWindowOperator::restore(const Value& state, OperatorContext& context
     MR_RETURN_IF_ERROR(pipeline_->load(content(number.as_int64()), element));
   }
   if (shares_panes()) MR_RETURN_IF_ERROR(merger_->restore(fields.get("merged"), contents_));
-  last_input_ms_ = context.clock->now_ms();  // silence counts from the restart
   plan_next_close();
   return {};
 }

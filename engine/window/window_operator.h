@@ -32,11 +32,19 @@ class FixedWindowOperator final : public WindowStage {
   void on_tick(Batch& batch, OperatorContext& context) override;
   int64_t next_tick_ms() const override;
   void on_checkpoint(BsonWriter& state) const override;
-  Status restore(const Value& state, OperatorContext& context) override;
+  Status restore(const Value& state, OperatorContext& context) override {
+    return restore_from(state, true, context);
+  }
+  Status restore_bounds(const Value& state, OperatorContext& context) override {
+    return restore_from(state, false, context);
+  }
+  int64_t oldest_open_ms() const override;
+  bool by_processing_time() const override { return options_.processing_time; }
   int64_t state_bytes() const override;
   void add_stats(BsonWriter& stats) const override;
 
  private:
+  Status restore_from(const Value& state, bool with_contents, OperatorContext& context);
   void take(std::span<StreamDocument> documents, Batch& batch, OperatorContext& context);
   // Documents of one slice, one behind the other.
   void add_run(std::span<StreamDocument> run, Batch& batch, OperatorContext& context);

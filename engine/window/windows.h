@@ -13,6 +13,12 @@ class WindowStage : public Operator {
  public:
   bool stateless() const override { return false; }
   bool has_state() const override { return true; }
+  // The time of the oldest document that an open window may hold; max() when none is open.
+  virtual int64_t oldest_open_ms() const = 0;
+  virtual bool by_processing_time() const = 0;
+  // Like restore(), but only which windows are open and which are closed, not what they hold: the
+  // documents come again.
+  virtual Status restore_bounds(const Value& state, OperatorContext& context) = 0;
   // What {$meta: "stream.source.type"} is in the documents that come out of a window.
   void set_source_type(std::string type) { source_type_ = std::move(type); }
 
