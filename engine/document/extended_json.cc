@@ -7,6 +7,7 @@
 
 #include <charconv>
 #include <memory>
+#include <unordered_map>
 
 namespace millrace::engine {
 namespace {
@@ -32,9 +33,23 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kJsonSpace) - first + 1);
 }
 
+// Of fields of one name the last, in the place of the first.
+Value without_duplicates(const ObjectBuilder& builder) {
+  std::span<const Field> fields = builder.finish().tree_fields();
+  std::unordered_map<std::string_view, size_t> places;
+  places.reserve(fields.size());
+  Field* kept = const_cast<Field*>(fields.data());
+  for (const Field& field : fields) {
+    auto [place, fresh] = places.emplace(field.name(), places.size());
+    kept[place->second] = field;
+  }
+  return Value::object(fields.first(places.size()));
+}
+
 class Reader {
  public:
-  explicit Reader(Arena& arena) : arena_(arena) {}
+  // `plain`: by JSON alone, see parse_plain_json_value.
+  Reader(Arena& arena, bool plain) : arena_(arena), plain_(plain) {}
 
   // `depth` counts the levels of objects and arrays around the value.
   Result<Value> value(ondemand::value json, int depth) {
@@ -87,6 +102,7 @@ class Reader {
       MR_ASSIGN_OR_RETURN(Value v, value(field.value(), depth));
       builder.add(name, v);
     }
+    if (plain_) return builder.size() > 1 ? without_duplicates(builder) : builder.finish();
     Value object = builder.finish();
     if (builder.size() == 0 || !builder.at(0).name().starts_with('$')) return object;
     MR_ASSIGN_OR_RETURN(Value special, special_from_fields(object.tree_fields(), arena_));
@@ -118,6 +134,7 @@ class Reader {
   }
 
   Arena& arena_;
+  bool plain_;
 };
 
 #undef MR_JSON
@@ -156,8 +173,8 @@ class WorkspaceLease {
   std::unique_ptr<Workspace> workspace_;
 };
 
-Result<Value> read_container(ondemand::document& document, Arena& arena) {
-  Reader reader(arena);
+Result<Value> read_container(ondemand::document& document, bool plain, Arena& arena) {
+  Reader reader(arena, plain);
   ondemand::json_type type;
   if (auto error = document.type().get(type)) return invalid(error);
   Result<Value> result = Value();
@@ -175,9 +192,7 @@ Result<Value> read_container(ondemand::document& document, Arena& arena) {
   return result;
 }
 
-}  // namespace
-
-Result<Value> parse_extended_json_value(std::string_view text, Arena& arena) {
+Result<Value> read_value(std::string_view text, bool plain, Arena& arena) {
   text = trimmed(text);
   if (text.empty()) return invalid("the text is empty");
   if (text.size() > kMaxJsonTextBytes) return invalid("the text is too large");
@@ -185,13 +200,23 @@ Result<Value> parse_extended_json_value(std::string_view text, Arena& arena) {
   ondemand::document document;
   if (text[0] == '{' || text[0] == '[') {
     if (auto error = workspace->open("", text, "", &document)) return invalid(error);
-    return read_container(document, arena);
+    return read_container(document, plain, arena);
   }
   // A scalar is read as the only element of an array: one way to read for all.
   if (auto error = workspace->open("[", text, "]", &document)) return invalid(error);
-  MR_ASSIGN_OR_RETURN(Value array, read_container(document, arena));
+  MR_ASSIGN_OR_RETURN(Value array, read_container(document, plain, arena));
   if (array.tree_elements().size() != 1) return invalid("there is text behind the value");
   return array.tree_elements()[0];
+}
+
+}  // namespace
+
+Result<Value> parse_extended_json_value(std::string_view text, Arena& arena) {
+  return read_value(text, false, arena);
+}
+
+Result<Value> parse_plain_json_value(std::string_view text, Arena& arena) {
+  return read_value(text, true, arena);
 }
 
 Result<Document> parse_extended_json(std::string_view text) {

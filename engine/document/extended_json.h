@@ -31,6 +31,10 @@ Result<std::vector<Document>> parse_extended_json_array(std::string_view text);
 // The text of any value, as a tree in `arena`; nothing in it refers to `text`.
 Result<Value> parse_extended_json_value(std::string_view text, Arena& arena);
 
+// The text of any value by JSON alone: wrappers like {$oid: "…"} stay ordinary objects, and of
+// fields of one name the last is kept, in the place of the first. Limits and errors as above.
+Result<Value> parse_plain_json_value(std::string_view text, Arena& arena);
+
 // What an object whose first key starts with "$" stands for: {$oid: "…"} an ObjectId, {$date: …} a
 // date and so on, or missing if it is no such wrapper but an ordinary object. `fields` are decoded
 // already, inner wrappers included ({$date: <int64>}). The value may refer to the strings of

@@ -16,6 +16,7 @@
 #include "engine/document/extended_json.h"
 #include "engine/document/status.h"
 #include "engine/expression/calendar.h"
+#include "engine/expression/convert_containers.h"
 #include "engine/expression/date_parse.h"
 
 namespace millrace::engine {
@@ -524,13 +525,23 @@ Value to_string(const Value& value, const ConvertOptions& options, Arena& arena)
       return Value::string(date_to_text(value.as_date(), arena));
     case Type::kBinData:
       return text_from_binary(value, options, arena);
-    case Type::kMinKey:
-      return Value::string("MinKey");  // since MongoDB 8.3
-    case Type::kMaxKey:
-      return Value::string("MaxKey");
+    // The rest since MongoDB 8.3.
+    case Type::kObject:
+    case Type::kArray:
+      return json_text_from_container(value, arena);
     default:
-      fail_unsupported(value, Type::kString);
+      return Value::string(arena.copy(rare_type_to_text(value)));
   }
+}
+
+// Since MongoDB 8.3: from JSON text, and the numbers of a binary vector.
+Value to_container(const Value& value, Type target, const ConvertOptions& options, Arena& arena) {
+  if (value.is(target)) return value;
+  if (value.is_string()) return container_from_json_text(value.as_string(), target, arena);
+  if (target == Type::kArray && value.is(Type::kBinData) &&
+      value.binary_subtype() == kVectorSubtype)
+    return array_from_vector(value, options.big_endian, arena);
+  fail_unsupported(value, target);
 }
 
 Value to_bool(const Value& value) { return Value::boolean(value.truthy()); }
@@ -540,6 +551,9 @@ Value to_binary(const Value& value, const ConvertOptions& options, Arena& arena)
     case Type::kBool:
       return Value::binary(static_cast<uint8_t>(options.subtype),
                            value.as_bool() ? std::string_view("\1", 1) : std::string_view("\0", 1));
+    case Type::kArray:
+      if (options.subtype != kVectorSubtype) fail_unsupported(value, Type::kBinData);
+      return vector_from_array(value, options.big_endian, arena);
     case Type::kInt32:
       return binary_from_number(value.as_int32(), options, arena);
     case Type::kInt64:
@@ -565,6 +579,9 @@ Value convert(const Value& value, Type target, const ConvertOptions& options, Ar
       return to_double(value, options);
     case Type::kString:
       return to_string(value, options, arena);
+    case Type::kObject:
+    case Type::kArray:
+      return to_container(value, target, options, arena);
     case Type::kBinData:
       return to_binary(value, options, arena);
     case Type::kObjectId:

@@ -224,8 +224,10 @@ Result<ExpressionPtr> parse_operator(std::string_view name, const Value& operand
                   "Unrecognized expression '" + std::string(name) + "'");
   }
   if (!row->supported()) {
+    std::string why =
+        row->unsupported_because.empty() ? " yet" : ": " + std::string(row->unsupported_because);
     return Status(ErrorCode::kNotImplemented,
-                  "Expression " + std::string(name) + " is not supported by Millrace yet");
+                  "Expression " + std::string(name) + " is not supported by Millrace" + why);
   }
   if (row->parse != nullptr) return row->parse(name, operand, context);
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, row->arity, context));

@@ -10,6 +10,7 @@ std::span<const std::span<const ExpressionRow>> expression_families() {
       miscellaneous_expressions(), object_expressions(),     regex_expressions(),
       set_expressions(),           statistics_expressions(), string_expressions(),
       trigonometry_expressions(),  type_expressions(),       variable_expressions(),
+      vector_expressions(),
   };
   return kFamilies;
 }

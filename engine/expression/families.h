@@ -24,5 +24,6 @@ std::span<const ExpressionRow> string_expressions();
 std::span<const ExpressionRow> trigonometry_expressions();
 std::span<const ExpressionRow> type_expressions();
 std::span<const ExpressionRow> variable_expressions();
+std::span<const ExpressionRow> vector_expressions();
 
 }  // namespace millrace::engine

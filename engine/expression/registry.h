@@ -37,6 +37,7 @@ struct ExpressionRow {
       parse;  // own form, or nullptr; both nullptr: known to MongoDB, not supported here yet
   std::string_view manual;    // page under https://www.mongodb.com/docs/manual/reference/operator/
   bool deterministic = true;  // false: never folded ($rand, $currentDate)
+  std::string_view unsupported_because;  // said after "not supported by Millrace"
 
   constexpr bool supported() const { return evaluate != nullptr || parse != nullptr; }
 };

@@ -440,14 +440,16 @@ Result<ExpressionPtr> parse_replace(std::string_view name, const Value& operand,
                    constant, context);
 }
 
+constexpr std::string_view kNoEncryption = "it works on fields of Queryable Encryption only";
+
 // clang-format off
 constexpr std::array kStringExpressions = {
     //             name                   arguments          evaluate             parse          manual page
     ExpressionRow{"$concat",             {0, kAnyNumber},   eval_concat,         nullptr,       "aggregation/concat"},
-    ExpressionRow{"$encStrContains",     {1, 1},            nullptr,             nullptr,       "aggregation/encStrContains"},
-    ExpressionRow{"$encStrEndsWith",     {1, 1},            nullptr,             nullptr,       "aggregation/encStrEndsWith"},
-    ExpressionRow{"$encStrNormalizedEq", {1, 1},            nullptr,             nullptr,       "aggregation/encStrNormalizedEq"},
-    ExpressionRow{"$encStrStartsWith",   {1, 1},            nullptr,             nullptr,       "aggregation/encStrStartsWith"},
+    ExpressionRow{"$encStrContains",     {1, 1},            nullptr,             nullptr,       "aggregation/encStrContains", true, kNoEncryption},
+    ExpressionRow{"$encStrEndsWith",     {1, 1},            nullptr,             nullptr,       "aggregation/encStrEndsWith", true, kNoEncryption},
+    ExpressionRow{"$encStrNormalizedEq", {1, 1},            nullptr,             nullptr,       "aggregation/encStrNormalizedEq", true, kNoEncryption},
+    ExpressionRow{"$encStrStartsWith",   {1, 1},            nullptr,             nullptr,       "aggregation/encStrStartsWith", true, kNoEncryption},
     ExpressionRow{"$indexOfBytes",       {2, 4},            eval_index_of_bytes, nullptr,       "aggregation/indexOfBytes"},
     ExpressionRow{"$indexOfCP",          {2, 4},            eval_index_of_cp,    nullptr,       "aggregation/indexOfCP"},
     ExpressionRow{"$ltrim",              {1, 1},            nullptr,             parse_trim,    "aggregation/ltrim"},

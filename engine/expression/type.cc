@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "engine/expression/convert.h"
+#include "engine/expression/extended_json_values.h"
 #include "engine/expression/families.h"
 #include "engine/expression/named_arguments.h"
 
@@ -212,18 +213,18 @@ Result<ExpressionPtr> parse_convert(std::string_view, const Value& operand, Pars
 constexpr std::array kTypeExpressions = {
     //             name                 arguments  evaluate        parse                                     manual page
     ExpressionRow{"$convert",          {1, 1},    nullptr,        parse_convert,                            "aggregation/convert"},
-    ExpressionRow{"$deserializeEJSON", {1, 1},    nullptr,        nullptr,                                  "aggregation/deserializeEJSON"},
+    ExpressionRow{"$deserializeEJSON", {1, 1},    nullptr,        parse_deserialize_ejson,                  "aggregation/deserializeEJSON"},
     ExpressionRow{"$isNumber",         {1, 1},    eval_is_number, nullptr,                                  "aggregation/isNumber"},
-    ExpressionRow{"$serializeEJSON",   {1, 1},    nullptr,        nullptr,                                  "aggregation/serializeEJSON"},
+    ExpressionRow{"$serializeEJSON",   {1, 1},    nullptr,        parse_serialize_ejson,                    "aggregation/serializeEJSON"},
     ExpressionRow{"$subtype",          {1, 1},    eval_subtype,   nullptr,                                  "aggregation/subtype"},
-    ExpressionRow{"$toArray",          {1, 1},    nullptr,        nullptr,                                  "aggregation/toArray"},
+    ExpressionRow{"$toArray",          {1, 1},    nullptr,        parse_shorthand<eval_to<Type::kArray>>,    "aggregation/toArray"},
     ExpressionRow{"$toBool",           {1, 1},    nullptr,        parse_shorthand<eval_to<Type::kBool>>,     "aggregation/toBool"},
     ExpressionRow{"$toDate",           {1, 1},    nullptr,        parse_shorthand<eval_to<Type::kDate>>,     "aggregation/toDate"},
     ExpressionRow{"$toDecimal",        {1, 1},    nullptr,        parse_shorthand<eval_to<Type::kDecimal>>,  "aggregation/toDecimal"},
     ExpressionRow{"$toDouble",         {1, 1},    nullptr,        parse_shorthand<eval_to<Type::kDouble>>,   "aggregation/toDouble"},
     ExpressionRow{"$toInt",            {1, 1},    nullptr,        parse_shorthand<eval_to<Type::kInt32>>,    "aggregation/toInt"},
     ExpressionRow{"$toLong",           {1, 1},    nullptr,        parse_shorthand<eval_to<Type::kInt64>>,    "aggregation/toLong"},
-    ExpressionRow{"$toObject",         {1, 1},    nullptr,        nullptr,                                  "aggregation/toObject"},
+    ExpressionRow{"$toObject",         {1, 1},    nullptr,        parse_shorthand<eval_to<Type::kObject>>,   "aggregation/toObject"},
     ExpressionRow{"$toObjectId",       {1, 1},    nullptr,        parse_shorthand<eval_to<Type::kObjectId>>, "aggregation/toObjectId"},
     ExpressionRow{"$toString",         {1, 1},    nullptr,        parse_shorthand<eval_to<Type::kString>>,   "aggregation/toString"},
     ExpressionRow{"$toUUID",           {1, 1},    nullptr,        parse_shorthand<eval_to_uuid>,             "aggregation/toUUID"},
