@@ -30,6 +30,7 @@ constexpr std::array kStages = {
     AggregateStageRow{"$merge",             AggregateRole::kOutput,   nullptr,             "aggregation/merge"},
     AggregateStageRow{"$out",               AggregateRole::kOutput,   nullptr,             "aggregation/out"},
     AggregateStageRow{"$sample",            AggregateRole::kOperator, parse_sample,        "aggregation/sample"},
+    AggregateStageRow{"$setWindowFields",   AggregateRole::kOperator, parse_set_window_fields, "aggregation/setWindowFields"},
     AggregateStageRow{"$skip",              AggregateRole::kOperator, parse_skip,          "aggregation/skip"},
     AggregateStageRow{"$sortByCount",       AggregateRole::kOperator, parse_sort_by_count, "aggregation/sortByCount"},
     AggregateStageRow{"$unionWith",         AggregateRole::kOperator, parse_union_with,    "aggregation/unionWith"},

@@ -69,6 +69,9 @@ engine::Result<engine::OperatorPtr> parse_lookup(const engine::Value& spec,
 engine::Result<engine::OperatorPtr> parse_sample(const engine::Value& spec,
                                                  engine::StageContext& context,
                                                  AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_set_window_fields(const engine::Value& spec,
+                                                            engine::StageContext& context,
+                                                            AggregateBuilder& builder);
 engine::Result<engine::OperatorPtr> parse_skip(const engine::Value& spec,
                                                engine::StageContext& context,
                                                AggregateBuilder& builder);
