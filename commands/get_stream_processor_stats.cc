@@ -19,6 +19,18 @@ struct Scale {
   }
 };
 
+void append_latency(const engine::LatencySummary& latency, BsonWriter& to) {
+  to.begin_object("latency");
+  to.append("p50", latency.p50_us);
+  to.append("p99", latency.p99_us);
+  to.append("start", Value::date(latency.start_ms));
+  to.append("end", Value::date(latency.end_ms));
+  to.append("unit", "microseconds");
+  to.append("count", latency.count);
+  to.append("sum", latency.sum_us);
+  to.end();
+}
+
 void append_operator(const engine::RunStats::NamedOperator& op, Scale scale, BsonWriter& entry) {
   entry.append("name", op.name);
   entry.append("inputMessageCount", op.stats.input_count);
@@ -30,6 +42,7 @@ void append_operator(const engine::RunStats::NamedOperator& op, Scale scale, Bso
   entry.append("stateSize", scale(op.state_bytes));
   entry.append("maxMemoryUsage", scale(op.stats.max_state_bytes));
   entry.append("executionTimeMillis", op.stats.execution_ns / 1'000'000);
+  append_latency(op.latency, entry);
   for (const engine::Field& field : op.extra.view()) entry.append(field.name(), field.value);
 }
 
@@ -55,6 +68,7 @@ void append_stats(const Snapshot& snapshot, bool verbose, Scale scale, BsonWrite
   for (const engine::Field& field : snapshot.source_stats.view())
     stats.append(field.name(), field.value);
   if (verbose && snapshot.run) {
+    append_latency(snapshot.run->latency, stats);
     for (const auto& op : snapshot.run->operators) {
       for (std::string_view field : {"minOpenWindowStartTime", "maxOpenWindowStartTime"})
         stats.append(field, op.extra.get(field));

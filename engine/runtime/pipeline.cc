@@ -179,13 +179,34 @@ void Pipeline::project_at_end() {
     project(document, ts_name_at_end_, meta_name_at_end_, batch_.arena);
 }
 
+// BSON bytes of the batch's documents. Of a large batch a few are measured: the figure is for
+// stats.
+int64_t Pipeline::batch_bytes() const {
+  constexpr size_t kMeasured = 16;
+  size_t count = batch_.documents.size();
+  size_t step = count <= kMeasured ? 1 : count / 2;
+  int64_t bytes = 0;
+  int64_t measured = 0;
+  for (size_t i = 0; i < count; i += step, ++measured)
+    bytes += static_cast<int64_t>(bson_size(batch_.documents[i].body));
+  return measured == 0 ? 0 : bytes * static_cast<int64_t>(count) / measured;
+}
+
 void Pipeline::run_operators(size_t from) {
+  int64_t bytes = from < operators_.size() ? batch_bytes() : 0;
   for (size_t i = from; i < operators_.size(); ++i) {
     if (i == complete_at_) complete_documents();
     current_operator_ = i;
+    auto entering = static_cast<int64_t>(batch_.documents.size());
+    OperatorStats& stats = operators_[i]->stats;
+    stats.input_bytes += bytes;
     int64_t begin = clock_->monotonic_ns();
     operators_[i]->on_batch(batch_, context_);
-    operators_[i]->stats.execution_ns += clock_->monotonic_ns() - begin;
+    int64_t taken = clock_->monotonic_ns() - begin;
+    stats.execution_ns += taken;
+    latencies_[i].add(taken, entering, clock_->now_ms());
+    bytes = batch_bytes();
+    stats.output_bytes += bytes;
     if (has_window_ && i == window_index_) project_window_metadata();
   }
   if (complete_at_ == operators_.size()) complete_documents();

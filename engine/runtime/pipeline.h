@@ -14,6 +14,7 @@
 #include "engine/sink/sink.h"
 #include "engine/source/decoder.h"
 #include "engine/source/source.h"
+#include "engine/stage/latency.h"
 #include "engine/stage/operator.h"
 #include "engine/window/watermark.h"
 #include "engine/window/windows.h"
@@ -126,6 +127,10 @@ class Pipeline final : private DeadLetters {
   const PipelineStats& stats() const { return stats_; }
   const OperatorStats& source_stats() const { return source_stats_; }
   const std::vector<OperatorPtr>& operators() const { return operators_; }
+  // Of one operator, by its index in operators().
+  LatencySummary latency(size_t index) const { return latencies_[index].summary(clock_->now_ms()); }
+  // What a window stage adds to the latency of what comes out of it, in milliseconds.
+  int64_t window_ms() const { return window_ != nullptr ? window_->length_ms() : 0; }
 
  private:
   explicit Pipeline(const PipelineEnvironment& environment);
@@ -160,6 +165,7 @@ class Pipeline final : private DeadLetters {
   void project_at_end();
   void complete_documents();
   void run_operators(size_t from);
+  int64_t batch_bytes() const;
   void encode(OutputBatch& output);
   std::string state_name(size_t index) const;
 
@@ -202,6 +208,7 @@ class Pipeline final : private DeadLetters {
   bool rerunning_ = false;
   PipelineStats stats_;
   OperatorStats source_stats_;
+  std::vector<LatencyMeter> latencies_;  // by operator
 };
 
 }  // namespace millrace::engine

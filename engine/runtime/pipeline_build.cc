@@ -127,6 +127,7 @@ Status Pipeline::build_stages(const PipelineSpec& spec, const PipelineEnvironmen
   if (!spec.source_and_sink && has_window_ && !spec.time_field.view().empty()) {
     MR_ASSIGN_OR_RETURN(source_.time_field, parse_expression(spec.time_field.value(), parse_));
   }
+  latencies_.resize(operators_.size());
   context_.eval.variables.resize(parse_.variable_count());
   make_source_meta();
   plan_metadata(spec, stages);

@@ -226,6 +226,7 @@ ProcessorCore::Step ProcessorCore::source_step(nanoseconds wait) {
   Status status = pipeline_->source()->read(*batch, kRecordsPerBatch,
                                             std::chrono::duration_cast<milliseconds>(wait));
   batch->ingest_ms = clock.now_ms();
+  batch->read_ns = clock.monotonic_ns();
   if (!status.ok()) {
     if (retryable(status) && source_backoff_.failed(clock)) return Step::kWaiting;
     if (!stopping_.load()) fail(status);
@@ -264,6 +265,7 @@ ProcessorCore::Step ProcessorCore::pipeline_step(nanoseconds wait) {
   }
   auto batch = input_.pop(wait);
   if (batch) {
+    pending_output_->read_ns = (*batch)->read_ns;
     take_input(**batch, *pending_output_);
     if (spare_input_.size() < kInputCapacity) spare_input_.push(std::move(*batch));
   }
@@ -431,7 +433,12 @@ ProcessorCore::Step ProcessorCore::finish_sink() {
 
 // May be repeated after an error.
 Status ProcessorCore::handle(OutputMessage& message) {
-  if (message.batch != nullptr) return pipeline_->sink_writer()->write(*message.batch, *letters_);
+  if (message.batch != nullptr) {
+    int64_t begin = environment_.pipeline.clock->monotonic_ns();
+    MR_RETURN_IF_ERROR(pipeline_->sink_writer()->write(*message.batch, *letters_));
+    note_latency(*message.batch, begin);
+    return {};
+  }
   if (message.barrier != nullptr) {
     saving_.reset();  // an older one
     return commit(*message.barrier);
@@ -439,6 +446,16 @@ Status ProcessorCore::handle(OutputMessage& message) {
   MR_RETURN_IF_ERROR(flush_sink());
   flushed_at_end_ = true;
   return {};
+}
+
+void ProcessorCore::note_latency(const OutputBatch& batch, int64_t write_begin_ns) {
+  const Clock& clock = *environment_.pipeline.clock;
+  int64_t now_ns = clock.monotonic_ns();
+  int64_t read_ns = batch.read_ns != 0 ? batch.read_ns : write_begin_ns;
+  auto count = static_cast<int64_t>(batch.items.size());
+  std::lock_guard lock(mutex_);
+  sink_latency_.add(now_ns - write_begin_ns, count, clock.now_ms());
+  latency_.add(now_ns - read_ns + pipeline_->window_ms() * 1'000'000, count, clock.now_ms());
 }
 
 Status ProcessorCore::flush_sink() {
@@ -579,15 +596,16 @@ void ProcessorCore::publish_stats() {
   stats.watermark_ms = pipeline_->has_window() ? pipeline_->watermark_ms() : kNoWatermark;
   stats.processed_position = position_;
   stats.operators.push_back(
-      {std::string(pipeline_->source()->name()), pipeline_->source_stats(), 0, {}});
+      {std::string(pipeline_->source()->name()), pipeline_->source_stats(), 0, {}, {}});
+  size_t index = 0;
   for (const OperatorPtr& op : pipeline_->operators()) {
     BsonWriter extra;
     extra.begin_document();
     op->add_stats(extra);
     extra.end();
     op->stats.max_state_bytes = std::max(op->stats.max_state_bytes, op->state_bytes());
-    stats.operators.push_back(
-        {std::string(op->name()), op->stats, op->state_bytes(), Document(extra.bytes())});
+    stats.operators.push_back({std::string(op->name()), op->stats, op->state_bytes(),
+                               pipeline_->latency(index++), Document(extra.bytes())});
   }
   if (pipeline_->sink_encoder() != nullptr) {
     BsonWriter extra;
@@ -598,9 +616,14 @@ void ProcessorCore::publish_stats() {
     sink.dlq_count += letters_->sink_letters();
     sink.input_bytes = sink.output_bytes;
     stats.operators.push_back(
-        {std::string(pipeline_->sink_encoder()->name()), sink, 0, Document(extra.bytes())});
+        {std::string(pipeline_->sink_encoder()->name()), sink, 0, {}, Document(extra.bytes())});
   }
+  int64_t now_ms = environment_.pipeline.clock->now_ms();
   std::lock_guard lock(mutex_);
+  stats.latency = latency_.summary(now_ms);
+  if (pipeline_->sink_encoder() != nullptr) {
+    stats.operators.back().latency = sink_latency_.summary(now_ms);
+  }
   stats.checkpoint_position = stats_.checkpoint_position;
   stats_ = std::move(stats);
 }

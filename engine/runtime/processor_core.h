@@ -78,8 +78,10 @@ struct RunStats {
     std::string name;
     OperatorStats stats;
     int64_t state_bytes = 0;
+    LatencySummary latency;
     Document extra;  // fields of its own
   };
+  LatencySummary latency;  // from reading at the source to the end of the write at the sink
   std::vector<NamedOperator> operators;  // source first, sink last
 };
 
@@ -175,6 +177,7 @@ class ProcessorCore {
   bool samples_finished();
   Step finish_sink();
   Status handle(OutputMessage& message);
+  void note_latency(const OutputBatch& batch, int64_t write_begin_ns);
   Status flush_sink();
   Status commit(Barrier& barrier);
   Status store_checkpoint(const Barrier& barrier);
@@ -207,6 +210,8 @@ class ProcessorCore {
   Status failure_;
   RunStats stats_;
   std::vector<SampleCursorPtr> samples_;
+  LatencyMeter latency_;
+  LatencyMeter sink_latency_;
 
   std::mutex spare_mutex_;  // guards spare_output_
   std::vector<std::unique_ptr<OutputBatch>> spare_output_;

@@ -27,6 +27,7 @@ struct OutputBatch {
   BsonWriter routes;  // what the encoder evaluated per document (database, topic, key, action): a
                       // BSON document of its own making
   std::vector<Item> items;
+  int64_t read_ns = 0;  // monotonic clock: when the input that gave this output was read
 
   std::string_view document(const Item& item) const {
     return documents.bytes().substr(item.begin, item.size);
@@ -38,6 +39,7 @@ struct OutputBatch {
     documents.clear();
     routes.clear();
     items.clear();
+    read_ns = 0;
   }
 };
 

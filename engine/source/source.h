@@ -81,6 +81,7 @@ class SourceBatch {
   bool end_of_input = false;  // a finite source (documents) has nothing more
   bool replaying = false;     // more records that were read before are still to come
   int64_t ingest_ms = 0;      // wall clock when the batch was read
+  int64_t read_ns = 0;        // the same on the monotonic clock
 
  private:
   char* buffer_ = nullptr;

@@ -40,6 +40,7 @@ class FixedWindowOperator final : public WindowStage {
   }
   int64_t oldest_open_ms() const override;
   bool by_processing_time() const override { return options_.processing_time; }
+  int64_t length_ms() const override { return options_.interval_ms; }
   int64_t state_bytes() const override;
   void add_stats(BsonWriter& stats) const override;
 

@@ -16,6 +16,8 @@ class WindowStage : public Operator {
   // The time of the oldest document that an open window may hold; max() when none is open.
   virtual int64_t oldest_open_ms() const = 0;
   virtual bool by_processing_time() const = 0;
+  // How long a window is, at least.
+  virtual int64_t length_ms() const = 0;
   // Like restore(), but only which windows are open and which are closed, not what they hold: the
   // documents come again.
   virtual Status restore_bounds(const Value& state, OperatorContext& context) = 0;
