@@ -21,10 +21,14 @@ constexpr int kMaxPipelineDepth = 20;
 // clang-format off
 constexpr std::array kStages = {
     AggregateStageRow{"$bucket",            AggregateRole::kOperator, parse_bucket,        "aggregation/bucket"},
+    AggregateStageRow{"$bucketAuto",        AggregateRole::kOperator, parse_bucket_auto, "aggregation/bucketAuto"},
     AggregateStageRow{"$collStats",         AggregateRole::kSource,   nullptr,             "aggregation/collStats"},
     AggregateStageRow{"$currentOp",         AggregateRole::kSource,   nullptr,             "aggregation/currentOp"},
+    AggregateStageRow{"$densify",           AggregateRole::kOperator, parse_densify, "aggregation/densify"},
     AggregateStageRow{"$documents",         AggregateRole::kSource,   nullptr,             "aggregation/documents"},
     AggregateStageRow{"$facet",             AggregateRole::kOperator, parse_facet,         "aggregation/facet"},
+    AggregateStageRow{"$fill",              AggregateRole::kOperator, parse_fill, "aggregation/fill"},
+    AggregateStageRow{"$graphLookup",       AggregateRole::kOperator, parse_graph_lookup, "aggregation/graphLookup"},
     AggregateStageRow{"$indexStats",        AggregateRole::kSource,   nullptr,             "aggregation/indexStats"},
     AggregateStageRow{"$lookup",            AggregateRole::kOperator, parse_lookup,        "aggregation/lookup"},
     AggregateStageRow{"$merge",             AggregateRole::kOutput,   nullptr,             "aggregation/merge"},

@@ -60,9 +60,21 @@ engine::Result<engine::Field> pipeline_stage(const engine::Value& element);
 engine::Result<engine::OperatorPtr> parse_bucket(const engine::Value& spec,
                                                  engine::StageContext& context,
                                                  AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_bucket_auto(const engine::Value& spec,
+                                                      engine::StageContext& context,
+                                                      AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_densify(const engine::Value& spec,
+                                                  engine::StageContext& context,
+                                                  AggregateBuilder& builder);
 engine::Result<engine::OperatorPtr> parse_facet(const engine::Value& spec,
                                                 engine::StageContext& context,
                                                 AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_fill(const engine::Value& spec,
+                                               engine::StageContext& context,
+                                               AggregateBuilder& builder);
+engine::Result<engine::OperatorPtr> parse_graph_lookup(const engine::Value& spec,
+                                                       engine::StageContext& context,
+                                                       AggregateBuilder& builder);
 engine::Result<engine::OperatorPtr> parse_lookup(const engine::Value& spec,
                                                  engine::StageContext& context,
                                                  AggregateBuilder& builder);

@@ -191,4 +191,12 @@ Result<QueryPlan> plan_query(const Collection& collection, const Value& filter, 
   return plan;
 }
 
+const IndexInfo* index_on_path(const Collection& collection, std::string_view path) {
+  for (const auto& index : collection.indexes) {
+    const IndexField& first = index.fields.front();
+    if (usable(index) && !index.sparse && first.path == path && !first.descending) return &index;
+  }
+  return nullptr;
+}
+
 }  // namespace millrace::commands

@@ -37,4 +37,8 @@ struct QueryPlan {
 engine::Result<QueryPlan> plan_query(const Collection& collection, const engine::Value& filter,
                                      const engine::Value& hint);
 
+// An index whose first field is `path`, ascending, and that has an entry of every document, what is
+// missing as null; nullptr if there is none.
+const IndexInfo* index_on_path(const Collection& collection, std::string_view path);
+
 }  // namespace millrace::commands

@@ -1,12 +1,10 @@
 // $lookup and $unionWith: documents of another collection of the same database.
 // Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/lookup/ and
 // .../unionWith/
-#include <algorithm>
-#include <unordered_map>
-
 #include "commands/local/aggregate_stages.h"
-#include "commands/local/document_scan.h"
+#include "commands/local/field_set.h"
 #include "commands/local/foreign_collection.h"
+#include "commands/local/foreign_field.h"
 #include "commands/local/index_keys.h"
 #include "commands/local/operator_chain.h"
 
@@ -30,19 +28,6 @@ void throw_if_error(const Status& status) {
   if (!status.ok()) throw engine::EvaluationError(status);
 }
 
-// A field's values as both sides of an equality see them: an array counts by its elements, what is
-// missing as null.
-IndexInfo join_field(std::string_view path) {
-  engine::BsonWriter spec;
-  spec.begin_document();
-  spec.begin_object("key");
-  spec.append(path, 1);
-  spec.end();
-  spec.append("name", "join");
-  spec.end();
-  return make_index(0, engine::Document(spec.bytes()));
-}
-
 class LookupOperator final : public Operator {
  public:
   struct Parts {
@@ -51,7 +36,7 @@ class LookupOperator final : public Operator {
     std::vector<std::string_view> as_parts;
     bool equality = false;
     IndexInfo local_field;
-    IndexInfo foreign_field;
+    std::unique_ptr<ForeignField> foreign_field;
     std::vector<std::pair<size_t, engine::ExpressionPtr>> let;  // slot, value
     OperatorChain pipeline;
     bool has_pipeline = false;
@@ -62,10 +47,13 @@ class LookupOperator final : public Operator {
   void dependencies(Dependencies& dependencies) const override { dependencies.fields.add_all(); }
 
   void on_batch(Batch& batch, OperatorContext& context) override {
-    for (StreamDocument& document : batch.documents) {
+    std::vector<std::vector<Value>> joined;
+    if (parts_.equality) join(batch, joined);
+    for (size_t i = 0; i < batch.documents.size(); ++i) {
+      StreamDocument& document = batch.documents[i];
       work_.clear();
       if (parts_.equality) {
-        join(document.body);
+        for (const Value& match : joined[i]) work_.documents.emplace_back().body = match;
       } else {
         throw_if_error(parts_.foreign->read_all(work_));
       }
@@ -79,41 +67,22 @@ class LookupOperator final : public Operator {
       } else {
         keep(work_);
       }
-      document.body = with_field(document.body, parts_.as_parts.data(), parts_.as_parts.size(),
-                                 found.finish(), batch.arena);
+      document.body = with_field(document.body, parts_.as_parts, found.finish(), batch.arena);
       document.record = nullptr;
     }
   }
 
  private:
-  void join(const Value& local) {
-    auto keys = index_keys(parts_.local_field, local);
-    throw_if_error(keys.status());
-    throw_if_error(load());
-    std::vector<size_t> rows;
-    for (const auto& key : *keys) {
-      if (key.values.front().is(engine::Type::kUndefined))
-        continue;  // an empty array matches nothing
-      auto [from, to] = by_key_.equal_range(key.bytes);
-      for (; from != to; ++from) rows.push_back(from->second);
+  // The matches of all documents of the batch at once: where there is no index, each call may read
+  // the other collection.
+  void join(const Batch& batch, std::vector<std::vector<Value>>& joined) {
+    std::vector<ForeignField::Keys> wanted;
+    for (const StreamDocument& document : batch.documents) {
+      auto keys = ForeignField::keys_of_field(parts_.local_field, document.body);
+      throw_if_error(keys.status());
+      wanted.push_back(std::move(keys).value());
     }
-    std::sort(rows.begin(), rows.end());
-    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-    for (size_t row : rows) work_.documents.emplace_back().body = rows_[row].value();
-  }
-
-  // The other collection by its field, once for the whole command.
-  Status load() {
-    if (loaded_) return {};
-    Batch all;
-    MR_RETURN_IF_ERROR(parts_.foreign->read_all(all));
-    for (const auto& document : all.documents) {
-      rows_.emplace_back(document.body);
-      MR_ASSIGN_OR_RETURN(auto keys, index_keys(parts_.foreign_field, rows_.back().value()));
-      for (const auto& key : keys) by_key_.emplace(key.bytes, rows_.size() - 1);
-    }
-    loaded_ = true;
-    return {};
+    throw_if_error(parts_.foreign_field->find(wanted, joined));
   }
 
   void run_pipeline(const Value& local, OperatorContext& context, const OperatorChain::Emit& keep) {
@@ -132,35 +101,9 @@ class LookupOperator final : public Operator {
     context.eval.arena = arena;
   }
 
-  static Value with_field(const Value& object, const std::string_view* parts, size_t count,
-                          Value value, engine::Arena& arena) {
-    engine::ObjectBuilder result(arena);
-    bool set = false;
-    if (object.is_object()) {
-      for (const auto& field : object.as_object()) {
-        if (field.name() != parts[0]) {
-          result.add(field.name(), field.value);
-          continue;
-        }
-        set = true;
-        result.add(parts[0], count == 1
-                                 ? value
-                                 : with_field(field.value, parts + 1, count - 1, value, arena));
-      }
-    }
-    if (!set)
-      result.add(parts[0], count == 1
-                               ? value
-                               : with_field(Value::missing(), parts + 1, count - 1, value, arena));
-    return result.finish();
-  }
-
   Parts parts_;
   Batch work_;
   engine::Arena let_;
-  bool loaded_ = false;
-  std::vector<engine::Document> rows_;
-  std::unordered_multimap<std::string, size_t> by_key_;
 };
 
 Status check_lookup_fields(const Value& spec) {
@@ -249,8 +192,9 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
       auto as, engine::parse_field_path(fields.get("as").as_string(), context.parse.names()));
   parts.as_parts = as.parts;
   if (parts.equality) {
-    parts.local_field = join_field(fields.get("localField").as_string());
-    parts.foreign_field = join_field(fields.get("foreignField").as_string());
+    parts.local_field = field_as_index(fields.get("localField").as_string());
+    parts.foreign_field = std::make_unique<ForeignField>(
+        fields.get("from").as_string(), fields.get("foreignField").as_string(), builder);
   }
   MR_ASSIGN_OR_RETURN(parts.foreign,
                       ForeignCollection::open(fields.get("from").as_string(), builder));
