@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "commands/command.h"
+#include "commands/local/index_build.h"
 #include "commands/local/local_database.h"
 #include "commands/local_cluster.h"
 #include "engine/connection/cluster_client.h"
@@ -74,6 +75,7 @@ Result<std::unique_ptr<Workspace>> Workspace::open(Services& services) {
   MR_RETURN_IF_ERROR(parts->load_connections());
   MR_RETURN_IF_ERROR(parts->read_connections_file());
   parts->database = std::make_unique<LocalDatabase>(*parts->store, parts->stages, parts->clock);
+  MR_RETURN_IF_ERROR(rebuild_lost_indexes(*parts->database));
   parts->database->start_maintenance(std::chrono::seconds(60));
   services.database = parts->database.get();
   services.connections = &parts->connections;

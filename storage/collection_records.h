@@ -11,6 +11,8 @@ namespace millrace::storage {
 
 inline constexpr std::string_view kCatalogCounterKey =
     "lastCatalogId";  // in "meta": the last id that was given (8, little-endian)
+inline constexpr std::string_view kIndexesLostKey =
+    "indexesLost";  // in "meta": there after a salvage, until they are made anew (1)
 
 std::string encode_counter(uint64_t counter);
 uint64_t decode_counter(std::string_view payload);

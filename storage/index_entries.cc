@@ -6,6 +6,7 @@
 
 #include <xxhash.h>
 
+#include "storage/collection_records.h"
 #include "storage/record_envelope.h"
 
 namespace millrace::storage {
@@ -79,6 +80,15 @@ Result<std::optional<RecordId>> find_unique(ReadTransaction& txn, IndexId index,
   if (!value) return std::optional<RecordId>();
   MR_ASSIGN_OR_RETURN(RecordId record, decode_record(*value, entry));
   return std::optional(record);
+}
+
+Result<bool> index_entries_lost(ReadTransaction& txn) {
+  MR_ASSIGN_OR_RETURN(auto mark, txn.get(Table::kMeta, kIndexesLostKey));
+  return mark.has_value();
+}
+
+Status index_entries_made_anew(WriteTransaction& txn) {
+  return txn.erase(Table::kMeta, kIndexesLostKey).status();
 }
 
 Result<IndexCursor> IndexCursor::open(ReadTransaction& txn, IndexId index, bool unique) {

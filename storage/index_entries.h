@@ -45,6 +45,12 @@ Result<int64_t> erase_all_index_entries(WriteTransaction& txn, IndexId index);
 Result<std::optional<RecordId>> find_unique(ReadTransaction& txn, IndexId index,
                                             std::string_view key);
 
+// After a damaged file was salvaged there are no entries: some had lost their documents and some
+// documents their entries, and storage cannot tell which. Whoever knows how keys are made makes all
+// of them anew before anything else and then says so. True until then, across restarts.
+Result<bool> index_entries_lost(ReadTransaction& txn);
+Status index_entries_made_anew(WriteTransaction& txn);
+
 // Goes through an index in the order of its keys; equal keys in the order of record ids.
 class IndexCursor {
  public:

@@ -46,9 +46,13 @@ class Rescue {
       statistics.bytes += static_cast<int64_t>(payload.size());
       statistics.last_record = std::max(statistics.last_record, read_big_endian(key.data() + 8));
     }
-    if (table == Table::kIndexes && key.size() >= 8)
-      highest_id_ = std::max(highest_id_, read_big_endian(key.data()));
+    if (table == Table::kIndexes) {
+      // Not taken over: an entry without its document would keep the key from ever being used.
+      if (key.size() >= 8) highest_id_ = std::max(highest_id_, read_big_endian(key.data()));
+      return {};
+    }
     if (table == Table::kMeta && key == kCatalogCounterKey) counter_found_ = true;
+    if (table == Table::kMeta && key == kIndexesLostKey) return {};  // finish() writes it
     return append(table, key, payload);
   }
 
@@ -64,6 +68,7 @@ class Rescue {
       MR_RETURN_IF_ERROR(
           append(Table::kMeta, kCatalogCounterKey, encode_counter(highest_id_ + kCounterJump)));
     }
+    MR_RETURN_IF_ERROR(append(Table::kMeta, kIndexesLostKey, "1"));
     return flush();
   }
 

@@ -95,6 +95,7 @@ Status Application::start() {
   auto& state = *state_;
   auto& services = state.services;
   MR_RETURN_IF_ERROR(start_logging(services.settings.log_level));
+  std::signal(SIGXFSZ, SIG_IGN);  // a file at its size limit (ulimit -f): the write says so
   std::signal(SIGPIPE, SIG_IGN);  // a client that is gone is an error of the write, nothing more
   raise_descriptor_limit();
   services.compressors.assign(kCompressorNames.begin(), kCompressorNames.end());

@@ -1,5 +1,7 @@
 #include "commands/local/index_build.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -264,6 +266,40 @@ Result<IndexBuildResult> create_indexes(LocalDatabase& local, std::string_view d
     return save_collection(txn, collection);
   }));
   return result;
+}
+
+namespace {
+
+// Two documents with one key of a unique index were not there before, but what was salvaged of a
+// damaged file may hold such: then the index keeps the first and the log names the other.
+Status rebuild_indexes(LocalDatabase& local, const Collection& collection) {
+  return local.store().write([&](storage::WriteTransaction& txn) -> Status {
+    for (const auto& index : collection.indexes) {
+      MR_RETURN_IF_ERROR(storage::erase_all_index_entries(txn, index.id).status());
+      Document details;
+      Status status = fill_index(txn, collection, index, local.clock(), &details);
+      if (status.ok()) continue;
+      if (!status.is(ErrorCode::kDuplicateKey)) return status;
+      spdlog::error("index {} of {} lacks some documents: {}", index.name, collection.ns(),
+                    status.message());
+    }
+    return {};
+  });
+}
+
+}  // namespace
+
+Status rebuild_lost_indexes(LocalDatabase& local) {
+  std::vector<Collection> collections;
+  {
+    MR_ASSIGN_OR_RETURN(auto txn, local.store().read());
+    MR_ASSIGN_OR_RETURN(bool lost, storage::index_entries_lost(*txn));
+    if (!lost) return {};
+    MR_ASSIGN_OR_RETURN(collections, list_collections(*txn));
+  }
+  for (const auto& collection : collections) MR_RETURN_IF_ERROR(rebuild_indexes(local, collection));
+  return local.store().write(
+      [](storage::WriteTransaction& txn) { return storage::index_entries_made_anew(txn); });
 }
 
 namespace {

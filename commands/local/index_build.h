@@ -25,6 +25,10 @@ engine::Result<IndexBuildResult> create_indexes(LocalDatabase& local, std::strin
                                                 const std::vector<engine::Document>& specs,
                                                 engine::Document* details);
 
+// Makes the entries of all indexes anew if the store has lost them (storage::index_entries_lost).
+// Call it before anything else uses the database. A crash on the way repeats it at the next start.
+engine::Status rebuild_lost_indexes(LocalDatabase& local);
+
 // `which`: a name, "*", a key, or an array of names. Returns how many there were.
 engine::Result<size_t> drop_indexes(LocalDatabase& local, std::string_view database,
                                     std::string_view name, const engine::Value& which);

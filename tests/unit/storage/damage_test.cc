@@ -356,6 +356,32 @@ TEST_F(DamageTest, ADamagedCheckpointFallsBackAndTheOthersAreUnharmed) {
                           [](auto& entry) { return entry.first.first == Table::kRecords; }));
 }
 
+TEST_F(DamageTest, IndexEntriesAreLeftBehindWithTheDamagedFile) {
+  // An entry whose document is lost would keep its key from ever being used again.
+  auto bytes = good_;
+  std::string text(250, 'r');  // of some documents, and of copies of them on pages that are free
+  for (auto at = bytes.find(text); at != std::string::npos; at = bytes.find(text, at + 1))
+    bytes[at] = 'X';
+  restore(bytes);
+  for (int start = 0; start < 2; ++start) {  // until it is said that they are there again
+    ASSERT_OK(open());
+    EXPECT_EQ(store_->damage().empty(), start == 1);
+    auto txn = std::move(store_->read()).value();
+    EXPECT_TRUE(index_entries_lost(*txn).value());
+    auto cursor = std::move(txn->cursor(Table::kIndexes)).value();
+    ASSERT_OK(cursor->first());
+    EXPECT_FALSE(cursor->valid());
+    cursor.reset();
+    txn.reset();
+    close();
+  }
+  ASSERT_OK(open());
+  ASSERT_OK(store_->write([](WriteTransaction& txn) { return index_entries_made_anew(txn); }));
+  ASSERT_OK(open());
+  auto txn = std::move(store_->read()).value();
+  EXPECT_FALSE(index_entries_lost(*txn).value());
+}
+
 TEST_F(DamageTest, ARecordDamagedWhileTheStoreIsOpenIsReportedByName) {
   ASSERT_OK(open());
   // LMDB maps the file shared: a change of the file is a change of what it reads.

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "commands/local/aggregate.h"
@@ -98,6 +99,36 @@ TEST_F(LocalDatabaseTest, EverythingIsThereAfterARestart) {
   ASSERT_TRUE(again.ok());
   ASSERT_EQ(again->failed.size(), 1u);
   EXPECT_EQ(again->failed.front().failure.status.code(), 11000);
+}
+
+TEST_F(LocalDatabaseTest, ADocumentLostToDamageLeavesNoIndexEntryBehind) {
+  create_index(R"({"key": {"a": 1}, "name": "a_1", "unique": true})");
+  insert(
+      R"([{"_id": 1, "a": 1}, {"_id": 2, "a": 2, "text": "this one is lost"}, {"_id": 3, "a": 3}])");
+  local_.reset();
+  store_.reset();
+  {
+    std::fstream file(root_ + "/data/millrace.mdb",
+                      std::ios::in | std::ios::out | std::ios::binary);
+    std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    for (auto at = bytes.find("this one"); at != std::string::npos;
+         at = bytes.find("this one", at + 1)) {
+      file.seekp(static_cast<std::streamoff>(at));
+      file.put('T');
+    }
+  }
+  open();
+  ASSERT_FALSE(store_->damage().empty());
+  ASSERT_TRUE(rebuild_lost_indexes(*local_).ok());
+  EXPECT_EQ(find(), (std::vector<std::string>{R"({"_id":1,"a":1})", R"({"_id":3,"a":3})"}));
+  EXPECT_EQ(find(R"({"_id": 3})").size(), 1u);
+  EXPECT_EQ(find(R"({"a": 3})").size(), 1u);
+  insert(R"([{"_id": 2, "a": 2}])");
+  EXPECT_EQ(find(R"({"a": 2})"), std::vector<std::string>{R"({"_id":2,"a":2})"});
+  Document wrapped = json(R"({"d": [{"_id": 4, "a": 3}]})");
+  auto again = insert_documents(*local_, "db", "c", wrapped.get("d"), {});
+  ASSERT_TRUE(again.ok());
+  ASSERT_EQ(again->failed.size(), 1u);
 }
 
 TEST_F(LocalDatabaseTest, AFailedStatementLeavesNoEntryBehind) {
