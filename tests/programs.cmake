@@ -22,6 +22,17 @@ function(end_to_end name seconds program)
     ENVIRONMENT "MILLRACE_TEST_SECONDS=${own_limit}")
 endfunction()
 
+# compat/against_mongod: the language, case by case and at random, compared with a genuine MongoDB; skipped without one.
+function(against_mongod name)
+  add_test(NAME compat/${name} COMMAND ${SYSTEM_PYTHON3} ${CMAKE_SOURCE_DIR}/compat/against_mongod/${name}.py ${ARGN})
+  set_tests_properties(compat/${name} PROPERTIES LABELS compat SKIP_RETURN_CODE 77 TIMEOUT 300 PROCESSORS 2)
+endfunction()
+
+against_mongod(recorded_cases)
+if(TARGET millrace)
+  against_mongod(differential_search $<TARGET_FILE:millrace> --cases 20000)
+endif()
+
 if(TARGET millrace)
   end_to_end(shell_basics 240 shell_basics)
   end_to_end(tour 300 tour)
@@ -36,4 +47,6 @@ if(TARGET millrace)
   end_to_end(change_stream_to_mongodb 400 change_stream_to_mongodb)
   end_to_end(target_down 400 target_down)
   end_to_end(crash 400 crash) # 50 kills; more: scripts/crash_test.sh
+  end_to_end(damage 400 damage) # 200 damages; more: scripts/damage_test.sh
+  end_to_end(disk_full 400 disk_full)
 endif()
