@@ -47,6 +47,18 @@ void BsonWriter::open() {
   at_ += 4;
 }
 
+void BsonWriter::begin_tree() {
+  if (tree_levels_++ == 0) tree_start_ = size();
+  if (size() - tree_start_ > kMaxTreeBytes)
+    fail_evaluation(ErrorCode::kBsonObjectTooLarge, "a value is larger than 64 MB");
+  open();
+}
+
+void BsonWriter::end_tree() {
+  end();
+  --tree_levels_;
+}
+
 void BsonWriter::write_string(std::string_view text) {
   ensure(text.size() + 5);
   auto n = static_cast<int32_t>(text.size() + 1);
@@ -95,16 +107,16 @@ void BsonWriter::write_payload(const Value& value) {
       return;
     case Type::kObject:
       if (!value.is_tree()) return append_raw(value.bson_bytes());
-      open();
+      begin_tree();
       for (const Field& field : value.tree_fields()) append(field.name(), field.value);
-      end();
+      end_tree();
       return;
     case Type::kArray: {
       if (!value.is_tree()) return append_raw(value.bson_bytes());
-      open();
+      begin_tree();
       size_t index = 0;
       for (const Value& element : value.tree_elements()) append_element(index++, element);
-      end();
+      end_tree();
       return;
     }
     case Type::kBinData: {
@@ -142,57 +154,80 @@ void BsonWriter::write_payload(const Value& value) {
 
 namespace {
 
-size_t payload_size(const Value& value) {
-  switch (value.type()) {
-    case Type::kInt32:
-      return 4;
-    case Type::kDouble:
-    case Type::kDate:
-    case Type::kTimestamp:
-    case Type::kInt64:
-      return 8;
-    case Type::kString:
-    case Type::kSymbol:
-    case Type::kCode:
-      return 5 + value.as_string().size();
-    case Type::kObject:
-      return bson_size(value);
-    case Type::kArray: {
-      if (!value.is_tree()) return value.bson_bytes().size();
-      size_t size = 5;
-      size_t index = 0;
-      char buffer[20];
-      for (const Value& element : value.tree_elements()) {
-        size += 2 + index_name(index++, buffer).size() + payload_size(element);
+// Adds up sizes until they pass kMaxTreeBytes: values can hold one part in many places, and would
+// be larger than any memory.
+class SizeCounter {
+ public:
+  size_t total() const { return total_; }
+  void add(const Value& value) {
+    switch (value.type()) {
+      case Type::kInt32:
+        total_ += 4;
+        return;
+      case Type::kDouble:
+      case Type::kDate:
+      case Type::kTimestamp:
+      case Type::kInt64:
+        total_ += 8;
+        return;
+      case Type::kString:
+      case Type::kSymbol:
+      case Type::kCode:
+      case Type::kBinData:
+        total_ += 5 + value.as_string().size();
+        return;
+      case Type::kObject:
+        if (!value.is_tree()) break;
+        total_ += 5;
+        for (const Field& field : value.tree_fields()) {
+          if (total_ > kMaxTreeBytes) return;
+          if (field.value.is_missing()) continue;
+          total_ += 2 + field.name_size;
+          add(field.value);
+        }
+        return;
+      case Type::kArray: {
+        if (!value.is_tree()) break;
+        total_ += 5;
+        size_t index = 0;
+        char buffer[20];
+        for (const Value& element : value.tree_elements()) {
+          if (total_ > kMaxTreeBytes) return;
+          total_ += 2 + index_name(index++, buffer).size();
+          add(element);
+        }
+        return;
       }
-      return size;
+      case Type::kObjectId:
+        total_ += 12;
+        return;
+      case Type::kBool:
+        total_ += 1;
+        return;
+      case Type::kDecimal:
+        total_ += 16;
+        return;
+      case Type::kRegex:
+      case Type::kDBPointer:
+      case Type::kCodeWScope:
+        total_ += value.encoded_bytes().size();
+        return;
+      default:
+        return;
     }
-    case Type::kBinData:
-      return 5 + value.as_string().size();
-    case Type::kObjectId:
-      return 12;
-    case Type::kBool:
-      return 1;
-    case Type::kDecimal:
-      return 16;
-    case Type::kRegex:
-    case Type::kDBPointer:
-    case Type::kCodeWScope:
-      return value.encoded_bytes().size();
-    default:
-      return 0;
+    total_ += value.bson_bytes().size();
   }
-}
+
+ private:
+  size_t total_ = 0;
+};
 
 }  // namespace
 
 size_t bson_size(Value object) {
-  if (!object.is_tree()) return object.bson_bytes().size();
-  size_t size = 5;
-  for (const Field& field : object.tree_fields()) {
-    if (!field.value.is_missing()) size += 2 + field.name_size + payload_size(field.value);
-  }
-  return size;
+  SizeCounter counter;
+  counter.add(object);
+  return counter.total();
 }
 
 Document::Document() : bytes_(std::make_shared<const std::string>("\5\0\0\0\0", 5)) {}

@@ -15,6 +15,7 @@ namespace millrace::engine {
 
 inline constexpr int kMaxNestingDepth = 200;                   // MongoDB's limit on levels
 inline constexpr size_t kMaxDocumentBytes = 16 * 1024 * 1024;  // of a document that a user stores
+inline constexpr size_t kMaxTreeBytes = 64 * 1024 * 1024;  // of a value that is encoded or measured
 inline constexpr size_t kMaxInternalDocumentBytes = kMaxDocumentBytes + 16 * 1024;
 
 // Encodes documents into one growing buffer. Not thread-safe. Names and strings are copied at once.
@@ -35,6 +36,7 @@ class BsonWriter {
   void clear() {
     at_ = base_;
     depth_ = 0;
+    tree_levels_ = 0;
   }
   // Everything written so far. Valid until the next write.
   std::string_view bytes() const { return {base_, static_cast<size_t>(at_ - base_)}; }
@@ -53,7 +55,8 @@ class BsonWriter {
     std::memcpy(base_ + start, &length, 4);
   }
 
-  // A missing value writes nothing.
+  // A missing value writes nothing. Throws EvaluationError 15 for one that is nested too deeply,
+  // 10334 for one that passes kMaxTreeBytes.
   void append(std::string_view name, Value value);
   void append(std::string_view name, int32_t v) { append(name, Value::int32(v)); }
   void append(std::string_view name, int64_t v) { append(name, Value::int64(v)); }
@@ -80,6 +83,9 @@ class BsonWriter {
   }
   void reserve_more(size_t more);
   void open();
+  // Around a value in tree form.
+  void begin_tree();
+  void end_tree();
   void key(Type type, std::string_view name) {
     ensure(name.size() + 2);
     *at_++ = static_cast<char>(type);
@@ -95,9 +101,12 @@ class BsonWriter {
   char* limit_ = nullptr;
   size_t starts_[kMaxNestingDepth + 64];
   int depth_ = 0;
+  int tree_levels_ = 0;
+  size_t tree_start_ = 0;
 };
 
-// Size of the encoded document, without encoding it.
+// Size of the encoded document, without encoding it. More than kMaxTreeBytes stands for any larger
+// one.
 size_t bson_size(Value object);
 
 // An owned document: encoded bytes, shared and immutable. Cheap to copy.

@@ -70,6 +70,13 @@ int compare_numbers(const Value& a, const Value& b) {
   return decimal::compare(left, right);
 }
 
+// One tree in two places, as expressions share them: nothing to compare. Without this, values that
+// hold themselves twice at each of many levels would take forever.
+bool same_tree(const Value& a, const Value& b) {
+  return a.is_tree() && b.is_tree() && a.address() == b.address() &&
+         a.payload_size() == b.payload_size();
+}
+
 // Field by field: type rank, then name, then value; the shorter one is smaller.
 int compare_objects(const Value& a, const Value& b) {
   auto left = a.as_object();
@@ -181,9 +188,9 @@ int compare(const Value& a, const Value& b) {
     case Type::kCode:
       return compare_bytes(a.as_string(), b.as_string());
     case Type::kObject:
-      return compare_objects(a, b);
+      return same_tree(a, b) ? 0 : compare_objects(a, b);
     case Type::kArray:
-      return compare_arrays(a, b);
+      return same_tree(a, b) ? 0 : compare_arrays(a, b);
     case Type::kBinData:
       if (int c = order(a.payload_size(), b.payload_size())) return c;
       if (int c = order(a.binary_subtype(), b.binary_subtype())) return c;
@@ -220,7 +227,13 @@ int compare(const Value& a, const Value& b) {
   }
 }
 
-uint64_t hash(const Value& value, uint64_t seed) {
+namespace {
+
+// Looks at the first parts only: values whose difference lies behind them collide, no more.
+constexpr int kHashedParts = 1 << 20;
+
+uint64_t hash_within(const Value& value, uint64_t seed, int& budget) {
+  if (--budget < 0) return seed;
   seed = mix(seed, static_cast<uint64_t>(canonical_type(value.type())));
   switch (value.type()) {
     case Type::kInt32:
@@ -241,11 +254,16 @@ uint64_t hash(const Value& value, uint64_t seed) {
       return XXH3_64bits_withSeed(value.as_string().data(), value.as_string().size(), seed);
     case Type::kObject:
       for (const Field& field : value.as_object()) {
-        seed = hash(field.value, XXH3_64bits_withSeed(field.name_data, field.name_size, seed));
+        if (budget < 0) break;
+        seed = hash_within(field.value,
+                           XXH3_64bits_withSeed(field.name_data, field.name_size, seed), budget);
       }
       return mix(seed, 1);
     case Type::kArray:
-      for (const Value& element : value.as_array()) seed = hash(element, seed);
+      for (const Value& element : value.as_array()) {
+        if (budget < 0) break;
+        seed = hash_within(element, seed, budget);
+      }
       return mix(seed, 2);
     case Type::kObjectId:
       return XXH3_64bits_withSeed(value.address(), 12, seed);
@@ -262,8 +280,16 @@ uint64_t hash(const Value& value, uint64_t seed) {
   }
 }
 
+}  // namespace
+
+uint64_t hash(const Value& value, uint64_t seed) {
+  int budget = kHashedParts;
+  return hash_within(value, seed, budget);
+}
+
 bool identical(const Value& a, const Value& b) {
   if (a.type() != b.type()) return false;
+  if (same_tree(a, b)) return true;
   switch (a.type()) {
     case Type::kDouble:
       return a.as_timestamp_bits() == b.as_timestamp_bits();

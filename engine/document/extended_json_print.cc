@@ -55,6 +55,7 @@ class Printer {
     out_.resize(std::max(size + 256, std::min(out_.capacity(), 2 * size + 1024)));
     at_ = out_.data() + size;
     limit_ = out_.data() + out_.size();
+    start_ = size;
   }
   Printer(const Printer&) = delete;
   Printer& operator=(const Printer&) = delete;
@@ -116,11 +117,14 @@ class Printer {
   void enter() {
     if (++depth_ > kMaxDepth)
       fail_evaluation(ErrorCode::kOverflow, "the document has more than 200 levels of nesting");
+    if (static_cast<size_t>(at_ - out_.data()) - start_ > 4 * kMaxTreeBytes)
+      fail_evaluation(ErrorCode::kBsonObjectTooLarge, "the value is too large to be shown as JSON");
   }
 
   std::string& out_;
   char* at_;
   char* limit_;
+  size_t start_ = 0;
   int depth_ = 0;
   JsonFormat format_;
   DateFormat dates_;

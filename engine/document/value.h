@@ -77,7 +77,7 @@ struct DBPointerParts;
 class Value {
  public:
   constexpr Value()
-      : type_(Type::kMissing), form_(Form::kNone), subtype_(0), reserved_(0), size_(0), bits_(0) {}
+      : type_(Type::kMissing), form_(Form::kNone), subtype_(0), depth_(0), size_(0), bits_(0) {}
 
   static Value missing() { return {}; }
   static Value null() { return Value(Type::kNull, 0, 0); }
@@ -129,6 +129,8 @@ class Value {
   static Value array(std::span<const Value> elements) {
     Value v(Type::kArray, elements.size(), pointer(elements.data()));
     v.form_ = Form::kTree;
+    v.depth_ = 1;
+    for (const Value& element : elements) v.nest(element);
     return v;
   }
   // BSON forms. Requires: `bson` starts a whole, valid document (bson.h validates bytes from
@@ -217,6 +219,12 @@ class Value {
 
   // True for the tree form of an object or array.
   bool is_tree() const { return form_ == Form::kTree; }
+  // How many levels of tree form stand one in another, up to kMaxTreeDepth for anything deeper; 0
+  // for scalars and BSON (whose depth validation has bounded). Expressions can nest a tree as often
+  // as they like: what builds them refuses those that are too deep, so that what walks them may
+  // recurse.
+  int tree_depth() const { return depth_; }
+  static constexpr int kMaxTreeDepth = 255;
   // Tree form only.
   inline std::span<const Field> tree_fields() const;
   std::span<const Value> tree_elements() const {
@@ -235,7 +243,7 @@ class Value {
       : type_(type),
         form_(Form::kNone),
         subtype_(0),
-        reserved_(0),
+        depth_(0),
         size_(static_cast<uint32_t>(size)),
         bits_(bits) {}
   static uint64_t pointer(const void* p) { return reinterpret_cast<uint64_t>(p); }
@@ -248,11 +256,16 @@ class Value {
   }
   double decimal_to_double() const;
   bool decimal_is_zero() const;
+  // Counts the levels of a part that was put in.
+  void nest(const Value& part) {
+    if (part.depth_ >= depth_)
+      depth_ = static_cast<uint8_t>(part.depth_ + (part.depth_ < kMaxTreeDepth ? 1 : 0));
+  }
 
   Type type_;
   Form form_;
   uint8_t subtype_;
-  uint8_t reserved_;
+  uint8_t depth_;  // see tree_depth()
   uint32_t size_;  // bytes of a string or of BSON, fields or elements of a tree
   uint64_t bits_;  // the scalar, or a pointer
 };
@@ -289,6 +302,8 @@ struct DBPointerParts {
 inline Value Value::object(std::span<const Field> fields) {
   Value v(Type::kObject, fields.size(), pointer(fields.data()));
   v.form_ = Form::kTree;
+  v.depth_ = 1;
+  for (const Field& field : fields) v.nest(field.value);
   return v;
 }
 inline std::span<const Field> Value::tree_fields() const {

@@ -5,6 +5,7 @@
 
 #include "engine/document/compare.h"
 #include "engine/expression/families.h"
+#include "engine/expression/limits.h"
 #include "engine/expression/number.h"
 
 namespace millrace::engine {
@@ -111,6 +112,8 @@ Value eval_concat_arrays(EvalContext& context, std::span<const Value> arguments)
     if (array.is_nullish()) return Value::null();
     if (!array.is_array())
       fail_evaluation(28664, "$concatArrays only supports arrays, not " + type_text(array));
+    if (array.is_tree())
+      check_array_size(context, "$concatArrays", joined.size() + array.payload_size());
     for (const Value& element : array.as_array()) joined.add(element);
   }
   return joined.finish();
@@ -186,12 +189,7 @@ Value eval_range(EvalContext& context, std::span<const Value> arguments) {
   int64_t stride = step > 0 ? step : -step;
   if (distance <= 0) return Value::array({});
   int64_t count = (distance + stride - 1) / stride;
-  constexpr int64_t kMaxBytes = 100 * 1024 * 1024;  // the server's limit on what $range may hold
-  if (count * static_cast<int64_t>(sizeof(Value)) > kMaxBytes) {
-    fail_evaluation(ErrorCode::kExceededMemoryLimit, "$range of " + std::to_string(count) +
-                                                         " elements would need more than " +
-                                                         std::to_string(kMaxBytes) + " bytes");
-  }
+  check_array_size(context, "$range", static_cast<size_t>(count));
   auto* elements = context.arena->allocate_array<Value>(count);
   for (int64_t i = 0; i < count; ++i)
     elements[i] = Value::int32(static_cast<int32_t>(start + i * step));

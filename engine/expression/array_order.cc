@@ -4,6 +4,7 @@
 
 #include "engine/document/compare.h"
 #include "engine/expression/array.h"
+#include "engine/expression/limits.h"
 #include "engine/expression/number.h"
 
 namespace millrace::engine {
@@ -122,6 +123,7 @@ class ZipExpression final : public Expression {
                                 : std::min(rows, columns[i].size()));
     }
     Value* fill = evaluate_defaults(context);
+    check_array_size(context, "$zip", rows * (inputs_.size() + 1));
     ArrayBuilder zipped(*context.arena, rows);
     for (size_t row = 0; row < rows; ++row) {
       ArrayBuilder cells(*context.arena, inputs_.size());
@@ -131,7 +133,7 @@ class ZipExpression final : public Expression {
       }
       zipped.add(cells.finish());
     }
-    return zipped.finish();
+    return checked_depth(zipped.finish());
   }
   void add_dependencies(Dependencies& dependencies) const override {
     for (const auto& input : inputs_) input->add_dependencies(dependencies);

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/expression/array.h"
+#include "engine/expression/limits.h"
 #include "engine/expression/number.h"
 #include "engine/expression/variable_name.h"
 
@@ -95,10 +96,11 @@ class MapExpression final : public Expression {
     size_t i = 0;
     for (const Value& element : input.as_array()) {
       slots_.set(context, element, i++);
+      check_memory(context, 0);
       Value v = in_->evaluate(context);
       mapped.add(v.is_missing() ? Value::null() : v);
     }
-    return mapped.finish();
+    return checked_depth(mapped.finish());
   }
   void add_dependencies(Dependencies& dependencies) const override {
     input_->add_dependencies(dependencies);
@@ -130,6 +132,7 @@ class FilterExpression final : public Expression {
     size_t i = 0;
     for (const Value& element : input.as_array()) {
       slots_.set(context, element, i++);
+      check_memory(context, 0);
       if (!condition_->evaluate(context).truthy()) continue;
       kept.add(element);
       if (kept.size() == limit) break;
@@ -160,6 +163,52 @@ class FilterExpression final : public Expression {
   LoopSlots slots_;
 };
 
+// Where a $reduce works: in the batch's arena, until the values that it has passed over fill it.
+// Then in arenas of its own, from one to the other with the current value alone, so that memory
+// stays within a few times the largest value.
+class RollingArena {
+ public:
+  explicit RollingArena(EvalContext& context)
+      : context_(context), home_(context.arena), limit_(home_->capacity_bytes() + kStepBytes) {}
+  RollingArena(const RollingArena&) = delete;
+  RollingArena& operator=(const RollingArena&) = delete;
+  ~RollingArena() { context_.arena = home_; }
+
+  Value keep(const Value& value) {
+    if (context_.arena->capacity_bytes() <= limit_) [[likely]]
+      return value;
+    auto& next = context_.arena == own_[0].get() ? own_[1] : own_[0];
+    if (next == nullptr) next = std::make_unique<Arena>();
+    next->reset();
+    Value moved = copy(value, *next);
+    context_.arena = next.get();
+    limit_ = 4 * next->capacity_bytes() + kStepBytes;
+    return moved;
+  }
+  // Requires: what keep() has returned last. Ends the work.
+  Value take_home(const Value& value) {
+    if (context_.arena == home_) return value;
+    context_.arena = home_;
+    return copy(value, *home_);
+  }
+
+ private:
+  static constexpr size_t kStepBytes = 64 << 20;
+
+  // A value may hold one part in many places, and be larger than its memory.
+  static Value copy(const Value& value, Arena& to) {
+    const Field holder("", value);
+    if (bson_size(Value::object({&holder, 1})) > kMaxTreeBytes)
+      fail_evaluation(ErrorCode::kExceededMemoryLimit, "$reduce's value is larger than 64 MB");
+    return deep_copy(value, to);
+  }
+
+  EvalContext& context_;
+  Arena* home_;
+  size_t limit_;
+  std::unique_ptr<Arena> own_[2];
+};
+
 class ReduceExpression final : public Expression {
  public:
   ReduceExpression(ExpressionPtr input, ExpressionPtr initial, ExpressionPtr in, LoopSlots slots)
@@ -170,13 +219,14 @@ class ReduceExpression final : public Expression {
     if (!input.is_array())
       fail_evaluation(40080, "$reduce requires that 'input' is an array, found: " + shown(input));
     Value value = initial_->evaluate(context);
+    RollingArena arena(context);
     size_t i = 0;
     for (const Value& element : input.as_array()) {
       slots_.set(context, element, i++);
       context.variables[slots_.value] = value;
-      value = in_->evaluate(context);
+      value = arena.keep(checked_depth(in_->evaluate(context)));
     }
-    return value;
+    return arena.take_home(value);
   }
   void add_dependencies(Dependencies& dependencies) const override {
     input_->add_dependencies(dependencies);

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "engine/document/bson.h"
+#include "engine/expression/limits.h"
 #include "engine/expression/registry.h"
 
 namespace millrace::engine {
@@ -99,7 +100,7 @@ class ObjectExpression final : public Expression {
   Value evaluate(EvalContext& context) const override {
     ObjectBuilder object(*context.arena, names_.size());
     for (size_t i = 0; i < names_.size(); ++i) object.add(names_[i], values_[i]->evaluate(context));
-    return object.finish();
+    return checked_depth(object.finish());
   }
   void add_dependencies(Dependencies& dependencies) const override {
     for (const auto& value : values_) value->add_dependencies(dependencies);
@@ -119,7 +120,7 @@ class ArrayExpression final : public Expression {
       Value v = element->evaluate(context);
       array.add(v.is_missing() ? Value::null() : v);
     }
-    return array.finish();
+    return checked_depth(array.finish());
   }
   void add_dependencies(Dependencies& dependencies) const override {
     for (const auto& element : elements_) element->add_dependencies(dependencies);
@@ -141,7 +142,7 @@ class CallExpression final : public Expression {
     Value* values = n <= kFewArguments ? reinterpret_cast<Value*>(few)
                                        : context.arena->allocate_array<Value>(n);
     for (size_t i = 0; i < n; ++i) new (&values[i]) Value(arguments_[i]->evaluate(context));
-    return evaluate_(context, {values, n});
+    return checked_depth(evaluate_(context, {values, n}));
   }
   void add_dependencies(Dependencies& dependencies) const override {
     for (const auto& argument : arguments_) argument->add_dependencies(dependencies);

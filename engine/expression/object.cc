@@ -2,6 +2,7 @@
 #include <array>
 
 #include "engine/expression/families.h"
+#include "engine/expression/limits.h"
 #include "engine/expression/number.h"
 
 namespace millrace::engine {
@@ -146,7 +147,7 @@ class SetFieldExpression final : public Expression {
       object.add(field.name(), is_it ? value : field.value);
     }
     if (!found) object.add(name_, value);
-    return object.finish();
+    return checked_depth(object.finish());
   }
   void add_dependencies(Dependencies& dependencies) const override {
     input_->add_dependencies(dependencies);

@@ -2,6 +2,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "engine/expression/regex.h"
 
+#include "engine/document/bson.h"
+
 #include <pcre2.h>
 
 #include <string>
@@ -184,6 +186,8 @@ std::string_view replace_by_regex(std::string_view text, const Regex& regex, std
   while (from <= text.size() && search_or_fail(name, regex, text, from)) {
     Regex::Range match = *regex.group(0);
     out.append(text, copied, match.from - copied).append(with);
+    if (out.size() > kMaxDocumentBytes)
+      fail_evaluation(16493, "Tried to create string longer than 16MB");
     copied = match.to;
     if (!all) break;
     from = match.from == match.to

@@ -2,6 +2,7 @@
 // ASCII's, as in the server.
 #include "engine/expression/convert.h"
 #include "engine/expression/families.h"
+#include "engine/expression/limits.h"
 #include "engine/expression/named_arguments.h"
 #include "engine/expression/regex.h"
 #include "engine/expression/utf8.h"
@@ -21,6 +22,7 @@ Value eval_concat(EvalContext& context, std::span<const Value> arguments) {
       fail_evaluation(16702, "$concat only supports strings, not " + type_text(part));
     size += part.as_string().size();
   }
+  check_string_size(context, size);
   char* to = static_cast<char*>(context.arena->allocate(size, 1));
   char* at = to;
   for (const Value& part : arguments)
@@ -376,7 +378,7 @@ class ReplaceExpression final : public Expression {
       const Regex& regex = cached_regex(name_, find.as_regex().pattern, find.as_regex().options);
       return Value::string(replace_by_regex(input.as_string(), regex, with, all_, *context.arena));
     }
-    return Value::string(replace(input.as_string(), find.as_string(), with, *context.arena));
+    return Value::string(replace(input.as_string(), find.as_string(), with, context));
   }
   void add_dependencies(Dependencies& dependencies) const override {
     arguments_.add_dependencies(dependencies);
@@ -394,12 +396,13 @@ class ReplaceExpression final : public Expression {
   }
   // An empty `find` is found before every code point and at the end.
   std::string_view replace(std::string_view text, std::string_view find, std::string_view with,
-                           Arena& arena) const {
+                           EvalContext& context) const {
     size_t at = text.find(find);
     if (at == std::string_view::npos) return text;
     std::string out;
     size_t from = 0;
     while (at != std::string_view::npos) {
+      check_string_size(context, out.size());
       out.append(text, from, at - from).append(with);
       from = at + find.size();
       if (!all_) break;
@@ -413,7 +416,8 @@ class ReplaceExpression final : public Expression {
       }
     }
     out.append(text, from);
-    return arena.copy(out);
+    check_string_size(context, out.size());
+    return context.arena->copy(out);
   }
 
   std::string name_;

@@ -1,3 +1,4 @@
+#include "engine/expression/limits.h"
 #include "engine/stage/operator.h"
 
 namespace millrace::engine {
@@ -14,6 +15,7 @@ void PerDocumentOperator::on_batch(Batch& batch, OperatorContext& context) {
     Value meta = document.meta;
     try {
       if (!process(document, context)) continue;
+      checked_depth(document.body);  // dotted paths nest it in each stage
     } catch (const EvaluationError& error) {
       document.body = body;
       document.meta = meta;
