@@ -24,7 +24,7 @@ using engine::Status;
 namespace {
 
 constexpr char kStateMagic[9] = "MILLSTAT";
-constexpr uint32_t kStateVersion = 1;
+constexpr uint32_t kStateVersion = 2;
 
 struct StateBytes {
   char magic[8];
@@ -34,9 +34,10 @@ struct StateBytes {
   uint64_t file_bytes;
   int64_t modified_ns;
   char workspace_id[24];
+  LmdbMeta meta;
   uint64_t checksum;
 };
-static_assert(sizeof(StateBytes) == 72);
+static_assert(sizeof(StateBytes) == 208);
 
 uint64_t checksum_of(const StateBytes& bytes) {
   return XXH3_64bits(&bytes, offsetof(StateBytes, checksum));
@@ -96,7 +97,8 @@ std::optional<ShutdownState> StateFile::read(const std::string& path) {
   return ShutdownState{bytes.clean == 1,
                        bytes.last_transaction,
                        {bytes.file_bytes, bytes.modified_ns},
-                       std::string(bytes.workspace_id, sizeof(bytes.workspace_id))};
+                       std::string(bytes.workspace_id, sizeof(bytes.workspace_id)),
+                       bytes.meta};
 }
 
 Result<std::unique_ptr<StateFile>> StateFile::open(const std::string& path) {
@@ -108,6 +110,7 @@ Result<std::unique_ptr<StateFile>> StateFile::open(const std::string& path) {
 Status StateFile::write(const ShutdownState& state, bool wait_for_disk) {
   std::lock_guard lock(mutex_);
   last_transaction_ = std::max(last_transaction_, state.last_transaction);
+  if (state.meta.transaction > meta_.transaction) meta_ = state.meta;
   StateBytes bytes{};
   std::memcpy(bytes.magic, kStateMagic, 8);
   bytes.version = kStateVersion;
@@ -117,6 +120,7 @@ Status StateFile::write(const ShutdownState& state, bool wait_for_disk) {
   bytes.modified_ns = state.stamp.modified_ns;
   std::memcpy(bytes.workspace_id, state.workspace_id.data(),
               std::min(state.workspace_id.size(), sizeof(bytes.workspace_id)));
+  bytes.meta = meta_;
   bytes.checksum = checksum_of(bytes);
   ssize_t written = pwrite(fd_.get(), &bytes, sizeof(bytes), 0);
   if (written != sizeof(bytes))

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "engine/document/status.h"
+#include "storage/lmdb_pages.h"
 
 namespace millrace::storage {
 
@@ -50,15 +51,17 @@ struct FileStamp {
 // None if there is no such file. Errors: as io_error.
 engine::Result<std::optional<FileStamp>> stamp_file(const std::string& path);
 
-// 72 bytes: "MILLSTAT" version (4) clean (4) last transaction (8) file bytes (8) modified (8)
-// workspace id (24) XXH3-64 (8). Written at every commit without waiting for the disk (it survives
-// kill -9), so that a database file which is older than the last commit (an old copy put back, a
-// damaged meta page) is noticed; and at a clean shutdown.
+// 208 bytes: "MILLSTAT" version (4) clean (4) last transaction (8) file bytes (8) modified (8)
+// workspace id (24) meta (136) XXH3-64 (8). Written at every commit without waiting for the disk
+// (it survives kill -9), so that a database file which is older than the last commit (an old copy
+// put back, a damaged meta page) is noticed; and at a clean shutdown.
 struct ShutdownState {
   bool clean = false;
   uint64_t last_transaction = 0;
   FileStamp stamp;  // when clean
   std::string workspace_id;
+  // What the meta page of that commit says, should the page itself be lost; all zero if not known.
+  LmdbMeta meta{};
 };
 
 class StateFile {
@@ -66,7 +69,8 @@ class StateFile {
   // None if there is none or it is not whole.
   static std::optional<ShutdownState> read(const std::string& path);
   static engine::Result<std::unique_ptr<StateFile>> open(const std::string& path);
-  // Any thread. The last transaction that is written is the highest that was given or remembered.
+  // Any thread. The last transaction that is written is the highest that was given or remembered,
+  // the meta the one with the highest transaction.
   // `wait_for_disk` for the clean one.
   engine::Status write(const ShutdownState& state, bool wait_for_disk);
   void remember(uint64_t last_transaction);
@@ -76,6 +80,7 @@ class StateFile {
   std::mutex mutex_;
   FileDescriptor fd_;
   uint64_t last_transaction_ = 0;
+  LmdbMeta meta_{};
 };
 
 // Makes the directory if needed (mode 0700; its parent must exist) and takes the lock. It is held

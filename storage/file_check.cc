@@ -51,6 +51,9 @@ class FileChecker {
     open();
     if (result_.status.ok()) read_metas();
     if (result_.status.ok() && !options_.metas_only) walk_everything();
+    // Without its first pages a file that does not say either what it is may be any file.
+    if (result_.status.ok() && !nothing_left_.ok() && !result_.identity)
+      result_.status = nothing_left_;
     return std::move(result_);
   }
 
@@ -58,6 +61,8 @@ class FileChecker {
   void open();
   void read_metas();
   std::string meta_problem(const LmdbMeta& meta, size_t slot) const;
+  bool choose_copy(const std::array<LmdbMeta, 2>& metas,
+                   const std::array<std::string, 2>& problems);
   void choose_meta(const std::array<LmdbMeta, 2>& metas,
                    const std::array<std::string, 2>& problems);
   void walk_everything();
@@ -94,6 +99,7 @@ class FileChecker {
   std::vector<Tree> tables_;
   std::vector<uint64_t> free_pages_;
   std::array<std::optional<TableSummary>, kTableCount> summaries_;
+  Status nothing_left_;  // not ok: both meta pages are lost
   FileCheck result_;
 };
 
@@ -166,24 +172,51 @@ void FileChecker::read_metas() {
     }
     if (slot == 0 && problems[0].empty()) sizes = {metas[0].page_bytes()};
   }
+  // LMDB's pages have no checksum, but the copy has one.
+  const LmdbMeta& copy = options_.expected_meta;
+  size_t slot = copy.transaction % 2;
+  if (copy.transaction != 0 && problems[slot].empty() &&
+      metas[slot].transaction == copy.transaction &&
+      std::memcmp(&metas[slot], &copy, sizeof(copy)) != 0)
+    problems[slot] = "it is not as it was noted in millrace.state";
   choose_meta(metas, problems);
+}
+
+// The copy that was noted with the last commit, if the page it is a copy of is lost and the other
+// one, if there is one, is of an earlier commit.
+bool FileChecker::choose_copy(const std::array<LmdbMeta, 2>& metas,
+                              const std::array<std::string, 2>& problems) {
+  const LmdbMeta& copy = options_.expected_meta;
+  size_t slot = copy.transaction % 2;
+  if (copy.transaction == 0 || copy.transaction != options_.expected_transaction ||
+      !meta_problem(copy, slot).empty() || problems[slot].empty() ||
+      (problems[!slot].empty() && metas[!slot].transaction > copy.transaction))
+    return false;
+  meta_ = copy;
+  page_bytes_ = copy.page_bytes();
+  result_.transaction = copy.transaction;
+  return true;
 }
 
 void FileChecker::choose_meta(const std::array<LmdbMeta, 2>& metas,
                               const std::array<std::string, 2>& problems) {
   if (!problems[0].empty() && !problems[1].empty()) {
-    result_.status =
+    nothing_left_ =
         options_.known_as_ours
             ? Status(ErrorCode::kDataCorruptionDetected,
                      fmt::format("{} is damaged beyond repair: neither of its first two pages can "
                                  "be read ({}; {})",
                                  path_, problems[0], problems[1]))
             : Status(ErrorCode::kUnsupportedFormat, path_ + " is not a database of Millrace");
-    return;
   }
   for (size_t slot = 0; slot < 2; ++slot) {
     if (!problems[slot].empty())
       report("", "", fmt::format("meta page {} is damaged: {}", slot, problems[slot]));
+  }
+  if (choose_copy(metas, problems)) return;
+  if (!nothing_left_.ok()) {
+    result_.status = nothing_left_;
+    return;
   }
   bool both = problems[0].empty() && problems[1].empty();
   uint64_t expected = options_.expected_transaction;

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "storage/lmdb_pages.h"
 #include "storage/store.h"
 
 namespace millrace::storage {
@@ -24,6 +25,7 @@ struct FileCheckOptions {
   bool metas_only = false;  // the two meta pages and nothing else
   uint64_t expected_transaction =
       0;  // as noted at the last commit; a file that is older is damage. 0: not known
+  LmdbMeta expected_meta{};  // its meta page as noted then, for when the page is lost; or all zero
   bool known_as_ours = false;  // a state file stands beside it: then it is not foreign but damaged
 };
 

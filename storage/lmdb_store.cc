@@ -151,6 +151,18 @@ uint64_t LmdbEnvironment::last_transaction() const {
   return info.me_last_txnid;
 }
 
+LmdbMeta LmdbEnvironment::meta_of(uint64_t transaction) const {
+  mdb_filehandle_t fd = -1;
+  MDB_stat stat{};
+  LmdbMeta meta{};
+  if (mdb_env_get_fd(env_, &fd) != 0 || mdb_env_stat(env_, &stat) != 0) return {};
+  // LMDB writes odd transactions to page 1, even ones to page 0.
+  off_t at = static_cast<off_t>(transaction % 2 * stat.ms_psize + kPageHeaderBytes);
+  if (pread(fd, &meta, sizeof(meta), at) != sizeof(meta) || meta.transaction != transaction)
+    return {};
+  return meta;
+}
+
 // ---- store
 
 WriteOutcome write_once(const LmdbEnvironment& environment,
@@ -171,11 +183,12 @@ LmdbStore::~LmdbStore() {
   // With Sync::kNever the disk may be behind for a while: the next start of a large store had
   // better look at it.
   bool synced = parts_.options.sync != Sync::kNever && parts_.environment->sync().ok();
+  auto meta = parts_.environment->meta_of(parts_.environment->last_transaction());
   parts_.environment.reset();
   auto stamp = stamp_file(parts_.files.database());
   if (!stamp.ok() || !stamp->has_value()) return;
   // If this fails, the next start checks the whole file: nothing else depends on it.
-  (void)parts_.state->write({synced, 0, **stamp, parts_.identity.workspace_id}, synced);
+  (void)parts_.state->write({synced, 0, **stamp, parts_.identity.workspace_id, meta}, synced);
 }
 
 Result<std::unique_ptr<ReadTransaction>> LmdbStore::read() {
@@ -261,8 +274,12 @@ void LmdbStore::note_commit(uint64_t transaction) {
     parts_.state->remember(transaction);
     return;
   }
+  LmdbMeta meta{};
+  gate_.enter();
+  if (parts_.environment) meta = parts_.environment->meta_of(transaction);
+  gate_.leave();
   // The change itself is stored: that the note of it fails is no failure of it.
-  (void)parts_.state->write({false, transaction, {}, parts_.identity.workspace_id}, false);
+  (void)parts_.state->write({false, transaction, {}, parts_.identity.workspace_id, meta}, false);
 }
 
 size_t LmdbStore::map_bytes() const {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "storage/data_directory.h"
+#include "storage/lmdb_pages.h"
 #include "storage/record_envelope.h"
 #include "storage/store.h"
 
@@ -55,6 +56,8 @@ class LmdbEnvironment {
   Status grow(size_t most);
   size_t map_bytes() const;
   uint64_t last_transaction() const;
+  // The meta page of this transaction; all zero once later ones have taken its place.
+  LmdbMeta meta_of(uint64_t transaction) const;
   MDB_env* get() const { return env_; }
   MDB_dbi table(Table table) const { return tables_[table_index(table)]; }
   const std::string& path() const { return path_; }

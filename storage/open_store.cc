@@ -48,6 +48,7 @@ FileCheck check(const DataFiles& files, const OpenOptions& options,
   FileCheckOptions how;
   how.known_as_ours = state.has_value();
   how.expected_transaction = state ? state->last_transaction : 0;
+  if (state) how.expected_meta = state->meta;
   if (state && state->clean && state->stamp == stamp && stamp.bytes > options.always_check_bytes) {
     how.metas_only = true;
     auto quick = check_file(files.database(), how);
@@ -94,7 +95,7 @@ Result<std::optional<Identity>> check_and_mend(const DataFiles& files, const Ope
   }
   if (!checked.identity) return damage_error(files, checked.damage);
   MR_RETURN_IF_ERROR(
-      salvage(files, options, *checked.identity, state ? state->last_transaction : 0, damage));
+      salvage(files, options, *checked.identity, state.value_or(ShutdownState{}), damage));
   return checked.identity;
 }
 
@@ -120,8 +121,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
     MR_ASSIGN_OR_RETURN(identity, read_identity(*environment));
   }
   MR_ASSIGN_OR_RETURN(auto state_file, StateFile::open(files.state()));
+  uint64_t last = environment->last_transaction();
   MR_RETURN_IF_ERROR(state_file->write(
-      {false, environment->last_transaction(), {}, identity->workspace_id}, false));
+      {false, last, {}, identity->workspace_id, environment->meta_of(last)}, false));
   return std::unique_ptr<Store>(std::make_unique<LmdbStore>(
       LmdbStore::Parts{std::move(files), options, std::move(lock), std::move(state_file),
                        std::move(environment), std::move(*identity), std::move(damage)}));

@@ -148,13 +148,15 @@ Status adopt_new_environment(const DataFiles& files, const OpenOptions& options)
 }
 
 Status salvage(const DataFiles& files, const OpenOptions& options, const Identity& identity,
-               uint64_t expected_transaction, std::vector<Damage>& damage) {
+               const ShutdownState& state, std::vector<Damage>& damage) {
   int64_t saved = 0;
   {
     MR_ASSIGN_OR_RETURN(auto environment, make_new_environment(files, options));
     Rescue rescue(*environment, options.map_bytes_max);
     auto checked = check_file(files.database(),
-                              {.expected_transaction = expected_transaction, .known_as_ours = true},
+                              {.expected_transaction = state.last_transaction,
+                               .expected_meta = state.meta,
+                               .known_as_ours = true},
                               [&](Table table, std::string_view key, std::string_view payload) {
                                 return rescue.add(table, key, payload);
                               });
@@ -171,9 +173,9 @@ Status salvage(const DataFiles& files, const OpenOptions& options, const Identit
   MR_RETURN_IF_ERROR(keep_damaged(files, kept));
   {
     // The new file counts its transactions from 1: forget the old count before it takes the place.
-    MR_ASSIGN_OR_RETURN(auto state, StateFile::open(files.state()));
+    MR_ASSIGN_OR_RETURN(auto state_file, StateFile::open(files.state()));
     MR_RETURN_IF_ERROR(
-        state->write({false, 0, {}, identity.workspace_id}, options.sync != Sync::kNever));
+        state_file->write({false, 0, {}, identity.workspace_id, {}}, options.sync != Sync::kNever));
   }
   MR_RETURN_IF_ERROR(adopt_new_environment(files, options));
   damage.push_back(

@@ -18,9 +18,9 @@ Status adopt_new_environment(const DataFiles& files, const OpenOptions& options)
 
 // Keeps the damaged file as millrace.mdb.damaged-<milliseconds since 1970>. Fills `damage` with
 // what was found and where that file is. Statistics of collections are counted anew, so that they
-// fit the documents that are left. Errors leave the damaged file in place. `expected_transaction`:
-// as FileCheckOptions.
+// fit the documents that are left. Errors leave the damaged file in place. `state`: as the last
+// server left it; empty if not known.
 Status salvage(const DataFiles& files, const OpenOptions& options, const Identity& identity,
-               uint64_t expected_transaction, std::vector<Damage>& damage);
+               const ShutdownState& state, std::vector<Damage>& damage);
 
 }  // namespace millrace::storage

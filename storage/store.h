@@ -119,9 +119,10 @@ struct OpenOptions {
   size_t map_bytes_max = size_t{64} << 30;  // a store this full answers 14031 OutOfDiskSpace
   Sync sync = Sync::kEveryCommit;
   OnDamage on_damage = OnDamage::kSalvage;
-  // After a clean shutdown a file up to this size is checked record by record all the same (some
-  // milliseconds); a larger one only if it was not shut down cleanly or looks touched since.
-  size_t always_check_bytes = size_t{16} << 20;
+  // After a clean shutdown a file up to this size is checked record by record all the same (about
+  // 1 ms a MiB: a bit may rot without anybody touching the file); a larger one only if it was not
+  // shut down cleanly or looks touched since.
+  size_t always_check_bytes = size_t{256} << 20;
   const engine::Clock* clock = nullptr;  // for the creation time; nullptr: the system's
 };
 

@@ -296,10 +296,38 @@ TEST_F(DamageTest, ALostMetaPageCostsTheLastTransactionAndSaysSo) {
   auto bytes = good_;
   bytes[last % 2 * kPage + 16] ^= 1;  // its magic number
   restore(bytes);
+  std::filesystem::remove(file("millrace.state"));  // where a copy of the page is
   ASSERT_OK(open());
   ASSERT_EQ(store_->damage().size(), 3u);
   EXPECT_NE(store_->damage()[0].message.find("its magic number is missing"), std::string::npos);
   EXPECT_EQ(store_->damage()[1].message, kLastTransactionLost);
+}
+
+TEST_F(DamageTest, LostMetaPagesAreTakenFromTheStateFile) {
+  auto last = check_file(file(), {.known_as_ours = true}).transaction;
+  auto other_way = good_, one = good_, both = good_;
+  other_way[last % 2 * kPage + 16 + 72 + 40] ^= 1;  // the root of the trees: LMDB would not notice
+  std::fill_n(one.begin() + static_cast<ptrdiff_t>(last % 2 * kPage), kPage, '\0');
+  std::fill_n(both.begin(), 2 * kPage, '\0');
+  for (const auto& bytes : {other_way, one, both}) {
+    close();
+    EXPECT_EQ(judge(bytes), "");
+    close();
+    restore(bytes);
+    ASSERT_OK(open());
+    EXPECT_FALSE(store_->damage().empty());
+    for (const auto& damage : store_->damage()) EXPECT_NE(damage.message, kLastTransactionLost);
+    auto found = read_all();
+    for (const auto& [place, value] : contents_) {
+      if (place.first == Table::kIndexes) continue;
+      EXPECT_EQ(found[place], value);
+    }
+  }
+  // Of no use for a file that is quite another one.
+  close();
+  restore(std::string(20 * kPage, 'z'));
+  EXPECT_EQ(open().code(), 301);
+  EXPECT_EQ(load(file()), std::string(20 * kPage, 'z'));
 }
 
 TEST_F(DamageTest, AnImpossibleNumberOfPagesIsNoticed) {
