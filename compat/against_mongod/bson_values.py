@@ -167,6 +167,29 @@ def read(data):
     return _read(data, 0, False)[0]
 
 
+def raw_batch(reply):
+    """The bytes of cursor.firstBatch in a reply that was not decoded; None for another reply. What is equal as bytes needs no decoding."""
+    cursor = _raw(reply, 0, b"\x03cursor\0")
+    return None if cursor is None else _raw(cursor, 0, b"\x04firstBatch\0")
+
+
+def _raw(data, at, header):
+    """The bytes of a document's or array's element with that type and name."""
+    end = at + _unpack_int(data, at)[0] - 1
+    at += 4
+    while at < end:
+        if data.startswith(header, at):
+            start = at + len(header)
+            return data[start:start + _unpack_int(data, start)[0]]
+        kind = data[at]
+        at = data.index(b"\0", at + 1) + 1
+        if kind in (OBJECT, ARRAY):
+            at += _unpack_int(data, at)[0]
+        else:
+            at = _value(kind, data, at)[1]
+    return None
+
+
 # --- comparison -------------------------------------------------------------------------------------------------------------------------
 
 def identical(left, right):

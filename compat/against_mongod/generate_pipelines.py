@@ -19,8 +19,10 @@ class Pipelines:
 
     def stage(self):
         v = self.values
+        if v.chance(0.12):
+            return v.pick([self.bucket_auto, self.window_fields, self.densify, self.fill, self.graph_lookup])()
         makers = [self.project, self.project, self.add_fields, self.add_fields, self.unset, self.replace_root, self.unwind, self.unwind, self.group, self.group, self.group, self.sort, self.match,
-                  self.redact, self.bucket, self.bucket_auto, self.facet, self.lookup, self.small_stage, self.sort_by_count, self.window_fields, self.densify, self.fill, self.graph_lookup]
+                  self.redact, self.bucket, self.facet, self.lookup, self.small_stage, self.sort_by_count]
         return v.pick(makers)()
 
     # --- one document at a time ---

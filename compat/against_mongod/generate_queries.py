@@ -25,19 +25,48 @@ class Queries:
         roll = v.random.random()
         if depth > 0 and roll < 0.2:
             return {v.pick(["$and", "$or", "$nor"]): [self.predicate(depth - 1) for _ in range(v.random.randint(1, 3))] if v.chance(0.97) else v.pick([[], {}, 1, [1]])}
-        if roll < 0.3:
+        if roll < 0.25:
+            return {"$jsonSchema": self.schema(2)}
+        if roll < 0.33:
             return {"$expr": self.expressions.of("bool", 2)}
         if roll < 0.42:
-            return {self.path("any"): self.literal(v.any())}
+            return {self.path("any"): v.any()}
         query = {}
         for _ in range(v.pick([1, 1, 1, 2])):
             kind = v.pick(["number", "number", "string", "array", "numbers", "objects", "any", "date", "object"])
             query[self.path(kind)] = self.condition(kind, depth)
         return query
 
-    def literal(self, value):
-        """What is compared with: a document whose first key begins with $ would be operators."""
-        return value
+    def schema(self, depth):
+        """Keywords of $jsonSchema that fit each other most of the time."""
+        v = self.values
+        names = ["i", "n", "f", "s", "a", "an", "ao", "o", "o2", "x", "p", "q", "y", "missing"]
+        small, number = (lambda: v.pick([0, 1, 2, 3, 2.0, Int64(1)])), (lambda: v.number())
+        makers = {
+            "bsonType": lambda: v.pick(TYPE_ALIASES) if v.chance(0.7) else [v.pick(TYPE_ALIASES) for _ in range(2)],
+            "type": lambda: v.pick(["object", "array", "number", "boolean", "string", "null"]), "enum": lambda: [v.any(2) for _ in range(v.random.randint(1, 3))],
+            "minimum": number, "maximum": number, "multipleOf": lambda: v.pick([1, 2, 0.5, Int64(3), decimal("0.1")]), "minLength": small, "maxLength": small,
+            "pattern": lambda: v.pick(["^a", "b$", "", "[0-9]+"]), "minItems": small, "maxItems": small, "uniqueItems": lambda: v.chance(0.8),
+            "required": lambda: v.random.sample(names, v.pick([1, 2])), "minProperties": small, "maxProperties": small, "title": lambda: "t", "description": lambda: "d",
+        }
+        if depth > 0:
+            def inner():
+                return self.schema(depth - 1)
+            makers.update({
+                "properties": lambda: {v.pick(names): inner() for _ in range(v.pick([1, 1, 2]))}, "items": lambda: inner() if v.chance(0.7) else [inner(), inner()],
+                "additionalProperties": lambda: v.chance(0.3) or inner(), "additionalItems": lambda: v.chance(0.3) or inner(), "patternProperties": lambda: {v.pick(["^a", "o", "^s2?$"]): inner()},
+                "dependencies": lambda: {v.pick(names): v.random.sample(names, 1) if v.chance(0.6) else inner()}, "not": inner,
+                "allOf": lambda: [inner()], "anyOf": lambda: [inner(), inner()], "oneOf": lambda: [inner(), inner()],
+            })
+        schema = {}
+        for _ in range(v.pick([1, 1, 2, 3])):
+            name = v.pick(["properties", "properties", "required", "bsonType", *makers] if depth > 0 else list(makers))
+            schema[name] = makers[name]() if v.chance(0.97) else v.any()
+        if v.chance(0.1):
+            schema.update({"minimum": 1, "exclusiveMinimum": v.chance(0.7)} if v.chance(0.5) else {"maximum": v.number(), "exclusiveMaximum": True})
+        if v.chance(0.02):
+            schema[v.pick(["$ref", "definitions", "default", "format", "id", "$schema", "bad", "exclusiveMinimum"])] = v.pick([1, "x", True])
+        return schema
 
     def value(self, kind):
         v = self.values
@@ -150,7 +179,7 @@ class Queries:
         if v.chance(0.12):
             return {}, self.update_pipeline(), None
         if v.chance(0.06):
-            return {}, {v.pick(["x", "y", "a", "_id", "$x", "a.b", ""]): v.any() for _ in range(v.random.randint(0, 3))}, None
+            return {}, {v.pick(["x", "y", "a", "_id", "a.b", ""]): v.any() for _ in range(v.random.randint(0, 3))}, None
         update, filters, query = {}, {}, {}
         for _ in range(v.pick([1, 1, 1, 2])):
             name = v.pick(["$set", "$unset", "$inc", "$mul", "$min", "$max", "$push", "$addToSet", "$pull", "$pop", "$pullAll", "$rename", "$bit", "$setOnInsert", "$set", "$push", "$pull"])
@@ -158,8 +187,7 @@ class Queries:
             for _ in range(v.pick([1, 1, 2])):
                 path, value = self.modifier(name, filters, query)
                 fields[path] = value
-        return query, update, [{f"{key}": condition} if not isinstance(condition, dict) or "$field" not in condition else {f"{key}.{condition['$field']}": condition["value"]}
-                               for key, condition in filters.items()] or None
+        return query, update, list(filters.values()) or None
 
     def update_path(self, kind, filters, query):
         v = self.values
@@ -171,7 +199,7 @@ class Queries:
             name = v.pick(["an", "ao", "a"])
             key = v.pick(["e", "f"])
             path = f"{name}.$[{key}]" + ("" if name == "an" else v.pick([".y", "", ".x"]))
-            filters[key] = self.condition("number", 0) if name == "an" else {"$field": v.pick(["x", "y"]), "value": self.condition("number", 0)}
+            filters[key] = {key if name == "an" else f"{key}.{v.pick(['x', 'y'])}": self.condition("number", 0)}
         elif roll < 0.18:
             name = v.pick(["an", "ao"])
             query[name if name == "an" else "ao.y"] = {"$exists": True} if v.chance(0.2) else self.value("number") if v.chance(0.4) else {"$gte": -1000}
@@ -179,7 +207,7 @@ class Queries:
         elif roll < 0.26:
             path += v.pick([".0", ".1", ".5", ".x", ".x.y", ".new"])
         elif roll < 0.28:
-            path = v.pick(["", "a.", ".a", "$a", "a..b", "o.$x", "_id", "a.$", "a.$[q]", "$"])
+            path = v.pick(["", "a.", ".a", "a..b", "_id", "a.$", "a.$[q]", "$"])
         return path
 
     def modifier(self, name, filters, query):

@@ -61,7 +61,7 @@ class Values:
         return date(self.pick(DATES) if self.chance(0.6) else self.random.randrange(-2000000000000, 4000000000000))
 
     def timestamp(self):
-        return timestamp(self.pick([0, 1, 1700000000, 4294967295]), self.pick([0, 1, 7, 4294967295]))
+        return timestamp(self.pick([1, 1700000000, 4294967295]), self.pick([0, 1, 7, 4294967295]))
 
     def oid(self):
         return object_id(self.pick(OIDS))

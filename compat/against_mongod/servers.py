@@ -38,10 +38,12 @@ class Connection:
         self.request += 1
         self.socket.sendall(struct.pack("<iiiiIB", len(body) + 21, self.request, 0, 2013, 0, 0) + body)
 
-    def receive(self):
+    def receive_raw(self):
         length = struct.unpack("<i", self._exactly(4))[0]
-        message = self._exactly(length - 4)
-        return read(memoryview(message)[17:].tobytes())
+        return self._exactly(length - 4)[17:]
+
+    def receive(self):
+        return read(self.receive_raw())
 
     def _exactly(self, count):
         parts = []
