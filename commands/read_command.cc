@@ -36,6 +36,28 @@ Status read_find_flags(const Arguments& arguments, FindCommand* find) {
 
 }  // namespace
 
+namespace {
+
+// What a server that stands alone does with a read concern.
+// https://www.mongodb.com/docs/manual/reference/read-concern/
+Status check_read_concern(const Request& request) {
+  Value concern = request.get("readConcern");
+  Value level = concern.is_object() ? concern.as_object().get("level") : Value::missing();
+  if (level.is_missing()) return {};
+  std::string_view name = level.is_string() ? level.as_string() : std::string_view();
+  if (name == "local" || name == "majority" || name == "available") return {};
+  constexpr int kNotAReplicaSet = 123;
+  if (name == "snapshot" || name == "linearizable") {
+    return Status(kNotAReplicaSet,
+                  "node needs to be a replica set member to use readConcern: " + std::string(name));
+  }
+  return Status(ErrorCode::kFailedToParse,
+                "readConcern.level must be either 'local', 'majority', 'linearizable', "
+                "'available', or 'snapshot'");
+}
+
+}  // namespace
+
 Result<FindCommand> read_find(const Request& request, std::string_view name) {
   static constexpr std::string_view kFields[] = {"filter",
                                                  "sort",
@@ -58,6 +80,7 @@ Result<FindCommand> read_find(const Request& request, std::string_view name) {
                                                  "allowDiskUse",
                                                  "oplogReplay"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
+  MR_RETURN_IF_ERROR(check_read_concern(request));
   FindCommand find;
   MR_ASSIGN_OR_RETURN(auto collection, collection_argument(request));
   find.collection = std::string(collection);
@@ -170,6 +193,7 @@ Result<AggregateCommand> read_aggregate(const Request& request) {
       "pipeline",  "explain", "allowDiskUse", "cursor", "bypassDocumentValidation",
       "collation", "hint",    "let"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
+  MR_RETURN_IF_ERROR(check_read_concern(request));
   AggregateCommand aggregate;
   aggregate.spec.command = Document(request.body);
   Arguments arguments("aggregate", aggregate.spec.command.value());
@@ -191,7 +215,7 @@ Result<AggregateCommand> read_aggregate(const Request& request) {
     return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
   for (Value stage : pipeline.as_array()) aggregate.spec.stages.push_back(stage);
   MR_ASSIGN_OR_RETURN(aggregate.explain, arguments.boolean("explain", false));
-  MR_RETURN_IF_ERROR(arguments.boolean("allowDiskUse", false).status());
+  MR_ASSIGN_OR_RETURN(aggregate.spec.allow_disk_use, arguments.boolean("allowDiskUse", true));
   MR_ASSIGN_OR_RETURN(aggregate.spec.bypass_validation,
                       arguments.boolean("bypassDocumentValidation", false));
   MR_ASSIGN_OR_RETURN(aggregate.spec.let, arguments.object("let"));

@@ -14,9 +14,9 @@ using engine::Status;
 using engine::Value;
 
 Result<UpdateStatement> read_update(Value object, Value let) {
-  MR_RETURN_IF_ERROR(
-      check_statement("update.updates", object,
-                      {"q", "u", "c", "multi", "upsert", "arrayFilters", "hint", "collation"}));
+  MR_RETURN_IF_ERROR(check_statement(
+      "update.updates", object,
+      {"q", "u", "c", "multi", "upsert", "upsertSupplied", "arrayFilters", "hint", "collation"}));
   Arguments arguments("update.updates", object);
   MR_RETURN_IF_ERROR(arguments.require("q"));
   MR_RETURN_IF_ERROR(arguments.require("u"));
@@ -31,6 +31,7 @@ Result<UpdateStatement> read_update(Value object, Value let) {
   MR_ASSIGN_OR_RETURN(statement.spec.constants, arguments.object("c"));
   MR_ASSIGN_OR_RETURN(statement.multi, arguments.boolean("multi", false));
   MR_ASSIGN_OR_RETURN(statement.upsert, arguments.boolean("upsert", false));
+  MR_ASSIGN_OR_RETURN(statement.upsert_supplied, arguments.boolean("upsertSupplied", false));
   MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
   statement.hint = arguments.any("hint");
   statement.spec.let = let;

@@ -139,6 +139,21 @@ Status AggregateStream::build_operators() {
   return {};
 }
 
+// No stage holds more than it may.
+Status AggregateStream::check_memory() {
+  int64_t limit = spec_.allow_disk_use ? kStageMemoryCeilingBytes : kStageMemoryBytes;
+  for (const auto& op : chain_.operators()) {
+    if (op->state_bytes() <= limit) continue;
+    return executor_error(
+        Status(ErrorCode::kQueryExceededMemoryLimitNoDiskUseAllowed,
+               std::string(op->name()) + " exceeded memory limit of " + std::to_string(limit) +
+                   " bytes, but " +
+                   (spec_.allow_disk_use ? "Millrace writes no temporary files."
+                                         : "did not opt in to external sorting.")));
+  }
+  return {};
+}
+
 // Some $limit has let through what it may: nothing more need be read.
 bool AggregateStream::limit_reached() const {
   return std::any_of(limits_.begin(), limits_.end(), [](const Limit& limit) {
@@ -193,6 +208,7 @@ Status AggregateStream::next_in(storage::ReadTransaction& txn, size_t wanted,
           bool more, read_source(txn, only_copied ? std::min(target - out.size(), kBatchDocuments)
                                                   : kBatchDocuments));
       chain_.push(batch_, context_);
+      MR_RETURN_IF_ERROR(check_memory());
       status = emit(batch_, out);
       if (status.ok() && (!more || limit_reached())) {
         chain_.finish(batch_, context_, [&](engine::Batch& batch) {

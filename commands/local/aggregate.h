@@ -15,6 +15,10 @@
 
 namespace millrace::commands {
 
+// https://www.mongodb.com/docs/manual/core/aggregation-pipeline-limits/
+inline constexpr int64_t kStageMemoryBytes = int64_t{100} << 20;
+inline constexpr int64_t kStageMemoryCeilingBytes = int64_t{1} << 30;
+
 struct AggregateSpec {
   engine::Document command;           // what the values below are part of: kept alive by the stream
   std::vector<engine::Value> stages;  // the user's
@@ -22,6 +26,9 @@ struct AggregateSpec {
   engine::Value hint;
   std::vector<engine::Document> operations;  // what $currentOp shows
   bool bypass_validation = false;
+  // false: a stage may hold kStageMemoryBytes. Otherwise MongoDB would go on in temporary files,
+  // which Millrace does not write: it keeps everything in memory, up to kStageMemoryCeilingBytes.
+  bool allow_disk_use = true;
 };
 
 class AggregateStream final : public DocumentStream {
@@ -64,6 +71,7 @@ class AggregateStream final : public DocumentStream {
   engine::Result<bool> read_source(storage::ReadTransaction& txn, size_t wanted);
   engine::Status emit(const engine::Batch& batch, std::deque<std::string>& out);
   bool limit_reached() const;
+  engine::Status check_memory();
   engine::Status run_output(LocalDatabase& local);
 
   AggregateSpec spec_;

@@ -31,6 +31,11 @@ Result<Target> read_target(const Value& spec, std::string_view database, std::st
   if (spec.is_string()) {
     target.collection = std::string(spec.as_string());
   } else if (spec.is_object()) {
+    auto fields = spec.as_object();
+    if (stage == "$out" && !(fields.size() == 2 && fields.has("db") && fields.has("coll"))) {
+      return Status(
+          16994, "If an object is passed to $out it must have exactly 2 fields: 'db' and 'coll'");
+    }
     for (const auto& field : spec.as_object()) {
       if (!field.value.is_string() || !(field.has_name("db") || field.has_name("coll"))) {
         return Status(40415, "BSON field '" + std::string(stage) + "." + std::string(field.name()) +
@@ -40,9 +45,17 @@ Result<Target> read_target(const Value& spec, std::string_view database, std::st
           std::string(field.value.as_string());
     }
   } else {
-    return Status(16990, std::string(stage) +
-                             " only supports a string or object argument, but found " +
-                             std::string(spec.type_name()));
+    return Status(stage == "$out" ? 16990 : static_cast<int>(ErrorCode::kTypeMismatch),
+                  std::string(stage) + " only supports a string or object argument, but found " +
+                      std::string(spec.type_name()));
+  }
+  if (target.collection.starts_with("system.")) {
+    return Status(stage == "$out" ? 17385 : 31319,
+                  "Can't " + std::string(stage) + " to special collection: " + target.collection);
+  }
+  if (target.database == "admin" || target.database == "config" || target.database == "local") {
+    return Status(stage == "$out" ? 31321 : 31320,
+                  "Can't " + std::string(stage) + " to internal database: " + target.database);
   }
   MR_RETURN_IF_ERROR(check_writable_name(target.database, target.collection));
   return target;
@@ -165,6 +178,23 @@ class MergeOutput final : public AggregateOutput {
                       "BSON field '$merge." + std::string(field.name()) + "' is an unknown field.");
       }
     }
+    if (!let_.is_missing() && !matched.is_array()) {
+      return Status(51199, "Cannot use 'let' variables with 'whenMatched: " +
+                               (matched.is_string() ? std::string(matched.as_string()) : "") +
+                               "' mode");
+    }
+    Value own_new = let_.is_object() ? let_.as_object().get("new") : Value::missing();
+    bool whole = own_new.is_string() && own_new.as_string() == "$$ROOT";
+    if (!own_new.is_missing() && !whole) {
+      return Status(51273,
+                    "'let' may not define a value for the reserved 'new' variable other than "
+                    "'$$ROOT'");
+    }
+    if (!matched.is_string() && !matched.is_array()) {
+      return Status(51191,
+                    "$merge 'whenMatched' field  must be either a string or an array, but found " +
+                        std::string(matched.type_name()));
+    }
     command_let_ = command_let;
     MR_RETURN_IF_ERROR(parse_modes(matched, not_matched));
     return parse_on(on);
@@ -224,7 +254,7 @@ class MergeOutput final : public AggregateOutput {
     bool needs_insert = matched_ == Matched::kKeepExisting || matched_ == Matched::kFail;
     if (needs_insert && not_matched_ != NotMatched::kInsert) {
       return Status(
-          51189, "Combination of $merge modes 'whenMatched: " + std::string(matched.as_string()) +
+          51181, "Combination of $merge modes 'whenMatched: " + std::string(matched.as_string()) +
                      "' and 'whenNotMatched: " + std::string(mode) + "' is not supported");
     }
     return {};
@@ -242,6 +272,14 @@ class MergeOutput final : public AggregateOutput {
         if (!field.is_string()) return Status(51134, "$merge 'on' array elements must be strings");
         on_.emplace_back(field.as_string());
       }
+    }
+    if (on.is_array() && on_.empty()) {
+      return Status(51187, "If explicitly specifying $merge 'on', must include at least one field");
+    }
+    for (size_t i = 0; i < on_.size(); ++i) {
+      if (std::find(on_.begin(), on_.begin() + static_cast<ptrdiff_t>(i), on_[i]) !=
+          on_.begin() + static_cast<ptrdiff_t>(i))
+        return Status(31465, "Found a duplicate field '" + on_[i] + "'");
     }
     if (on_.empty())
       return Status(51186, "$merge 'on' field must be a string or an array of strings");

@@ -67,6 +67,12 @@ Result<Documents> make_coll_stats(const Value& spec, const SourceContext& contex
   for (const auto& field : fields) {
     bool known = field.has_name("storageStats") || field.has_name("count") ||
                  field.has_name("latencyStats") || field.has_name("queryExecStats");
+    if (known && !field.value.is_object()) {
+      return Status(ErrorCode::kTypeMismatch,
+                    "BSON field '$collStats." + std::string(field.name()) +
+                        "' is the wrong type '" + std::string(field.value.type_name()) +
+                        "', expected type 'object'");
+    }
     if (!known)
       return Status(
           40415, "BSON field '$collStats." + std::string(field.name()) + "' is an unknown field.");
@@ -143,12 +149,71 @@ Result<Documents> make_current_op(const Value& spec, const SourceContext& contex
   return context.operations;
 }
 
+// Sessions are not stored in a collection: those that are stored can be asked for only on a server
+// that stores them.
+Status refuse_list_sessions(const SourceContext& context) {
+  if (context.scope.database == "config" && context.name == "system.sessions") {
+    return Status(ErrorCode::kCommandNotSupported,
+                  "Millrace does not store sessions; $listLocalSessions shows this one");
+  }
+  return Status(ErrorCode::kInvalidNamespace,
+                "$listSessions may only be run against config.system.sessions");
+}
+
+// The session of this very command: others are not recorded.
+Result<Documents> make_local_sessions(const Value& spec, const SourceContext& context) {
+  if (!context.name.empty()) {
+    return Status(ErrorCode::kInvalidNamespace,
+                  "$listLocalSessions must be run against the database with {aggregate: 1}, not a "
+                  "collection");
+  }
+  if (!spec.is_object()) {
+    return Status(ErrorCode::kTypeMismatch,
+                  "$listLocalSessions options must be specified in an object, but found: " +
+                      std::string(spec.type_name()));
+  }
+  for (const auto& field : spec.as_object()) {
+    if (field.has_name("allUsers") || field.has_name("users")) continue;
+    return Status(40415, "BSON field '$listLocalSessions." + std::string(field.name()) +
+                             "' is an unknown field.");
+  }
+  Documents documents;
+  for (const Document& operation : context.operations) {
+    Value session = operation.get("command").as_object().get("lsid");
+    if (!session.is_object()) continue;
+    BsonWriter writer;
+    writer.begin_document();
+    writer.append("_id", session);
+    writer.append("lastUse", Value::date(context.evaluation.eval().now_ms));
+    writer.end();
+    documents.emplace_back(writer.bytes());
+  }
+  return documents;
+}
+
+// Millrace plans each query anew and keeps no plans: the cache is empty.
+Result<Documents> make_plan_cache_stats(const Value& spec, const SourceContext& context) {
+  MR_RETURN_IF_ERROR(needs_collection("$planCacheStats", context));
+  if (!spec.is_object()) {
+    return Status(ErrorCode::kFailedToParse, "$planCacheStats value must be an object. Found: " +
+                                                 std::string(spec.type_name()));
+  }
+  if (!spec.as_object().empty()) {
+    return Status(ErrorCode::kFailedToParse,
+                  "$planCacheStats parameters object must be empty. Found: object");
+  }
+  return Documents();
+}
+
 }  // namespace
 
 Result<std::vector<Document>> make_source(const Field& stage, const SourceContext& context) {
   if (stage.has_name("$documents")) return make_documents(stage.value, context);
   if (stage.has_name("$collStats")) return make_coll_stats(stage.value, context);
   if (stage.has_name("$indexStats")) return make_index_stats(stage.value, context);
+  if (stage.has_name("$listSessions")) return refuse_list_sessions(context);
+  if (stage.has_name("$listLocalSessions")) return make_local_sessions(stage.value, context);
+  if (stage.has_name("$planCacheStats")) return make_plan_cache_stats(stage.value, context);
   return make_current_op(stage.value, context);
 }
 

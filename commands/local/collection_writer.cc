@@ -47,6 +47,9 @@ Result<std::unique_ptr<CollectionWriter>> CollectionWriter::open(storage::WriteT
 
 Status CollectionWriter::check_document(const Value& document, const Value* old_document) {
   if (document.bson_bytes().size() > engine::kMaxDocumentBytes) {
+    if (old_document != nullptr)
+      return Status(17419, "Resulting document after update is larger than " +
+                               std::to_string(engine::kMaxDocumentBytes));
     return Status(ErrorCode::kBsonObjectTooLarge,
                   "BSONObj size: " + std::to_string(document.bson_bytes().size()) +
                       " is invalid. Size must be between 0 and " +

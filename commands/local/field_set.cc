@@ -5,13 +5,15 @@ namespace millrace::commands {
 using engine::Arena;
 using engine::Value;
 
-Value with_field(const Value& object, std::span<const std::string_view> parts, const Value& value,
-                 Arena& arena) {
+namespace {
+
+Value set_at(const Value& object, std::span<const std::string_view> parts, const Value& value,
+             bool enter_arrays, Arena& arena) {
   if (parts.empty()) return value;
-  if (object.is_array()) {
+  if (object.is_array() && enter_arrays) {
     engine::ArrayBuilder elements(arena);
     for (const Value& element : object.as_array())
-      elements.add(with_field(element, parts, value, arena));
+      elements.add(set_at(element, parts, value, enter_arrays, arena));
     return elements.finish();
   }
   engine::ObjectBuilder result(arena);
@@ -20,12 +22,28 @@ Value with_field(const Value& object, std::span<const std::string_view> parts, c
     for (const auto& field : object.as_object()) {
       bool here = !set && field.name() == parts.front();
       set = set || here;
-      result.add(field.name(),
-                 here ? with_field(field.value, parts.subspan(1), value, arena) : field.value);
+      result.add(
+          field.name(),
+          here ? set_at(field.value, parts.subspan(1), value, enter_arrays, arena) : field.value);
     }
   }
-  if (!set) result.add(parts.front(), with_field(Value::missing(), parts.subspan(1), value, arena));
+  if (!set) {
+    result.add(parts.front(),
+               set_at(Value::missing(), parts.subspan(1), value, enter_arrays, arena));
+  }
   return result.finish();
+}
+
+}  // namespace
+
+Value with_field(const Value& object, std::span<const std::string_view> parts, const Value& value,
+                 Arena& arena) {
+  return set_at(object, parts, value, true, arena);
+}
+
+Value with_nested_field(const Value& object, std::span<const std::string_view> parts,
+                        const Value& value, Arena& arena) {
+  return set_at(object, parts, value, false, arena);
 }
 
 }  // namespace millrace::commands

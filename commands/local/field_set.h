@@ -14,4 +14,10 @@ namespace millrace::commands {
 engine::Value with_field(const engine::Value& object, std::span<const std::string_view> parts,
                          const engine::Value& value, engine::Arena& arena);
 
+// The same as $lookup and $graphLookup set their `as`: an array on the way is replaced, as anything
+// that is no document.
+engine::Value with_nested_field(const engine::Value& object,
+                                std::span<const std::string_view> parts, const engine::Value& value,
+                                engine::Arena& arena);
+
 }  // namespace millrace::commands

@@ -28,6 +28,26 @@ Status check_id(const Value& id) {
   return {};
 }
 
+// MongoDB stores up to 180 levels, fewer than a message may have.
+constexpr int kMaxStoredLevels = 180;
+
+bool is_deeper(const Value& container, int levels) {
+  if (levels == 0) return true;
+  auto deep = [&](const Value& value) {
+    return (value.is_object() || value.is_array()) && is_deeper(value, levels - 1);
+  };
+  if (container.is_array()) {
+    for (const Value& element : container.as_array()) {
+      if (deep(element)) return true;
+    }
+    return false;
+  }
+  for (const auto& field : container.as_object()) {
+    if (deep(field.value)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<std::string_view> stored_form(const Value& document, BsonWriter& writer) {
@@ -36,6 +56,11 @@ Result<std::string_view> stored_form(const Value& document, BsonWriter& writer) 
     return Status(ErrorCode::kBadValue,
                   "object to insert too large. size in bytes: " + std::to_string(size) +
                       ", max size: " + std::to_string(engine::kMaxDocumentBytes));
+  }
+  // A level takes seven bytes at least: an ordinary document need not be looked through.
+  if (size > size_t{kMaxStoredLevels} * 7 && is_deeper(document, kMaxStoredLevels)) {
+    return Status(ErrorCode::kOverflow,
+                  "cannot insert document because it exceeds 180 levels of nesting");
   }
   auto fields = document.as_object();
   Value id = fields.get("_id");

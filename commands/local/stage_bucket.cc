@@ -2,6 +2,7 @@
 #include <array>
 
 #include "commands/local/aggregate_stages.h"
+#include "commands/local/index_keys.h"
 #include "commands/local/operator_chain.h"
 #include "engine/document/compare.h"
 
@@ -102,6 +103,16 @@ Status check_boundaries(const Value& boundaries) {
   return {};
 }
 
+// The value of an expression that does not depend on the document.
+Result<Value> constant_of(const Value& spec, int code, std::string_view rule,
+                          StageContext& context) {
+  MR_ASSIGN_OR_RETURN(auto expression, engine::parse_expression(spec, context.parse));
+  if (expression->constant() != nullptr) {
+    return engine::deep_copy(*expression->constant(), context.parse.constants());
+  }
+  return Status(code, std::string(rule) + ", but found: " + shell_text(spec) + ".");
+}
+
 Status check_default(const Value& otherwise, const Value& boundaries) {
   if (otherwise.is_missing()) return {};
   Value first = boundaries.as_array().at(0);
@@ -160,6 +171,24 @@ Result<OperatorPtr> parse_bucket(const Value& spec, StageContext& context, Aggre
                   "expression object.");
   if (!output.is_missing() && !output.is_object())
     return Status(40196, "The $bucket 'output' field must be an object.");
+  if (boundaries.is_array()) {
+    engine::ArrayBuilder constants(context.parse.constants());
+    for (const Value& boundary : boundaries.as_array()) {
+      MR_ASSIGN_OR_RETURN(
+          auto constant,
+          constant_of(boundary, 40191,
+                      "The $bucket 'boundaries' field must be an array of constant values",
+                      context));
+      constants.add(constant);
+    }
+    boundaries = constants.finish();
+  }
+  if (!otherwise.is_missing()) {
+    MR_ASSIGN_OR_RETURN(
+        otherwise,
+        constant_of(otherwise, 40195, "The $bucket 'default' field must be a constant expression",
+                    context));
+  }
   MR_RETURN_IF_ERROR(check_boundaries(boundaries));
   MR_RETURN_IF_ERROR(check_default(otherwise, boundaries));
 

@@ -68,7 +68,27 @@ class FacetOperator final : public Operator {
   Batch work_;
 };
 
+Status check_facet_name(std::string_view name) {
+  if (name.starts_with('$')) {
+    return Status(16410,
+                  "FieldPath field names may not start with '$'. Consider using $getField or "
+                  "$setField.");
+  }
+  if (name.find('.') != name.npos) {
+    return Status(16412,
+                  "FieldPath field names may not contain '.'. Consider using $getField or "
+                  "$setField.");
+  }
+  return {};
+}
+
 Status check_facet_stage(const Value& element) {
+  if (!element.is_object() || element.as_object().empty()) {
+    return Status(40171,
+                  "elements of arrays in $facet spec must be non-empty objects, but one is of "
+                  "type " +
+                      std::string(element.type_name()));
+  }
   MR_ASSIGN_OR_RETURN(auto stage, pipeline_stage(element));
   const AggregateStageRow* row = find_aggregate_stage(stage.name());
   bool refused =
@@ -92,6 +112,7 @@ Result<OperatorPtr> parse_facet(const Value& spec, StageContext& context, Aggreg
     if (!field.value.is_array())
       return Status(40170, "arguments to $facet must be arrays, " + std::string(field.name()) +
                                " is of type " + std::string(field.value.type_name()));
+    MR_RETURN_IF_ERROR(check_facet_name(field.name()));
     for (const Value& stage : field.value.as_array()) MR_RETURN_IF_ERROR(check_facet_stage(stage));
     MR_ASSIGN_OR_RETURN(auto operators, context.builder.build(field.value, context.place, context));
     facets.push_back(

@@ -54,7 +54,7 @@ class GraphLookupOperator final : public Operator {
       context.eval.root = document.body;
       context.eval.arena = &batch.arena;
       Value found = search(parts_.start_with->evaluate(context.eval), batch.arena, context);
-      document.body = with_field(document.body, parts_.as.parts, found, batch.arena);
+      document.body = with_nested_field(document.body, parts_.as.parts, found, batch.arena);
       document.record = nullptr;
     }
   }

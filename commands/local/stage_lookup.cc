@@ -7,6 +7,7 @@
 #include "commands/local/foreign_field.h"
 #include "commands/local/index_keys.h"
 #include "commands/local/operator_chain.h"
+#include "engine/expression/variable_name.h"
 
 namespace millrace::commands {
 
@@ -67,7 +68,8 @@ class LookupOperator final : public Operator {
       } else {
         keep(work_);
       }
-      document.body = with_field(document.body, parts_.as_parts, found.finish(), batch.arena);
+      document.body =
+          with_nested_field(document.body, parts_.as_parts, found.finish(), batch.arena);
       document.record = nullptr;
     }
   }
@@ -79,6 +81,9 @@ class LookupOperator final : public Operator {
     std::vector<ForeignField::Keys> wanted;
     for (const StreamDocument& document : batch.documents) {
       auto keys = ForeignField::keys_of_field(parts_.local_field, document.body);
+      throw_if_error(keys.status());
+      // An empty array is looked for as null (6.0.5).
+      if (keys->empty()) keys = ForeignField::keys_of_field(parts_.local_field, Value::object({}));
       throw_if_error(keys.status());
       wanted.push_back(std::move(keys).value());
     }
@@ -135,8 +140,9 @@ Status refuse_output(const Value& pipeline, std::string_view holder) {
     MR_ASSIGN_OR_RETURN(auto stage, pipeline_stage(element));
     const AggregateStageRow* row = find_aggregate_stage(stage.name());
     if (row != nullptr && row->role != AggregateRole::kOperator) {
-      return Status(51047, std::string(stage.name()) + " is not allowed within a " +
-                               std::string(holder) + "'s sub-pipeline");
+      return Status(holder == "$unionWith" ? 31441 : 51047,
+                    std::string(stage.name()) + " is not allowed within a " + std::string(holder) +
+                        "'s sub-pipeline");
     }
   }
   return {};
@@ -175,10 +181,18 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
                                  AggregateBuilder& builder) {
   MR_RETURN_IF_ERROR(check_lookup_fields(spec));
   auto fields = spec.as_object();
-  if (!fields.has("as"))
+  if (!fields.has("as") || fields.get("as").as_string().empty())
     return Status(ErrorCode::kFailedToParse, "must specify 'as' field for a $lookup");
   if (!fields.has("from"))
     return Status(ErrorCode::kFailedToParse, "must specify 'pipeline' when 'from' is empty");
+  if (fields.get("from").as_string().empty()) {
+    return Status(ErrorCode::kInvalidNamespace,
+                  "invalid $lookup namespace: " + builder.scope().database + ".");
+  }
+  if (fields.has("let") && !fields.has("pipeline")) {
+    return Status(ErrorCode::kFailedToParse,
+                  "$lookup with a 'let' argument must also specify 'pipeline'");
+  }
   LookupOperator::Parts parts;
   parts.has_pipeline = fields.has("pipeline");
   parts.equality = fields.has("localField") && fields.has("foreignField");
@@ -192,6 +206,10 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
       auto as, engine::parse_field_path(fields.get("as").as_string(), context.parse.names()));
   parts.as_parts = as.parts;
   if (parts.equality) {
+    for (auto field : {"localField", "foreignField"}) {
+      MR_RETURN_IF_ERROR(
+          engine::parse_field_path(fields.get(field).as_string(), context.parse.names()).status());
+    }
     parts.local_field = field_as_index(fields.get("localField").as_string());
     parts.foreign_field = std::make_unique<ForeignField>(
         fields.get("from").as_string(), fields.get("foreignField").as_string(), builder);
@@ -205,6 +223,7 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
   Value let = fields.get("let");
   if (let.is_object()) {
     for (const auto& variable : let.as_object()) {
+      MR_RETURN_IF_ERROR(engine::check_variable_name(variable.name()));
       MR_ASSIGN_OR_RETURN(auto value, engine::parse_expression(variable.value, context.parse));
       values.push_back(std::move(value));
     }
@@ -233,6 +252,15 @@ Result<OperatorPtr> parse_union_with(const Value& spec, StageContext& context,
     }
     name = spec.as_object().get("coll");
     pipeline = spec.as_object().get("pipeline");
+  }
+  if (spec.is_object() && !name.is_missing() && !name.is_string()) {
+    return Status(ErrorCode::kTypeMismatch, "BSON field '$unionWith.coll' is the wrong type '" +
+                                                std::string(name.type_name()) +
+                                                "', expected type 'string'");
+  }
+  if (name.is_string() && name.as_string().empty()) {
+    return Status(ErrorCode::kInvalidNamespace,
+                  "Namespace " + builder.scope().database + ". is not a valid collection name");
   }
   if (!name.is_string())
     return Status(ErrorCode::kFailedToParse,

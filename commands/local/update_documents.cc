@@ -111,12 +111,7 @@ Result<Applied> apply_to_record(CollectionWriter& writer, Update& update, Record
   return applied;
 }
 
-// The new document, inserted.
-Result<Document> insert_upsert(StatementContext& context, Update& update, const Value& query,
-                               BsonWriter& changed) {
-  MR_ASSIGN_OR_RETURN(Document base, upsert_base(query, update.replaces()));
-  MR_RETURN_IF_ERROR(update.apply(base.value(), true, changed));
-  Document made(changed.bytes());
+Result<Document> insert_document(StatementContext& context, const Document& made) {
   BsonWriter writer;
   MR_ASSIGN_OR_RETURN(auto bson, stored_form(made.value(), writer));
   MR_ASSIGN_OR_RETURN(CollectionWriter * collection, context.writer_or_create());
@@ -124,6 +119,14 @@ Result<Document> insert_upsert(StatementContext& context, Update& update, const 
   MR_RETURN_IF_ERROR(collection->insert(stored.bytes()));
   context.bytes += stored.bytes().size();
   return stored;
+}
+
+// The new document, inserted.
+Result<Document> insert_upsert(StatementContext& context, Update& update, const Value& query,
+                               BsonWriter& changed) {
+  MR_ASSIGN_OR_RETURN(Document base, upsert_base(query, update.replaces()));
+  MR_RETURN_IF_ERROR(update.apply(base.value(), true, changed));
+  return insert_document(context, Document(changed.bytes()));
 }
 
 // One command's updates: statements of the same pipeline share what was compiled.
@@ -157,13 +160,24 @@ class UpdateRunner {
     }
     if (!records.empty() || !statement.upsert) return {};
     MR_ASSIGN_OR_RETURN(Document stored,
-                        insert_upsert(context, *update_, statement.spec.query, changed_));
+                        statement.upsert_supplied
+                            ? insert_document(context, Document(supplied(statement)))
+                            : insert_upsert(context, *update_, statement.spec.query, changed_));
     result.upserted.push_back({index, id_document(stored.value())});
     return {};
   }
 
  private:
+  static Value supplied(const UpdateStatement& statement) {
+    return statement.spec.constants.as_object().get("new");
+  }
   Status compile(const UpdateStatement& statement) {
+    bool has_new = statement.spec.constants.is_object() && supplied(statement).is_object();
+    if (statement.upsert_supplied && !(statement.upsert && has_new)) {
+      return Status(ErrorCode::kFailedToParse,
+                    "the parameter 'upsertSupplied' is set to 'true', but no document was supplied "
+                    "for an upsert");
+    }
     if (update_ != nullptr && update_->rebind(statement.spec)) return {};
     MR_ASSIGN_OR_RETURN(update_, Update::parse(statement.spec, local_.stages(), local_.clock()));
     return {};

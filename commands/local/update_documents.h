@@ -16,6 +16,9 @@ struct UpdateStatement {
   engine::Value hint;
   bool multi = false;
   bool upsert = false;
+  // What an upsert inserts is the document `new` of the constants, as the $merge of a server sends
+  // it: the update is only for what is there.
+  bool upsert_supplied = false;
 };
 struct DeleteStatement {
   engine::Value query;
