@@ -30,6 +30,11 @@ Pipeline::Pipeline(const PipelineEnvironment& environment)
 
 Pipeline::~Pipeline() = default;
 
+void Pipeline::begin() {
+  if (has_window_ && source_.source != nullptr)
+    watermarks_.begin_batch(source_.source->partitions().size(), clock_->now_ms());
+}
+
 void Pipeline::process(SourceBatch& batch, OutputBatch& output) {
   source_batch_ = &batch;
   AtExit done{[this] { source_batch_ = nullptr; }};

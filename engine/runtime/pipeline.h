@@ -80,6 +80,8 @@ class Pipeline final : private DeadLetters {
                                                  const PipelineEnvironment& environment);
   ~Pipeline() override;
 
+  // The source has been opened: a partition that says nothing is silent from now on.
+  void begin();
   // Runs all records of `batch` through the stages and appends what comes out to `output`.
   void process(SourceBatch& batch, OutputBatch& output);
   // Lets time-driven operators work; appends to `output`.

@@ -86,6 +86,7 @@ Status ProcessorCore::prepare() {
   MR_RETURN_IF_ERROR(dlq_->open());
   if (pipeline_->sink_writer() != nullptr) MR_RETURN_IF_ERROR(pipeline_->sink_writer()->open());
   MR_RETURN_IF_ERROR(pipeline_->source()->open(present(open_at)));
+  pipeline_->begin();
   if (replaying_) pipeline_->source()->replay_until(position_.value());
   next_checkpoint_ns_ = environment_.pipeline.clock->monotonic_ns() +
                         nanoseconds(environment_.settings.checkpoint_interval).count();
