@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "engine/runtime/bench.h"
+#include "engine/testing/test_command.h"
 
 namespace millrace::wire {
 namespace {
@@ -52,6 +53,22 @@ int bench_exit_code(const engine::BenchOptions& options) {
   }
   std::cout << *line << "\n";
   return 0;
+}
+
+CLI::App* add_test_command(CLI::App& app, engine::TestOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "test", "run case files of stream processors on virtual time, without a server");
+  command->add_option("paths", options.paths, "case files, or directories with *.json files")
+      ->required()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("PATH...");
+  command->add_option("--junit", options.junit_file, "write a JUnit report")->type_name("FILE");
+  command->add_option("--filter", options.filter, "only cases whose name or file contains TEXT")
+      ->type_name("TEXT");
+  command->add_flag("--update", options.update, "record what comes out as what is expected");
+  command->add_flag("--list", options.list, "only list the cases");
+  command->add_flag("-v,--verbose", options.verbose, "a line for each case");
+  return command;
 }
 
 }  // namespace
@@ -116,6 +133,8 @@ std::optional<int> read_options(int argc, const char* const* argv, std::string_v
       ->type_name("FILE");
   bench_command->add_option("--events", bench.events, "stop after so many; 0 reads all")
       ->type_name("N");
+  engine::TestOptions test;
+  CLI::App* test_command = add_test_command(app, test);
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -126,6 +145,7 @@ std::optional<int> read_options(int argc, const char* const* argv, std::string_v
     return 1;
   }
   if (bench_command->parsed()) return bench_exit_code(bench);
+  if (test_command->parsed()) return engine::run_test_command(test, std::cout, std::cerr);
   settings.version = version;
   settings.demo = !no_demo;
   settings.command_line.assign(argv, argv + argc);
