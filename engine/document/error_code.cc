@@ -35,7 +35,7 @@ constexpr std::array kCodes = {
     CodeRow{27, "IndexNotFound"},
     CodeRow{28, "PathNotViable"},
     CodeRow{29, "NonExistentPath"},
-    CodeRow{39, "CannotBackfillArray"},
+    CodeRow{34, "CannotBackfillArray"},
     CodeRow{40, "ConflictingUpdateOperators"},
     CodeRow{43, "CursorNotFound"},
     CodeRow{48, "NamespaceExists"},

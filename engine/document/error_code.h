@@ -31,7 +31,7 @@ enum class ErrorCode : int32_t {
   kIndexNotFound = 27,
   kPathNotViable = 28,
   kNonExistentPath = 29,
-  kCannotBackfillArray = 39,
+  kCannotBackfillArray = 34,
   kConflictingUpdateOperators = 40,
   kCursorNotFound = 43,
   kNamespaceExists = 48,
