@@ -15,6 +15,7 @@ namespace millrace::engine {
 namespace {
 
 constexpr int64_t kDefaultStartMs = 1'740'787'200'000;  // 2025-03-01T00:00:00Z
+constexpr int64_t kLastClockMs = 4'102'444'800'000;     // 2100: nanoseconds still fit
 constexpr std::string_view kProcessorId = "000000000000000000000001";
 
 // Fields that a case may also inherit from its file.
@@ -36,6 +37,8 @@ Status bad(const std::string& where, const std::string& what) {
 Status only(const Value& object, std::span<const std::string_view> known,
             const std::string& where) {
   for (const Field& field : object.as_object()) {
+    if (field.name() == "collections")
+      return bad(where, "'collections' (what look-ups read) is not supported by Millrace yet");
     if (std::find(known.begin(), known.end(), field.name()) == known.end())
       return bad(where, "unknown field '" + std::string(field.name()) + "'");
   }
@@ -270,7 +273,8 @@ class Reader {
     test.start_ms = kDefaultStartMs;
     if (Value start = get("start"); !start.is_missing()) {
       auto moment = start.is(Type::kDate) || start.is_string() ? moment_of(start, 0) : std::nullopt;
-      if (!moment) return bad(at("start"), "must be a date");
+      if (!moment || *moment < 0 || *moment > kLastClockMs)
+        return bad(at("start"), "must be a date between 1970 and 2100");
       test.start_ms = *moment;
     }
     if (Value partitions = get("partitions"); !partitions.is_missing()) {
@@ -343,6 +347,7 @@ class Reader {
     }
     if (step.at_ms && *step.at_ms < now_ms_)
       return bad(where, "time does not go back; the time of an event is \"timestamp\"");
+    if (step.at_ms && *step.at_ms > kLastClockMs) return bad(where, "the clock ends in 2100");
     if (step.at_ms) now_ms_ = *step.at_ms;
     MR_RETURN_IF_ERROR(read_events(fields, where, test, step));
     MR_RETURN_IF_ERROR(read_control(fields, where, step));

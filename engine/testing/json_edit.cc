@@ -35,6 +35,19 @@ class Scanner {
     return at;
   }
 
+  // Where the name of the last field of an object begins; nothing if it has none.
+  std::optional<size_t> last_name(size_t object) const {
+    std::optional<size_t> last;
+    size_t at = skip_space(object + 1);
+    while (at < text_.size() && text_[at] == '"') {
+      last = at;
+      at = skip_space(skip_space(skip_string(at)) + 1);
+      at = skip_space(skip_value(at));
+      if (at < text_.size() && text_[at] == ',') at = skip_space(at + 1);
+    }
+    return last;
+  }
+
   // The child's value; nothing if there is none.
   std::optional<Range> child(size_t container, const JsonStep& step) const {
     bool object = text_[container] == '{';
@@ -89,6 +102,11 @@ size_t indent_of_line(std::string_view text, size_t at) {
   return end == std::string_view::npos ? 0 : end - begin;
 }
 
+bool begins_line(std::string_view text, size_t at) {
+  size_t before = text.find_last_not_of(" \t", at == 0 ? 0 : at - 1);
+  return before != std::string_view::npos && text[before] == '\n';
+}
+
 void lay_out(const Value& value, size_t indent, size_t used, std::string& out) {
   std::string line = exact_json(value);
   bool container = value.is_object() || value.is_array();
@@ -119,6 +137,7 @@ void lay_out(const Value& value, size_t indent, size_t used, std::string& out) {
       out += exact_json(element);
     }
   }
+  out += "\n" + std::string(indent, ' ');
   out += object ? '}' : ']';
 }
 
@@ -134,7 +153,10 @@ Status set_json_value(std::string& text, const JsonPath& path, std::string_view 
           i + 1 == path.size() && text[at] == '{' && std::holds_alternative<std::string>(path[i]);
       if (!can_add) return Status(ErrorCode::kBadValue, "the file has no such place");
       size_t last = text.find_last_not_of(" \t\r\n", scanner.skip_value(at) - 2);
-      std::string added = text[last] == '{' ? "" : ", ";
+      auto name = scanner.last_name(at);
+      std::string added = name ? ", " : "";
+      if (name && begins_line(text, *name))
+        added = ",\n" + std::string(indent_of_line(text, *name), ' ');
       append_json_string(std::get<std::string>(path[i]), added);
       added += ": ";
       added += json;
@@ -155,7 +177,10 @@ size_t json_indent(std::string_view text, const JsonPath& path) {
   size_t at = scanner.skip_space(0);
   for (const JsonStep& step : path) {
     auto found = scanner.child(at, step);
-    if (!found) break;
+    if (!found) {
+      auto name = text[at] == '{' ? scanner.last_name(at) : std::nullopt;
+      return indent_of_line(text, name.value_or(at));
+    }
     at = found->begin;
   }
   return indent_of_line(text, at);

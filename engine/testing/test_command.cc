@@ -32,6 +32,10 @@ struct Verdict {
   bool mistake = false;  // of the case
 };
 
+std::string counted(size_t count, std::string_view thing) {
+  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
+}
+
 std::string indented(const std::string& text, size_t spaces) {
   std::string margin(spaces, ' ');
   std::string out;
@@ -96,8 +100,8 @@ class TestCommand {
       return 2;
     }
     if (!options_.list) {
-      out_ << fmt::format("{} cases in {} files: {} passed, {} failed", cases_, used_files_,
-                          cases_ - failed_, failed_);
+      out_ << fmt::format("{} in {}: {} passed, {} failed", counted(cases_, "case"),
+                          counted(used_files_, "file"), cases_ - failed_, failed_);
       if (recorded_ > 0) out_ << fmt::format(", {} recorded", recorded_);
       out_ << fmt::format(" ({:.2f} s)\n", seconds_since(begin));
     }
@@ -186,7 +190,7 @@ class TestCommand {
     size_t failed = 0;
     for (size_t i : chosen) failed += run_one(path, file.cases[i]) ? 0 : 1;
     if (failed == 0 && !options_.verbose)
-      out_ << "ok    " << path << " (" << chosen.size() << " cases)\n";
+      out_ << "ok    " << path << " (" << counted(chosen.size(), "case") << ")\n";
   }
 
   bool run_one(const std::string& path, const TestCase& test) {

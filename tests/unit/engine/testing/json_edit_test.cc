@@ -22,6 +22,13 @@ TEST(JsonEdit, AddsAFieldAtTheEndOfItsObject) {
   EXPECT_EQ(text, "{\"a\": {\"z\": 3},\n \"b\": {\"x\": 1, \"y\": 2 } }");
 }
 
+TEST(JsonEdit, AddsALineWhereTheFieldsStandOnLines) {
+  std::string text = "{\n  \"a\": 1,\n  \"b\": {\"c\": 2}\n}\n";
+  EXPECT_EQ(json_indent(text, {"d"}), 2U);
+  ASSERT_TRUE(set_json_value(text, {"d"}, "3").ok());
+  EXPECT_EQ(text, "{\n  \"a\": 1,\n  \"b\": {\"c\": 2},\n  \"d\": 3\n}\n");
+}
+
 TEST(JsonEdit, RefusesAPathThatLeadsNowhere) {
   std::string text = R"({"a": [1]})";
   EXPECT_FALSE(set_json_value(text, {"b", "c"}, "2").ok());
@@ -34,7 +41,8 @@ TEST(JsonEdit, LaysOutLongListsOneDocumentALine) {
   auto document = parse_extended_json(R"({"list": [{"n": 1}, {"n": 2}]})");
   EXPECT_EQ(lay_out_json(document->get("list"), 4), R"([{"n": 1}, {"n": 2}])");
   EXPECT_EQ(lay_out_json(document->get("list"), 90),
-            "[\n" + std::string(92, ' ') + "{\"n\": 1},\n" + std::string(92, ' ') + "{\"n\": 2}]");
+            "[\n" + std::string(92, ' ') + "{\"n\": 1},\n" + std::string(92, ' ') + "{\"n\": 2}\n" +
+                std::string(90, ' ') + "]");
 }
 
 }  // namespace
