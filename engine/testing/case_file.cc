@@ -205,6 +205,7 @@ class Reader {
   }
 
   Status read_definition(TestCase& test) {
+    exported_ = false;
     ProcessorDefinition& definition = test.definition;
     definition.id = kProcessorId;
     definition.name = "test";
@@ -215,6 +216,7 @@ class Reader {
     Value options = get("options");
     if (!processor.is_missing()) {
       if (!options.is_missing()) return bad(at("options"), "belong into the processor");
+      exported_ = processor.is_string();
       MR_ASSIGN_OR_RETURN(processor, value_or_file(processor, "processor"));
       if (!processor.is_object()) return bad(at("processor"), "must be an object or name a file");
       pipeline = processor.as_object().get("pipeline");
@@ -246,7 +248,8 @@ class Reader {
       definition.stream_meta_field = value.as_string();
       return {};
     }
-    // An exported definition has these too; they change nothing here.
+    if (exported_) return {};
+    // These change nothing here.
     for (std::string_view ignored : {"tier", "autoscaling", "failover"}) {
       if (name == ignored) return {};
     }
@@ -388,9 +391,10 @@ class Reader {
     }
     MR_RETURN_IF_ERROR(read_message(fields, where, test, event));
     if (Value raw = fields.get("raw"); !raw.is_missing()) {
-      if (!raw.is_string() && !raw.is(Type::kBinData))
-        return bad(where + ".raw", "must be a string or binary data");
-      event.raw = raw.as_string();
+      event.tombstone = raw.is(Type::kNull);
+      if (!event.tombstone && !raw.is_string() && !raw.is(Type::kBinData))
+        return bad(where + ".raw", "must be a string, binary data or null");
+      if (!event.tombstone) event.raw = raw.as_string();
       event.has_raw = true;
       event.document = Value::object({});
       step.events.push_back(event);
@@ -539,6 +543,7 @@ class Reader {
   Value root_;
   std::string where_;
   int64_t now_ms_ = 0;
+  bool exported_ = false;  // the definition is a file of its own: it may hold what we do not know
 };
 
 }  // namespace

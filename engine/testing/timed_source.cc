@@ -201,7 +201,8 @@ class TimedKafka final : public TimedSource {
     }
     attributes.headers = header_list(event.headers, batch.arena);
     std::string payload = event.has_raw ? event.raw : to_json(event.document, JsonFormat::kRelaxed);
-    SourceRecord& record = batch.add(kafka_json_payload(payload.data(), payload.size()));
+    SourceRecord& record =
+        batch.add(kafka_json_payload(event.tombstone ? nullptr : payload.data(), payload.size()));
     auto topic = std::find(kafka_.topics.begin(), kafka_.topics.end(), event.topic);
     auto topic_index = topic == kafka_.topics.end() ? 0 : topic - kafka_.topics.begin();
     record.partition = static_cast<int32_t>(topic_index) * options_.partitions + event.partition;

@@ -17,7 +17,8 @@ struct TestEvent {
   Value document;   // an object, or missing when `raw` is given; outlives the run
   std::string raw;  // the bytes of a Kafka message
   bool has_raw = false;
-  std::string topic;  // "": the source's first
+  bool tombstone = false;  // a Kafka message whose value is null
+  std::string topic;       // "": the source's first
   int32_t partition = 0;
   Value key;      // missing: none
   Value headers;  // [{k, v}] or {name: value}; missing: none
