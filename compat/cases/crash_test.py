@@ -411,6 +411,7 @@ class Crash(harness.Case):
         for name in self.lasting:  # nothing is done again
             self.check(name, *self.expected(name, load))
         self.check_counters(load)
+        self.client.close()  # after the server's end it would look for it for a while
         self.server.stop()
 
     def report_times(self, kinds):

@@ -484,9 +484,9 @@ class Damage(harness.Case):
                                       "pipeline": [source, *stages, {"$merge": {"into": {"connectionName": "here", "db": "out", "coll": processor}, "whenMatched": "replace"}}],
                                       "options": {"dlq": {"connectionName": "here", "db": "out", "coll": processor + "Dead"}}})
             client.admin.command({"startStreamProcessor": "sessions"})
-            server.kill()
-            shutil.copytree(path, path + " older")
-            server.start()
+        server.kill()  # after the client has gone, which would look for the server for a while
+        shutil.copytree(path, path + " older")
+        server.start()
         with server.client() as client:
             client.data.items.insert_many([ITEMS[number] for number in range(200, 300)])
             for processor in PROCESSORS:
@@ -495,12 +495,9 @@ class Damage(harness.Case):
             goal = share * sum(len(results) for results, _ in EXPECTED.values())
             while sum(client.out[processor].estimated_document_count() for processor in PROCESSORS) < goal:
                 time.sleep(0.01)
-            if end == "kill":
-                server.kill()
-            done = {} if end == "kill" else {p: client.out[p].estimated_document_count() for p in PROCESSORS}
-        if end == "stop":
-            server.stop()
-        print(f"  template '{name}': {os.path.getsize(os.path.join(path, DATABASE)) >> 10} KiB {done}", flush=True)
+            done = {p: client.out[p].estimated_document_count() for p in PROCESSORS}
+        (server.kill if end == "kill" else server.stop)()
+        print(f"  template '{name}': {os.path.getsize(os.path.join(path, DATABASE)) >> 10} KiB, then results: {done}", flush=True)
         return {"name": name, "path": path, "older": path + " older"}
 
     def test_damage(self):

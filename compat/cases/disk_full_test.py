@@ -154,6 +154,7 @@ class DiskFull(harness.Case):
         self.client = self.server.client()
         self.addCleanup(self.client.close)
         self.assertEqual(self.client.out.plain.count_documents({}), DOCUMENTS)
+        self.client.close()
         self.server.stop()
 
     def test_the_limit_of_the_file_size(self):
