@@ -143,12 +143,30 @@ Result<bool> Projection::add_special(const Field& field) {
 
 Status Projection::add_field(const Field& field, engine::ObjectBuilder& plain) {
   MR_ASSIGN_OR_RETURN(bool special, add_special(field));
-  if (special) return {};
+  MR_RETURN_IF_ERROR(check_collision(field, special));
+  if (special) {
+    // What $elemMatch finds stands where something computed would: see put_matches.
+    if (arrays_.back().kind == Kind::kElementMatch) plain.add(field.name(), placeholder());
+    return {};
+  }
   plain.add(field.name(), field.value);
   bool flag = field.value.is_number() || field.value.is(engine::Type::kBool);
   if (field.has_name("_id") && flag) return {};  // goes with both
   (flag && !field.value.truthy() ? exclusion_ : inclusion_) = true;
   return {};
+}
+
+// {$literal: null}
+Value Projection::placeholder() const {
+  engine::ObjectBuilder literal(evaluation_.parse().constants(), 1);
+  literal.add("$literal", Value::null());
+  return literal.finish();
+}
+
+bool Projection::is_placeholder(const Field& field) const {
+  return std::any_of(arrays_.begin(), arrays_.end(), [&](const ArrayPart& part) {
+    return part.kind == Kind::kElementMatch && field.has_name(part.path);
+  });
 }
 
 Status Projection::build_project(engine::ObjectBuilder& plain, engine::PipelineBuilder& stages) {
@@ -159,17 +177,24 @@ Status Projection::build_project(engine::ObjectBuilder& plain, engine::PipelineB
   bool element_match = std::any_of(arrays_.begin(), arrays_.end(), [](const ArrayPart& part) {
     return part.kind == Kind::kElementMatch;
   });
-  if (!exclusion_ && (only_id_kept || element_match)) inclusion_ = true;
+  bool slice = std::any_of(arrays_.begin(), arrays_.end(),
+                           [](const ArrayPart& part) { return part.kind == Kind::kSlice; });
+  if (!exclusion_ && (only_id_kept || (element_match && !slice))) inclusion_ = true;
+  engine::ObjectBuilder fields(memory, plain.size() + arrays_.size());
+  for (size_t i = 0; i < plain.size(); ++i) {
+    const Field& field = plain.at(i);
+    // Where nothing is chosen, what $elemMatch looks at stays where it is.
+    if (inclusion_ || !is_placeholder(field)) fields.add(field.name(), field.value);
+  }
   if (inclusion_) {
     for (const ArrayPart& part : arrays_) {
-      // What $elemMatch finds goes behind all other fields.
-      if (part.kind != Kind::kElementMatch) plain.add(memory.copy(part.path), Value::boolean(true));
+      if (part.kind != Kind::kElementMatch)
+        fields.add(memory.copy(part.path), Value::boolean(true));
     }
-    if (plain.size() == 0) plain.add("_id", Value::boolean(true));
   }
-  if (plain.size() == 0) return {};
+  if (fields.size() == 0) return {};
   engine::ObjectBuilder stage(memory, 1);
-  stage.add("$project", plain.finish());
+  stage.add("$project", fields.finish());
   Value element = stage.finish();
   engine::StageContext context{evaluation_.parse(), stages, engine::Place::kAggregate};
   auto built = stages.build(Value::array({&element, 1}), engine::Place::kAggregate, context);
@@ -202,58 +227,92 @@ Result<std::unique_ptr<Projection>> Projection::parse(const Value& spec, const V
   return projection;
 }
 
-Result<Value> Projection::cut_arrays(const Value& document) {
-  MutableDocument changed(document);
+// Two paths of which one leads through the other. Among fields that $project has as well it finds
+// them itself.
+Status Projection::check_collision(const Field& field, bool special) {
+  std::string path(field.name());
+  if (path.ends_with(".$")) path.erase(path.size() - 2);
+  for (const auto& [other, other_special] : paths_) {
+    if (!special && !other_special) continue;
+    if (path == other || other.starts_with(path + "."))
+      return Status(31250, "Path collision at " + path);
+    if (path.starts_with(other + ".")) {
+      return Status(31249, "Path collision at " + path + " remaining portion " +
+                               path.substr(other.size() + 1));
+    }
+  }
+  paths_.emplace_back(std::move(path), special);
+  return {};
+}
+
+// What each $elemMatch finds in the document as it was.
+Status Projection::find_matches(const Value& document) {
   for (ArrayPart& part : arrays_) {
+    if (part.kind != Kind::kElementMatch) continue;
+    part.matched = Value::missing();
+    Value array = document.as_object().get(part.path);
+    if (!array.is_array()) continue;
+    for (const Value& element : array.as_array()) {
+      engine::ObjectBuilder wrapped(cut_, 1);
+      wrapped.add(kElement, element);
+      bool matches = false;
+      if (!part.of_fields) {
+        MR_ASSIGN_OR_RETURN(matches, evaluation_.matches(*part.predicate, wrapped.finish()));
+      } else if (element.is_object()) {
+        MR_ASSIGN_OR_RETURN(matches, evaluation_.matches(*part.predicate, element));
+      }
+      if (!matches) continue;
+      engine::ArrayBuilder one(cut_, 1);
+      one.add(element);
+      part.matched = one.finish();
+      break;
+    }
+  }
+  return {};
+}
+
+// $slice and $ work on what the rest of the projection left; the position that $ takes is the one
+// in `document`, as it was.
+Status Projection::cut_arrays(const Value& document, MutableDocument& changed) {
+  for (ArrayPart& part : arrays_) {
+    if (part.kind == Kind::kElementMatch) continue;
     std::optional<size_t> position;
+    std::string_view path = part.path;
     if (part.kind == Kind::kPositional) {
       MR_ASSIGN_OR_RETURN(position, matched_position(query_, part.path, document, evaluation_));
-      if (!position &&
-          part.path.find('.') != std::string::npos) {  // {"list.x.$": 1}: the array is further up
-        std::string above = part.path.substr(0, part.path.find('.'));
-        MR_ASSIGN_OR_RETURN(position, matched_position(query_, above, document, evaluation_));
+      std::string_view above = path.substr(0, path.find('.'));
+      if (!position && above != path) {  // {"list.x.$": 1}: the array is further up
+        MR_ASSIGN_OR_RETURN(position,
+                            matched_position(query_, std::string(above), document, evaluation_));
       }
+      if (!document.as_object().get(above).is_object()) path = above;
+    }
+    auto change = [&](const Value& array) -> Result<Value> {
+      if (part.kind == Kind::kSlice)
+        return sliced(array, part.skip, part.limit, part.from_end, cut_);
       if (!position) {
         return Status(51246,
                       "Executor error during find command :: caused by :: positional operator '.$' "
                       "couldn't find a matching element in the array");
       }
-    }
-    part.matched = Value::missing();
-    auto change = [&](const Value& array) -> Result<Value> {
-      if (part.kind == Kind::kSlice)
-        return sliced(array, part.skip, part.limit, part.from_end, cut_);
-      if (part.kind == Kind::kPositional) {
-        auto elements = array.as_array().elements(cut_);
-        return *position < elements.size() ? Value::array(elements.subspan(*position, 1)) : array;
-      }
-      for (const Value& element : array.as_array()) {
-        engine::ObjectBuilder wrapped(cut_, 1);
-        wrapped.add(kElement, element);
-        bool matches = false;
-        if (!part.of_fields) {
-          MR_ASSIGN_OR_RETURN(matches, evaluation_.matches(*part.predicate, wrapped.finish()));
-        } else if (element.is_object()) {
-          MR_ASSIGN_OR_RETURN(matches, evaluation_.matches(*part.predicate, element));
-        }
-        if (!matches) continue;
-        engine::ArrayBuilder one(cut_, 1);
-        one.add(element);
-        part.matched = one.finish();
-        break;
-      }
-      return part.matched;
+      auto elements = array.as_array().elements(cut_);
+      return *position < elements.size() ? Value::array(elements.subspan(*position, 1)) : array;
     };
-    std::string_view path = part.path;
-    bool above = part.kind == Kind::kPositional && path.find('.') != path.npos &&
-                 !document.as_object().get(path.substr(0, path.find('.'))).is_object();
-    if (above) path = path.substr(0, path.find('.'));
     MR_RETURN_IF_ERROR(change_arrays(changed, changed.root(), path, cut_, change));
-    if (part.kind == Kind::kElementMatch && part.matched.is_missing()) {
-      if (MutableNode* node = changed.find(changed.root(), part.path)) node->set(Value::missing());
-    }
   }
-  return changed.value(changed.root(), cut_);
+  return {};
+}
+
+// What $elemMatch found, in the places of its fields.
+Value Projection::put_matches(const Value& projected) {
+  engine::ObjectBuilder with_matches(cut_);
+  for (const Field& field : projected.as_object()) {
+    auto part = std::find_if(arrays_.begin(), arrays_.end(), [&](const ArrayPart& p) {
+      return p.kind == Kind::kElementMatch && field.has_name(p.path);
+    });
+    with_matches.add(field.name(), part == arrays_.end() ? field.value : part->matched);
+  }
+  return with_matches.finish();
 }
 
 Result<Value> Projection::run_project(const Value& document) {
@@ -270,17 +329,13 @@ Result<Value> Projection::run_project(const Value& document) {
 }
 
 Result<Value> Projection::apply(const Value& document) {
-  if (arrays_.empty()) return run_project(document);
+  MR_ASSIGN_OR_RETURN(Value projected, run_project(document));
+  if (arrays_.empty()) return projected;
   cut_.reset();
-  MR_ASSIGN_OR_RETURN(Value cut, cut_arrays(document));
-  MR_ASSIGN_OR_RETURN(Value projected, run_project(cut));
-  if (!inclusion_) return projected;
-  engine::ObjectBuilder with_matches(cut_);
-  for (const Field& field : projected.as_object()) with_matches.add(field.name(), field.value);
-  for (const ArrayPart& part : arrays_) {
-    if (part.kind == Kind::kElementMatch) with_matches.add(part.path, part.matched);
-  }
-  return with_matches.finish();
+  MR_RETURN_IF_ERROR(find_matches(document));
+  MutableDocument changed(projected);
+  MR_RETURN_IF_ERROR(cut_arrays(document, changed));
+  return put_matches(changed.value(changed.root(), cut_));
 }
 
 }  // namespace millrace::commands

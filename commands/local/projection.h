@@ -6,9 +6,11 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "commands/local/evaluation.h"
+#include "commands/local/mutable_document.h"
 #include "commands/local/stage_errors.h"
 #include "engine/stage/operator.h"
 
@@ -48,11 +50,17 @@ class Projection {
   engine::Status add_slice(const engine::Field& field, const engine::Value& operand);
   engine::Status add_element_match(const engine::Field& field, const engine::Value& condition);
   engine::Status build_project(engine::ObjectBuilder& plain, engine::PipelineBuilder& stages);
-  engine::Result<engine::Value> cut_arrays(const engine::Value& document);
+  engine::Value placeholder() const;
+  bool is_placeholder(const engine::Field& field) const;
+  engine::Status check_collision(const engine::Field& field, bool special);
+  engine::Status find_matches(const engine::Value& document);
+  engine::Status cut_arrays(const engine::Value& document, MutableDocument& changed);
+  engine::Value put_matches(const engine::Value& projected);
   engine::Result<engine::Value> run_project(const engine::Value& document);
 
   Evaluation& evaluation_;
   engine::Value query_;
+  std::vector<std::pair<std::string, bool>> paths_;  // of the specification; true: in arrays_
   std::vector<ArrayPart> arrays_;
   bool inclusion_ = false;
   bool exclusion_ = false;

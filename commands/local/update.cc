@@ -20,6 +20,14 @@ namespace {
 
 // ---- replacement
 
+constexpr int kNotSingleValueField = 54;
+
+Status id_is_array() {
+  return Status(kNotSingleValueField,
+                "After applying the update to the document, the (immutable) field '_id' was found "
+                "to be an array or array descendant.");
+}
+
 class Replacement final : public Update {
  public:
   explicit Replacement(Value document) : document_(document) {}
@@ -31,6 +39,7 @@ class Replacement final : public Update {
     Value old_id = document.as_object().get("_id");
     Value new_id = document_.as_object().get("_id");
     if (!old_id.is_missing() && !new_id.is_missing() && !engine::equal(old_id, new_id)) {
+      if (new_id.is_array()) return id_is_array();
       return Status(ErrorCode::kImmutableField,
                     "After applying the update, the (immutable) field '_id' was found to have been "
                     "altered to _id: " +
@@ -149,6 +158,7 @@ Status check_id_unchanged(const Value& before, const Value& after, bool by_path)
     return Status(ErrorCode::kImmutableField,
                   "Performing an update on the path '_id' would modify the immutable field '_id'");
   }
+  if (after.is_array()) return id_is_array();
   return Status(ErrorCode::kImmutableField,
                 "After applying the update, the (immutable) field '_id' was found to have been "
                 "altered to _id: " +

@@ -97,6 +97,8 @@ class ArithmeticAction final : public UpdateAction {
                     "Failed to apply " + name + " operations to current value ((" + type + ")" +
                         shell_text(current) + ") for document {" + id_text(target.document) + "}");
     }
+    // A result of the same type and value changes nothing, whatever its digits: 5.0 * 1.00.
+    if (result.type() == current.type() && engine::equal(result, current)) return current;
     return result;
   }
 

@@ -83,6 +83,14 @@ Result<std::string> filter_identifier(const Value& filter) {
   return name;
 }
 
+// What $setOnInsert does to a document that is there: its path is followed all the same, and fails
+// where there is no array to apply it to.
+class IdleAction final : public UpdateAction {
+ public:
+  Absent absent() const override { return Absent::kNothing; }
+  Result<Value> apply(const Value& current, const UpdateTarget&) const override { return current; }
+};
+
 class OperatorUpdate final : public Update {
  public:
   OperatorUpdate(const UpdateSpec& spec, const engine::Clock& clock)
@@ -124,8 +132,8 @@ class OperatorUpdate final : public Update {
     arena_.reset();
     MutableDocument changed(document);
     for (const Assignment& assignment : assignments_) {
-      if (assignment.action != nullptr && assignment.action->only_on_insert() && !inserting)
-        continue;
+      bool idle = assignment.action != nullptr && assignment.action->only_on_insert() && !inserting;
+      action_ = idle ? &idle_ : assignment.action.get();
       MR_RETURN_IF_ERROR(run(assignment, document, changed));
     }
     out.clear();
@@ -230,7 +238,7 @@ class OperatorUpdate final : public Update {
   Status descend(MutableDocument& changed, MutableNode& node, size_t depth,
                  const Assignment& assignment, const Value& document) {
     const UpdatePath& path = assignment.path;
-    const UpdateAction& action = *assignment.action;
+    const UpdateAction& action = *action_;
     if (depth == path.parts.size()) {
       Value current = changed.value(node, arena_);
       std::string field = depth > 0 ? part_name(path.parts[depth - 1]) : std::string();
@@ -280,7 +288,7 @@ class OperatorUpdate final : public Update {
     auto index = static_cast<size_t>(std::stoul(name));
     MutableNode* child = changed.element(array, index);
     if (child == nullptr) {
-      if (assignment.action->absent() != UpdateAction::Absent::kCreate) return {};
+      if (action_->absent() != UpdateAction::Absent::kCreate) return {};
       if (index - array.children().size() > kMaxBackfill) {
         return Status(kCannotBackfillArray, "can't backfill more than 1500000 elements");
       }
@@ -321,8 +329,33 @@ class OperatorUpdate final : public Update {
     return {};
   }
 
-  // The node that a rename begins or ends at; nullptr when the path leads nowhere. `holder` is the
-  // object above it.
+  // The node that a rename takes; nullptr when there is none. A value in the way that cannot hold
+  // the next part is an error, as is an array anywhere.
+  Result<MutableNode*> rename_source(MutableDocument& changed, const UpdatePath& path,
+                                     const Value& document) {
+    MutableNode* node = &changed.root();
+    std::string array;
+    for (size_t i = 0; i < path.parts.size(); ++i) {
+      const std::string& name = path.parts[i].text;
+      bool position = node->is_array() && is_array_position(name);
+      if (!node->is_object() && !position) {
+        const std::string& holder = path.parts[i - 1].text;  // the root is an object
+        return Status(ErrorCode::kPathNotViable,
+                      "cannot use the part (" + holder + " of " + path.text +
+                          ") to traverse the element (" +
+                          element_text(holder, changed.value(*node, arena_)) + ")");
+      }
+      if (position && array.empty()) array = path.parts[i - 1].text;
+      node = position ? changed.element(*node, std::stoul(name)) : changed.find(*node, name);
+      if (node == nullptr) return static_cast<MutableNode*>(nullptr);
+    }
+    if (array.empty()) return node;
+    return Status(ErrorCode::kBadValue, "The source field cannot be an array element, '" +
+                                            path.text + "' in doc with " + id_text(document) +
+                                            " has an array field called '" + array + "'");
+  }
+
+  // The node that a rename ends at; nullptr when there is none yet.
   Result<MutableNode*> renamed_node(MutableDocument& changed, const UpdatePath& path,
                                     std::string_view role, const Value& document) {
     MutableNode* node = &changed.root();
@@ -342,7 +375,7 @@ class OperatorUpdate final : public Update {
 
   Status rename(const Assignment& assignment, const Value& document, MutableDocument& changed) {
     MR_ASSIGN_OR_RETURN(MutableNode * source,
-                        renamed_node(changed, assignment.rename_source, "source", document));
+                        rename_source(changed, assignment.rename_source, document));
     if (source == nullptr) return {};
     MR_RETURN_IF_ERROR(renamed_node(changed, assignment.path, "destination", document).status());
     Value value = changed.value(*source, arena_);
@@ -373,6 +406,8 @@ class OperatorUpdate final : public Update {
   std::map<std::string, ArrayFilter> filters_;
   std::vector<Assignment> assignments_;
   std::vector<UpdatePath> claimed_;
+  const UpdateAction* action_ = nullptr;  // of the assignment at work
+  IdleAction idle_;
   std::optional<size_t> position_;  // what $ stands for in the document at hand
 };
 

@@ -41,6 +41,10 @@ std::string spelt(const UpdatePart& part) {
   }
 }
 
+bool is_of_many(const UpdatePart& part) {
+  return part.kind == UpdatePart::Kind::kAll || part.kind == UpdatePart::Kind::kFiltered;
+}
+
 }  // namespace
 
 std::string UpdatePath::prefix(size_t count) const {
@@ -107,7 +111,11 @@ bool applies_before(const UpdatePath& a, const UpdatePath& b) {
 Status check_conflict(const UpdatePath& earlier, const UpdatePath& added) {
   size_t common = std::min(earlier.parts.size(), added.parts.size());
   for (size_t i = 0; i < common; ++i) {
-    if (spelt(earlier.parts[i]) != spelt(added.parts[i])) return {};
+    if (spelt(earlier.parts[i]) == spelt(added.parts[i])) continue;
+    // Beside all elements of an array, or some of them, none can be named by its position.
+    if (is_of_many(earlier.parts[i]) == is_of_many(added.parts[i])) return {};
+    common = i;
+    break;
   }
   return Status(ErrorCode::kConflictingUpdateOperators, "Updating the path '" + added.text +
                                                             "' would create a conflict at '" +

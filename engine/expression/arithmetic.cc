@@ -90,9 +90,8 @@ class Sum {
 
   int64_t milliseconds() const {
     if (has_decimal_) {
-      auto ms = decimal::to_int64_exact(decimal::quantize(as_decimal(), 0, false));
-      if (!ms) fail_overflow();
-      return *ms;
+      // What 64 bits do not hold is the smallest number of theirs (MongoDB 6.0.5).
+      return decimal::to_int64_exact(decimal::quantize(as_decimal(), 0, false)).value_or(kMinInt64);
     }
     if (!has_double_) {
       if (whole_ > kMaxInt64 || whole_ < kMinInt64) fail_overflow();

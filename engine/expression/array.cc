@@ -151,6 +151,7 @@ Value eval_index_of_array(EvalContext&, std::span<const Value> arguments) {
     fail_evaluation(
         40090, "$indexOfArray requires an array as its first argument, found: " + type_text(array));
   }
+  if (arguments.size() == 1) return Value::int32(-1);  // the others failed: see OrderedCall
   size_t start = arguments.size() > 2 ? search_bound(arguments[2], "starting") : 0;
   size_t end = arguments.size() > 3 ? search_bound(arguments[3], "ending") : SIZE_MAX;
   size_t i = 0;
@@ -160,6 +161,21 @@ Value eval_index_of_array(EvalContext&, std::span<const Value> arguments) {
     ++i;
   }
   return Value::int32(-1);
+}
+
+Result<ExpressionPtr> parse_index_of_array(std::string_view name, const Value& operand,
+                                           ParseContext& context) {
+  MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {2, 4}, context));
+  const Value* array = arguments[0]->constant();
+  bool others_vary = std::any_of(arguments.begin(), arguments.end(),
+                                 [](const auto& e) { return e->constant() == nullptr; });
+  if (array != nullptr && others_vary && !array->is_nullish() && !array->is_array() &&
+      !context.failed_constant) {
+    context.failed_constant = Status(
+        50809, "First operand of $indexOfArray must be an array. First argument is of type: " +
+                   type_text(*array));
+  }
+  return make_ordered_call(eval_index_of_array, std::move(arguments), context);
 }
 
 Value eval_is_array(EvalContext&, std::span<const Value> arguments) {
@@ -234,7 +250,8 @@ int64_t slice_argument(const Value& v, const char* which, int code) {
 // [array, n]: the first n, or the last -n. [array, position, n]: n from the position, which may
 // count from the end.
 Value eval_slice(EvalContext& context, std::span<const Value> arguments) {
-  if (any_nullish(arguments)) return Value::null();
+  if (arguments.size() == 1) return Value::int32(0);  // the others failed: see OrderedCall
+  if (any_nullish(arguments.first(2))) return Value::null();
   const Value& array = arguments[0];
   if (!array.is_array())
     fail_evaluation(
@@ -248,6 +265,7 @@ Value eval_slice(EvalContext& context, std::span<const Value> arguments) {
     from = first >= 0 ? 0 : std::max<int64_t>(0, size + first);
     to = first >= 0 ? std::min(size, first) : size;
   } else {
+    if (arguments[2].is_nullish()) return Value::null();
     int64_t count = slice_argument(arguments[2], "Third", 28727);
     if (count <= 0)
       fail_evaluation(28729, "Third argument of $slice must be positive: " + std::to_string(count));
@@ -265,7 +283,7 @@ constexpr std::array kArrayExpressions = {
     ExpressionRow{"$concatArrays",        {0, kAnyNumber}, eval_concat_arrays,   nullptr,        "aggregation/concatArrays"},
     ExpressionRow{"$filter",              {1, 1},          nullptr,              parse_filter,   "aggregation/filter"},
     ExpressionRow{"$in",                  {2, 2},          eval_in,              nullptr,        "aggregation/in"},
-    ExpressionRow{"$indexOfArray",        {2, 4},          eval_index_of_array,  nullptr,        "aggregation/indexOfArray"},
+    ExpressionRow{"$indexOfArray",        {1, 1},          nullptr,              parse_index_of_array, "aggregation/indexOfArray"},
     ExpressionRow{"$isArray",             {1, 1},          eval_is_array,        nullptr,        "aggregation/isArray"},
     ExpressionRow{"$map",                 {1, 1},          nullptr,              parse_map,      "aggregation/map"},
     ExpressionRow{"$range",               {2, 3},          eval_range,           nullptr,        "aggregation/range"},

@@ -127,6 +127,7 @@ class FilterExpression final : public Expression {
     if (!input.is_array())
       fail_evaluation(28651,
                       "input to $filter must be an array, not " + std::string(input.type_name()));
+    if (input.as_array().empty()) return input;  // whatever the limit
     size_t limit = limit_ == nullptr ? SIZE_MAX : evaluate_limit(context);
     ArrayBuilder kept(*context.arena);
     size_t i = 0;

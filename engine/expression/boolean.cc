@@ -35,9 +35,7 @@ Result<ExpressionPtr> parse_junction(std::string_view name, const Value& operand
     if (constant == nullptr) {
       open.push_back(std::move(argument));
     } else if (constant->truthy() == kDeciding) {
-      if (open.empty()) return make_constant(Value::boolean(kDeciding), context);
-      open.push_back(std::move(argument));
-      break;
+      return make_constant(Value::boolean(kDeciding), context);
     }
   }
   if (open.empty()) return make_constant(Value::boolean(!kDeciding), context);

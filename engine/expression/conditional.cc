@@ -156,8 +156,14 @@ Result<std::vector<Branch>> parse_branches(const Value& spec, ParseContext& cont
         40061, "$switch expects an array for 'branches', found: " + std::string(spec.type_name()));
   }
   std::vector<Branch> branches;
+  bool decided = false;  // a case that is always true: what stands behind it is never folded
   for (const Value& element : spec.as_array()) {
+    auto failed_before = context.failed_constant;
     MR_ASSIGN_OR_RETURN(Branch branch, parse_branch(element, context));
+    const Value* constant = branch.condition->constant();
+    if (decided || (constant != nullptr && !constant->truthy()))
+      context.failed_constant = failed_before;
+    decided = decided || (constant != nullptr && constant->truthy());
     branches.push_back(std::move(branch));
   }
   return branches;

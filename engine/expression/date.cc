@@ -228,16 +228,17 @@ class DateFromPartsExpression final : public Expression {
       : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
 
   Value evaluate(EvalContext& context) const override {
+    std::array<int64_t, kPartNames.size()> parts;
+    // In the server's order: of several that are wrong its error is the first one's.
+    for (size_t i : {kHour, kMinute, kSecond, kMillisecond}) {
+      if (!read_part(i, 0, parts, context)) return Value::null();
+    }
     const TimeZone* zone = zone_.get(arguments_, context);
     if (zone == nullptr) return Value::null();
-    std::array<int64_t, kPartNames.size()> parts;
-    for (size_t i = kYear; i < parts.size(); ++i) {
-      parts[i] = i == kHour || i == kMinute || i == kSecond || i == kMillisecond ? 0 : 1;
-      if (!arguments_.given(i)) continue;
-      Value value = arguments_.evaluate(i, context);
-      if (value.is_nullish()) return Value::null();
-      parts[i] = checked_part(i, value);
+    for (size_t i : {kYear, kMonth, kDay, kIsoWeekYear, kIsoWeek, kIsoDayOfWeek}) {
+      if (!read_part(i, 1, parts, context)) return Value::null();
     }
+    for (size_t i : {kYear, kIsoWeekYear}) check_year(i, parts[i]);
     int64_t days = 0;
     if (arguments_.given(kIsoWeekYear)) {
       days =
@@ -264,19 +265,31 @@ class DateFromPartsExpression final : public Expression {
   }
 
  private:
+  // False: it is null.
+  bool read_part(size_t i, int64_t otherwise, std::span<int64_t> parts,
+                 EvalContext& context) const {
+    parts[i] = otherwise;
+    if (!arguments_.given(i)) return true;
+    Value value = arguments_.evaluate(i, context);
+    if (value.is_nullish()) return false;
+    parts[i] = checked_part(i, value);
+    return true;
+  }
+  static void check_year(size_t i, int64_t year) {
+    if (year >= 1 && year <= 9999) return;
+    fail_evaluation(i == kYear ? 40523 : 31095,
+                    "'" + std::string(kPartNames[i]) +
+                        "' must evaluate to an integer in the range 1 to 9999, found " +
+                        std::to_string(year));
+  }
   static int64_t checked_part(size_t i, const Value& value) {
     std::string name = "'" + std::string(kPartNames[i]) + "'";
     auto number = exact_int64(value);
     if (!number)
       fail_evaluation(40515, name + " must evaluate to an integer, found " + type_text(value) +
                                  " with value " + value_to_text(value));
-    if (i == kYear || i == kIsoWeekYear) {
-      if (*number < 1 || *number > 9999) {
-        fail_evaluation(i == kYear ? 40523 : 31095,
-                        name + " must evaluate to an integer in the range 1 to 9999, found " +
-                            std::to_string(*number));
-      }
-    } else if (i != kSecond && i != kMillisecond && (*number < -32768 || *number > 32767)) {
+    bool wide = i == kYear || i == kIsoWeekYear || i == kSecond || i == kMillisecond;
+    if (!wide && (*number < -32768 || *number > 32767)) {
       fail_evaluation(31034, name +
                                  " must evaluate to a value in the range [-32768, 32767]; value " +
                                  std::to_string(*number) + " is not in range");
@@ -435,9 +448,11 @@ class DateDiffExpression final : public Expression {
   Value evaluate(EvalContext& context) const override {
     static const std::string kName = "$dateDiff";
     Value start = arguments_.evaluate(kStart, context);
+    if (start.is_nullish()) return Value::null();
     Value end = arguments_.evaluate(kEnd, context);
+    if (end.is_nullish()) return Value::null();
     Value unit_value = arguments_.evaluate(kUnit, context);
-    if (start.is_nullish() || end.is_nullish() || unit_value.is_nullish()) return Value::null();
+    if (unit_value.is_nullish()) return Value::null();
     DateUnit unit = unit_argument(kName, unit_value);
     int start_of_week = 0;
     if (unit == DateUnit::kWeek && arguments_.given(kStartOfWeek)) {
@@ -496,28 +511,28 @@ class DateTruncExpression final : public Expression {
       : arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
   Value evaluate(EvalContext& context) const override {
     static const std::string kName = "$dateTrunc";
+    // All are looked at for null before any is checked; a time zone is checked where it is read.
     Value date = arguments_.evaluate(kDate, context);
+    if (date.is_nullish()) return Value::null();
     Value unit_value = arguments_.evaluate(kUnit, context);
-    if (date.is_nullish() || unit_value.is_nullish()) return Value::null();
-    int64_t bin_size = 1;
-    if (arguments_.given(kBinSize)) {
-      Value size = arguments_.evaluate(kBinSize, context);
-      if (size.is_nullish()) return Value::null();
-      bin_size = bin_size_argument(size);
-    }
-    DateUnit unit = unit_argument(kName, unit_value);
-    int start_of_week = 0;
-    if (unit == DateUnit::kWeek && arguments_.given(kStartOfWeek)) {
-      Value day = arguments_.evaluate(kStartOfWeek, context);
-      if (day.is_nullish()) return Value::null();
-      start_of_week = start_of_week_argument(kName, day);
-    }
+    if (unit_value.is_nullish()) return Value::null();
+    Value size = Value::int32(1);
+    if (arguments_.given(kBinSize)) size = arguments_.evaluate(kBinSize, context);
+    if (size.is_nullish()) return Value::null();
     const TimeZone* zone = zone_of(kName, zone_, arguments_, context);
     if (zone == nullptr) return Value::null();
     auto ms = date_of(date);
     if (!ms)
       fail_evaluation(5439012,
                       "$dateTrunc requires 'date' to be a date, but got " + type_text(date));
+    DateUnit unit = unit_argument(kName, unit_value);
+    int64_t bin_size = bin_size_argument(size);
+    int start_of_week = 0;
+    if (unit == DateUnit::kWeek && arguments_.given(kStartOfWeek)) {
+      Value day = arguments_.evaluate(kStartOfWeek, context);
+      if (day.is_nullish()) return Value::null();
+      start_of_week = start_of_week_argument(kName, day);
+    }
     return Value::date(date_trunc(*ms, unit, bin_size, *zone, start_of_week));
   }
   void add_dependencies(Dependencies& dependencies) const override {

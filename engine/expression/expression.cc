@@ -1,6 +1,9 @@
 #include "engine/expression/expression.h"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <utility>
 
 #include "engine/document/bson.h"
 #include "engine/expression/limits.h"
@@ -154,6 +157,54 @@ class CallExpression final : public Expression {
   std::vector<ExpressionPtr> arguments_;
 };
 
+// A call of an operator that looks at its arguments one after the other: a null, an argument that
+// it refuses, or one that settles the answer (false), counts before the error of one behind it.
+class OrderedCallExpression final : public Expression {
+ public:
+  OrderedCallExpression(EagerFunction evaluate, std::vector<ExpressionPtr> arguments)
+      : evaluate_(evaluate), arguments_(std::move(arguments)) {}
+  Value evaluate(EvalContext& context) const override {
+    size_t n = arguments_.size();
+    alignas(Value) std::byte few[kFewArguments * sizeof(Value)];
+    Value* values = n <= kFewArguments ? reinterpret_cast<Value*>(few)
+                                       : context.arena->allocate_array<Value>(n);
+    size_t i = 0;
+    try {
+      for (; i < n; ++i) new (&values[i]) Value(arguments_[i]->evaluate(context));
+    } catch (const EvaluationError&) {
+      if (i > 0) {
+        Value before = evaluate_(context, {values, i});
+        if (before.is_nullish() || (before.is(Type::kBool) && !before.as_bool())) return before;
+      }
+      throw;
+    }
+    return checked_depth(evaluate_(context, {values, n}));
+  }
+  void add_dependencies(Dependencies& dependencies) const override {
+    for (const auto& argument : arguments_) argument->add_dependencies(dependencies);
+  }
+
+ private:
+  static constexpr size_t kFewArguments = 8;
+  EagerFunction evaluate_;
+  std::vector<ExpressionPtr> arguments_;
+};
+
+// Their functions can be given the first arguments alone.
+constexpr std::array<std::string_view, 11> kOrderedCalls = {
+    "$add",   "$concat",          "$concatArrays", "$indexOfBytes", "$indexOfCP", "$multiply",
+    "$round", "$setIntersection", "$setUnion",     "$slice",        "$trunc"};
+
+template <size_t N>
+bool is_one_of(const std::array<std::string_view, N>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// The server moves the constants of what is commutative to the end, which shows: of
+// equal values of two types the first one stays.
+constexpr std::array<std::string_view, 2> kCommutativePairs = {"$add", "$multiply"};
+constexpr std::array<std::string_view, 2> kCommutative = {"$setIntersection", "$setUnion"};
+
 bool all_constant(const std::vector<ExpressionPtr>& expressions) {
   return std::all_of(expressions.begin(), expressions.end(),
                      [](const auto& e) { return e->constant() != nullptr; });
@@ -167,7 +218,8 @@ ExpressionPtr fold(ExpressionPtr node, ParseContext& context) {
   try {
     Value value = node->evaluate(evaluation);
     return make_constant(value, context);
-  } catch (const EvaluationError&) {
+  } catch (const EvaluationError& error) {
+    if (!context.failed_constant) context.failed_constant = error.status();
     return node;
   }
 }
@@ -232,6 +284,13 @@ Result<ExpressionPtr> parse_operator(std::string_view name, const Value& operand
   }
   if (row->parse != nullptr) return row->parse(name, operand, context);
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, row->arity, context));
+  if (is_one_of(kOrderedCalls, name)) {
+    if (is_one_of(kCommutative, name) ||
+        (arguments.size() == 2 && is_one_of(kCommutativePairs, name))) {
+      move_constants_last(arguments);
+    }
+    return make_ordered_call(row->evaluate, std::move(arguments), context);
+  }
   return make_call(row->evaluate, std::move(arguments), row->deterministic, context);
 }
 
@@ -264,7 +323,33 @@ Result<ExpressionPtr> parse_object(const Value& spec, ParseContext& context) {
   return constant ? fold(std::move(node), context) : std::move(node);
 }
 
+Result<ExpressionPtr> parse_any(const Value& spec, ParseContext& context) {
+  switch (spec.type()) {
+    case Type::kString:
+      return parse_string(spec.as_string(), context);
+    case Type::kObject:
+      return parse_object(spec, context);
+    case Type::kArray: {
+      std::vector<ExpressionPtr> elements;
+      for (const Value& element : spec.as_array()) {
+        MR_ASSIGN_OR_RETURN(ExpressionPtr node, parse_expression(element, context));
+        elements.push_back(std::move(node));
+      }
+      bool constant = all_constant(elements);
+      ExpressionPtr node = std::make_unique<ArrayExpression>(std::move(elements));
+      return constant ? fold(std::move(node), context) : std::move(node);
+    }
+    default:
+      return make_constant(spec, context);
+  }
+}
+
 }  // namespace
+
+void move_constants_last(std::vector<ExpressionPtr>& arguments) {
+  std::stable_partition(arguments.begin(), arguments.end(),
+                        [](const auto& argument) { return argument->constant() == nullptr; });
+}
 
 ExpressionPtr make_constant(const Value& value, ParseContext& context) {
   return std::make_unique<Constant>(deep_copy(value, context.constants()));
@@ -285,6 +370,12 @@ ExpressionPtr make_call(EagerFunction evaluate, std::vector<ExpressionPtr> argum
   return constant ? fold(std::move(node), context) : std::move(node);
 }
 
+ExpressionPtr make_ordered_call(EagerFunction evaluate, std::vector<ExpressionPtr> arguments,
+                                ParseContext& context) {
+  if (all_constant(arguments)) return make_call(evaluate, std::move(arguments), true, context);
+  return std::make_unique<OrderedCallExpression>(evaluate, std::move(arguments));
+}
+
 Result<ExpressionPtr> parse_expression(const Value& spec, ParseContext& context) {
   if (context.depth >= kMaxExpressionDepth) {
     return Status(ErrorCode::kOverflow, "expression is nested too deeply (limit 200)");
@@ -294,24 +385,11 @@ Result<ExpressionPtr> parse_expression(const Value& spec, ParseContext& context)
     explicit Nesting(int& d) : depth(d) { ++depth; }
     ~Nesting() { --depth; }
   } nesting(context.depth);
-  switch (spec.type()) {
-    case Type::kString:
-      return parse_string(spec.as_string(), context);
-    case Type::kObject:
-      return parse_object(spec, context);
-    case Type::kArray: {
-      std::vector<ExpressionPtr> elements;
-      for (const Value& element : spec.as_array()) {
-        MR_ASSIGN_OR_RETURN(ExpressionPtr node, parse_expression(element, context));
-        elements.push_back(std::move(node));
-      }
-      bool constant = all_constant(elements);
-      ExpressionPtr node = std::make_unique<ArrayExpression>(std::move(elements));
-      return constant ? fold(std::move(node), context) : std::move(node);
-    }
-    default:
-      return make_constant(spec, context);
-  }
+  auto parsed = parse_any(spec, context);
+  if (context.depth > 1) return parsed;
+  auto failed = std::exchange(context.failed_constant, std::nullopt);
+  if (parsed.ok() && failed) return *failed;
+  return parsed;
 }
 
 }  // namespace millrace::engine

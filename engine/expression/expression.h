@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -81,6 +82,11 @@ class ParseContext {
 
   // Nesting of expressions being parsed; bounded so that no input overflows the stack.
   int depth = 0;
+
+  // The first constant below the expression being parsed whose evaluation failed. Reported when the
+  // outermost expression is through, so that errors of form come first, as on the server, which
+  // folds after it has parsed.
+  std::optional<Status> failed_constant;
 
  private:
   struct Variable {

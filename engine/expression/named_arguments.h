@@ -39,8 +39,8 @@ class NamedArguments {
   std::vector<ExpressionPtr> expressions_;
 };
 
-// The node itself, or the constant it stands for when `constant`. An evaluation that fails is left
-// to run time, as make_call does.
+// The node itself, or the constant it stands for when `constant`. An evaluation that fails is noted
+// in the context, as make_call does.
 inline ExpressionPtr fold_node(ExpressionPtr node, bool constant, ParseContext& context) {
   if (!constant) return node;
   Arena scratch;
@@ -48,7 +48,8 @@ inline ExpressionPtr fold_node(ExpressionPtr node, bool constant, ParseContext& 
   evaluation.arena = &scratch;
   try {
     return make_constant(node->evaluate(evaluation), context);
-  } catch (const EvaluationError&) {
+  } catch (const EvaluationError& error) {
+    if (!context.failed_constant) context.failed_constant = error.status();
     return node;
   }
 }

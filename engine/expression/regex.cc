@@ -237,14 +237,14 @@ class RegexExpression final : public Expression {
 
   Value evaluate(EvalContext& context) const override {
     Value input = arguments_.evaluate(kInput, context);
+    if (!input.is_nullish() && !input.is_string())
+      fail_evaluation(51104, name_ + " needs 'input' to be of type string");
     const Regex* regex = prepared_.get();
     if (regex == nullptr && !null_pattern_) {
       auto parts = pattern_and_options(arguments_.evaluate(kRegex, context),
                                        arguments_.evaluate(kOptions, context));
       if (parts) regex = &cached_regex(name_, parts->pattern, parts->options);
     }
-    if (!input.is_nullish() && !input.is_string())
-      fail_evaluation(51104, name_ + " needs 'input' to be of type string");
     bool nothing = input.is_nullish() || regex == nullptr;
     switch (result_) {
       case RegexResult::kMatch:
@@ -262,25 +262,32 @@ class RegexExpression final : public Expression {
   }
 
  private:
-  // nullopt when the pattern is null or missing, or the options are null.
+  // nullopt when the pattern is null or missing.
   std::optional<RegexParts> pattern_and_options(const Value& regex, const Value& options) const {
     if (!regex.is_nullish() && !regex.is_string() && !regex.is(Type::kRegex)) {
       fail_evaluation(51105, name_ + " needs 'regex' to be of type string or regex");
     }
     if (!options.is_nullish() && !options.is_string())
       fail_evaluation(51106, name_ + " needs 'options' to be of type string");
+    if (options.is_string()) check_flags(options.as_string());
     if (regex.is_nullish()) return std::nullopt;
-    bool options_null = arguments_.given(kOptions) && options.is_nullish();
     RegexParts parts = regex.is_string() ? RegexParts{regex.as_string(), ""} : regex.as_regex();
-    if (arguments_.given(kOptions)) {
+    if (options.is_string()) {  // null counts as not given
       if (!parts.options.empty()) {
         fail_evaluation(
             51107, name_ + ": found regex option(s) specified in both 'regex' and 'option' fields");
       }
-      if (options_null) return std::nullopt;
       parts.options = options.as_string();
     }
     return parts;
+  }
+
+  // Wrong flags are an error beside a pattern that is null, too.
+  void check_flags(std::string_view flags) const {
+    size_t wrong = flags.find_first_not_of("imsux");
+    if (wrong == std::string_view::npos || flags[wrong] == '\0') return;
+    fail_evaluation(
+        51108, name_ + " invalid flag in regex options: " + std::string(flags.substr(wrong, 1)));
   }
 
   // {match: …, idx: <code points before it>, captures: […]} of the last match.

@@ -65,10 +65,20 @@ Result<std::vector<ExpressionPtr>> parse_arguments(std::string_view name, const 
                                                    Arity arity, ParseContext& context);
 
 // A node that evaluates `arguments` in order and calls `evaluate`; folded to a constant when they
-// all are and `deterministic`. A fold that fails is left to run time, where it is the document's
-// fault.
+// all are and `deterministic`. A fold that fails is noted in the context and refused with the whole
+// expression.
 ExpressionPtr make_call(EagerFunction evaluate, std::vector<ExpressionPtr> arguments,
                         bool deterministic, ParseContext& context);
+
+// The same for an operator that looks at its arguments in order and may stop early. `evaluate` is
+// also given the first arguments alone, when the evaluation of the next one failed; a null or false
+// that it then returns stands, any other value does not count.
+ExpressionPtr make_ordered_call(EagerFunction evaluate, std::vector<ExpressionPtr> arguments,
+                                ParseContext& context);
+
+// Puts the constants behind the other arguments, each kind in its order: what the server does with
+// the operands of a commutative operator before it evaluates them.
+void move_constants_last(std::vector<ExpressionPtr>& arguments);
 
 // One named argument of an operand like {input: …, format: …}.
 struct NamedArgument {

@@ -118,7 +118,19 @@ Result<ExpressionPtr> parse_set_equals(std::string_view name, const Value& opera
     return Status(17045, "$setEquals needs two arguments or more, but has " +
                              std::to_string(arguments.size()));
   }
-  return make_call(eval_set_equals, std::move(arguments), true, context);
+  // The first constant is what the others are compared with; it has been looked at by then.
+  auto constant = std::find_if(arguments.begin(), arguments.end(),
+                               [](const auto& e) { return e->constant() != nullptr; });
+  if (constant != arguments.end() && !(*constant)->constant()->is_array()) {
+    if (!context.failed_constant) {
+      context.failed_constant =
+          Status(5887502, "All operands of $setEquals must be arrays, one is " +
+                              type_text(*(*constant)->constant()));
+    }
+  } else if (constant != arguments.end()) {
+    std::rotate(arguments.begin(), constant, constant + 1);
+  }
+  return make_ordered_call(eval_set_equals, std::move(arguments), context);
 }
 
 // Of equal elements the one of the first array is kept.
@@ -142,12 +154,10 @@ Value eval_set_intersection(EvalContext& context, std::span<const Value> argumen
   return Value::array(common);
 }
 
-Value eval_set_is_subset(EvalContext& context, std::span<const Value> arguments) {
-  const Value& part = arguments[0];
-  const Value& whole = arguments[1];
+Value is_subset(EvalContext& context, const Value& part, const Value& whole, int part_code) {
   if (!part.is_array())
     fail_evaluation(
-        17046, "both operands of $setIsSubset must be arrays, the first is " + type_text(part));
+        part_code, "both operands of $setIsSubset must be arrays, the first is " + type_text(part));
   if (!whole.is_array())
     fail_evaluation(
         17042, "both operands of $setIsSubset must be arrays, the second is " + type_text(whole));
@@ -156,6 +166,27 @@ Value eval_set_is_subset(EvalContext& context, std::span<const Value> arguments)
     if (!members.has(element)) return Value::boolean(false);
   }
   return Value::boolean(true);
+}
+
+Value eval_set_is_subset(EvalContext& context, std::span<const Value> arguments) {
+  return is_subset(context, arguments[0], arguments[1], 17046);
+}
+Value eval_set_is_subset_of_constant(EvalContext& context, std::span<const Value> arguments) {
+  return is_subset(context, arguments[0], arguments[1], 17310);
+}
+
+// The server has codes of its own where the second operand alone is a constant.
+Result<ExpressionPtr> parse_set_is_subset(std::string_view name, const Value& operand,
+                                          ParseContext& context) {
+  MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {2, 2}, context));
+  const Value* whole = arguments[1]->constant();
+  if (whole == nullptr || arguments[0]->constant() != nullptr)
+    return make_call(eval_set_is_subset, std::move(arguments), true, context);
+  if (!whole->is_array() && !context.failed_constant) {
+    context.failed_constant = Status(
+        17311, "both operands of $setIsSubset must be arrays, the second is " + type_text(*whole));
+  }
+  return make_call(eval_set_is_subset_of_constant, std::move(arguments), true, context);
 }
 
 Value eval_set_union(EvalContext& context, std::span<const Value> arguments) {
@@ -178,7 +209,7 @@ constexpr std::array kSetExpressions = {
     ExpressionRow{"$setDifference",   {2, 2},          eval_set_difference,    nullptr,          "aggregation/setDifference"},
     ExpressionRow{"$setEquals",       {2, kAnyNumber}, nullptr,                parse_set_equals, "aggregation/setEquals"},
     ExpressionRow{"$setIntersection", {0, kAnyNumber}, eval_set_intersection,  nullptr,          "aggregation/setIntersection"},
-    ExpressionRow{"$setIsSubset",     {2, 2},          eval_set_is_subset,     nullptr,          "aggregation/setIsSubset"},
+    ExpressionRow{"$setIsSubset",     {1, 1},          nullptr,                parse_set_is_subset, "aggregation/setIsSubset"},
     ExpressionRow{"$setUnion",        {0, kAnyNumber}, eval_set_union,         nullptr,          "aggregation/setUnion"},
 };
 // clang-format on

@@ -1,7 +1,10 @@
 #include "engine/expression/sort_pattern.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "engine/document/compare.h"
 
@@ -46,6 +49,29 @@ void SortPattern::sort_key(EvalContext& context, Value* to) const {
   smallest_key(std::move(walks), to, &found);
 }
 
+namespace {
+
+// The number that a name of a path says, when it can be a position in an array.
+std::optional<size_t> array_position(std::string_view name) {
+  size_t index = 0;
+  auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
+  bool plain = error == std::errc() && end == name.data() + name.size();
+  if (!plain || (name.size() > 1 && name[0] == '0')) return std::nullopt;
+  return index;
+}
+
+// "a.0" of an array of documents that have a field "0" themselves could mean either.
+void check_unambiguous(const Value& element, std::string_view name) {
+  if (element.is_object() && element.as_object().has(name)) {
+    fail_evaluation(16746,
+                    "Ambiguous field name found in array (do not use numeric field names in "
+                    "embedded elements in an array), field: '" +
+                        std::string(name) + "'");
+  }
+}
+
+}  // namespace
+
 // Follows all paths as far as the first array; then once more from each of its elements.
 void SortPattern::smallest_key(std::vector<Walk> walks, Value* best, bool* found) const {
   const void* array = nullptr;
@@ -62,6 +88,10 @@ void SortPattern::smallest_key(std::vector<Walk> walks, Value* best, bool* found
     array = walk.at.address();
     elements = walk.at;
   }
+  auto position = [&](const FieldPath& path, size_t depth) -> Value {
+    std::optional<size_t> index = array_position(path.parts[depth]);
+    return index ? elements.as_array().at(*index) : Value();
+  };
   auto step_into = [&](const Value& element) {  // missing: the array is empty
     std::vector<Walk> inner = walks;
     for (size_t i = 0; i < inner.size(); ++i) {
@@ -70,6 +100,13 @@ void SortPattern::smallest_key(std::vector<Walk> walks, Value* best, bool* found
       bool leaf = walk.depth == parts_[i].path.size();
       if (leaf) {
         walk.at = element.is_missing() ? Value::undefined() : element;
+      } else if (Value at = position(parts_[i].path, walk.depth); !at.is_missing()) {
+        check_unambiguous(element, parts_[i].path.parts[walk.depth]);
+        walk.at = at;
+        leaf = ++walk.depth == parts_[i].path.size();
+        if (leaf && walk.at.is_array() && walk.at.as_array().empty()) walk.at = Value::undefined();
+        if (!leaf && (walk.at.is_object() || walk.at.is_array())) continue;
+        if (!leaf) walk.at = Value();
       } else {
         walk.at = element.is_object() ? element : Value();
       }
@@ -98,8 +135,11 @@ void SortPattern::smallest_key(std::vector<Walk> walks, Value* best, bool* found
 }
 
 void SortPattern::top_key(EvalContext& context, Value* to) const {
+  bool array = false;
   for (const Part& part : parts_) {
     Value value = part.value->evaluate(context);
+    if (value.is_array() && std::exchange(array, true))
+      fail_evaluation(ErrorCode::kBadValue, "cannot sort with keys that are parallel arrays");
     if (value.is_array() && value.as_array().empty()) value = Value::undefined();
     *to++ = value.is_missing() ? Value::null() : value;
   }

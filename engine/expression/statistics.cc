@@ -54,6 +54,7 @@ class StatisticsExpression final : public Expression {
 Result<ExpressionPtr> parse_statistics(std::string_view name, const Value& operand,
                                        ParseContext& context) {
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {0, kAnyNumber}, context));
+  if (name == "$max" || name == "$min") move_constants_last(arguments);
   // The accumulator's own argument is never evaluated: values are handed to add().
   MR_ASSIGN_OR_RETURN(AccumulatorPtr accumulator,
                       parse_accumulator(name, Value::string("$value"), context));

@@ -140,9 +140,9 @@ Value eval_substr_cp(EvalContext& context, std::span<const Value> arguments) {
   std::string_view text = coerce_to_string(arguments[0], *context.arena);
   int32_t start = substr_cp_index(arguments[1], 34450, 34451, "starting index");
   int32_t length = substr_cp_index(arguments[2], 34452, 34453, "length");
+  if (length < 0) fail_evaluation(34454, "$substrCP: length must be a nonnegative integer.");
   if (start < 0)
     fail_evaluation(34455, "$substrCP: the starting index must be nonnegative integer.");
-  if (length < 0) fail_evaluation(34454, "$substrCP: length must be a nonnegative integer.");
   size_t from = utf8::skip(text, 0, start);
   return Value::string(text.substr(from, utf8::skip(text, from, length) - from));
 }
@@ -179,6 +179,7 @@ std::optional<IndexOfArguments> index_of_arguments(std::span<const Value> argume
                                    " requires a string as the first argument, found: " +
                                    type_text(arguments[0]));
   }
+  if (arguments.size() == 1) return IndexOfArguments{};  // the others failed: see OrderedCall
   if (!arguments[1].is_string()) {
     fail_evaluation(token_code, std::string(name) +
                                     " requires a string as the second argument, found: " +

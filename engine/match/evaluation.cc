@@ -17,6 +17,7 @@ class ExprPredicate final : public Predicate {
   void add_dependencies(Dependencies& dependencies) const override {
     expression_->add_dependencies(dependencies);
   }
+  bool evaluates() const override { return true; }
 
  private:
   ExpressionPtr expression_;

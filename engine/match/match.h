@@ -16,6 +16,9 @@ class Predicate {
   // the document. Throws EvaluationError only from $expr.
   virtual bool matches(const Value& document, EvalContext& context) const = 0;
   virtual void add_dependencies(Dependencies& dependencies) const = 0;
+  // There is an $expr in it. Such clauses are tried last, as on the server: what the others decide
+  // needs no evaluation that could fail.
+  virtual bool evaluates() const { return false; }
 };
 using PredicatePtr = std::unique_ptr<Predicate>;
 

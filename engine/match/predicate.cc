@@ -1,9 +1,21 @@
 #include "engine/match/predicate.h"
 
+#include <algorithm>
+
 #include "engine/match/comparison.h"
 
 namespace millrace::engine {
 namespace {
+
+bool any_evaluates(const std::vector<PredicatePtr>& clauses) {
+  return std::any_of(clauses.begin(), clauses.end(),
+                     [](const auto& clause) { return clause->evaluates(); });
+}
+
+void put_evaluating_last(std::vector<PredicatePtr>& clauses) {
+  std::stable_partition(clauses.begin(), clauses.end(),
+                        [](const auto& clause) { return !clause->evaluates(); });
+}
 
 class AndPredicate final : public Predicate {
  public:
@@ -17,6 +29,7 @@ class AndPredicate final : public Predicate {
   void add_dependencies(Dependencies& dependencies) const override {
     for (const auto& clause : clauses_) clause->add_dependencies(dependencies);
   }
+  bool evaluates() const override { return any_evaluates(clauses_); }
 
  private:
   std::vector<PredicatePtr> clauses_;
@@ -34,6 +47,7 @@ class OrPredicate final : public Predicate {
   void add_dependencies(Dependencies& dependencies) const override {
     for (const auto& clause : clauses_) clause->add_dependencies(dependencies);
   }
+  bool evaluates() const override { return any_evaluates(clauses_); }
 
  private:
   std::vector<PredicatePtr> clauses_;
@@ -48,6 +62,7 @@ class NotPredicate final : public Predicate {
   void add_dependencies(Dependencies& dependencies) const override {
     clause_->add_dependencies(dependencies);
   }
+  bool evaluates() const override { return clause_->evaluates(); }
 
  private:
   PredicatePtr clause_;
@@ -121,11 +136,13 @@ ValueTestPtr make_value_test(FieldCondition condition) {
 
 PredicatePtr make_and(std::vector<PredicatePtr> clauses) {
   if (clauses.empty()) return make_constant_predicate(true);
+  put_evaluating_last(clauses);
   return clauses.size() == 1 ? std::move(clauses[0])
                              : std::make_unique<AndPredicate>(std::move(clauses));
 }
 
 PredicatePtr make_or(std::vector<PredicatePtr> clauses) {
+  put_evaluating_last(clauses);
   return clauses.size() == 1 ? std::move(clauses[0])
                              : std::make_unique<OrPredicate>(std::move(clauses));
 }

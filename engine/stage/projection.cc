@@ -68,7 +68,9 @@ Value project_object(const ProjectionNode& node, const Value& object, Projection
     } else if (child->kind == Kind::kInclude) {
       result.add(field.name(), field.value);
     } else if (child->kind == Kind::kChildren) {
-      result.add(field.name(), project_value(*child, field.value, mode, arena));
+      Value projected = project_value(*child, field.value, mode, arena);
+      if (projected.is_missing() && child->computes) projected = Value::null();  // keeps its place
+      result.add(field.name(), projected);
     }
   }
   return result.finish();
@@ -171,6 +173,8 @@ bool Projection::copy_as_before(std::span<const Field> fields, Field* to, size_t
     const Value& value = fields[node->hint].value;
     Value taken =
         node->kind == Kind::kInclude ? value : project_value(*node, value, mode_, *context.arena);
+    // What is computed below a value that is no document replaces it where it stood.
+    if (taken.is_missing() && node->computes) taken = Value::null();
     if (!taken.is_missing()) new (&to[n++]) Field(node->name, taken);
   }
   for (const ProjectionNode* node : absent_) {
