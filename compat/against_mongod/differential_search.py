@@ -433,6 +433,7 @@ def run(options):
     blocks = range(options.first_block, options.first_block + -(-options.cases // CASES_PER_BLOCK))
     for number in blocks:
         if options.seconds and time.monotonic() - started > options.seconds:
+            print(f"  the time is over after {count} of {options.cases} cases")
             break
         block = Block(options.seed, number, options.kind)
         for case in block.cases():
