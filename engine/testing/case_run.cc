@@ -9,6 +9,7 @@ namespace millrace::engine {
 namespace {
 
 constexpr size_t kStraightBatch = 1000;
+constexpr size_t kMostRestarts = 1000;  // of one case: each one writes and reads all state
 
 // {reason, operatorName, doc} beside the whole letter.
 Actual letter_of(const Document& letter) {
@@ -25,9 +26,7 @@ Actual letter_of(const Document& letter) {
 class Run {
  public:
   Run(const TestCase& test, Way way)
-      : test_(test),
-        way_(way),
-        processor_(test, way == Way::kStraight ? kStraightBatch : 1, way == Way::kRestarts) {}
+      : test_(test), way_(way), processor_(test, batch_limit(test, way), way == Way::kRestarts) {}
 
   Observation go() {
     seen_.mistake = processor_.connect();
@@ -41,6 +40,13 @@ class Run {
   }
 
  private:
+  static size_t batch_limit(const TestCase& test, Way way) {
+    if (way != Way::kRestarts) return way == Way::kStraight ? kStraightBatch : 1;
+    size_t events = 0;
+    for (const CaseStep& step : test.steps) events += step.events.size();
+    return events / kMostRestarts + 1;
+  }
+
   // True if step `next` may be in one batch with the one before it.
   bool goes_together(size_t next) const {
     const CaseStep& step = test_.steps[next];

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 
 #include "engine/document/compare.h"
 #include "engine/expression/regex.h"
@@ -214,26 +215,68 @@ class ListReport {
       : expected_(expected), actual_(actual), kind_(kind) {}
 
   std::string in_order() {
-    size_t rows = expected_.size(), columns = actual_.size();
-    bool align = rows <= kMaxAligned && columns <= kMaxAligned;
-    if (!align) {
-      gap(0, rows, 0, columns);
-      return text_;
+    size_t begin = 0, end_i = expected_.size(), end_j = actual_.size();
+    while (begin < end_i && begin < end_j && same(begin, begin)) ++begin;
+    while (begin < end_i && begin < end_j && same(end_i - 1, end_j - 1)) --end_i, --end_j;
+    if (end_i - begin <= kMaxAligned && end_j - begin <= kMaxAligned) {
+      align(begin, end_i, end_j);
+    } else {
+      gap(begin, end_i, begin, end_j);
     }
+    return text_;
+  }
+
+  std::string in_any_order() {
+    // First those that are the very same: there can be many. What matches such a one matches its
+    // twins too, so that nobody is robbed of a partner.
+    std::multimap<std::string, size_t> by_text;
+    for (size_t j = 0; j < actual_.size(); ++j)
+      by_text.emplace(exact_json(actual_[j].document.value()), j);
+    std::vector<size_t> left;
+    for (size_t i = 0; i < expected_.size(); ++i) {
+      auto twin = by_text.find(exact_json(expected_[i]));
+      if (twin == by_text.end()) {
+        left.push_back(i);
+      } else {
+        by_text.erase(twin);
+      }
+    }
+    std::vector<size_t> right;
+    for (const auto& [text, j] : by_text) right.push_back(j);
+    std::sort(right.begin(), right.end());
+    Pairing pairing(left.size(), right.size());
+    for (size_t i = 0; i < left.size(); ++i) {
+      for (size_t j = 0; j < right.size(); ++j) {
+        if (same(left[i], right[j])) pairing.allow(i, j);
+      }
+    }
+    for (size_t i : pairing.unmatched()) missing(left[i]);
+    for (size_t j = 0; j < right.size(); ++j) {
+      if (!pairing.taken(j)) surplus(right[j]);
+    }
+    return text_;
+  }
+
+ private:
+  bool same(size_t i, size_t j) const { return !item_difference(expected_[i], actual_[j], kind_); }
+
+  // Between what both lists begin and end with.
+  void align(size_t begin, size_t end_i, size_t end_j) {
+    size_t rows = end_i - begin, columns = end_j - begin;
     // common[i][j]: how many documents of the rest behind i and j can stay together.
     std::vector<std::vector<uint16_t>> common(rows + 1, std::vector<uint16_t>(columns + 1));
-    std::vector<std::vector<bool>> same(rows, std::vector<bool>(columns));
+    std::vector<std::vector<bool>> alike(rows, std::vector<bool>(columns));
     for (size_t i = rows; i-- > 0;) {
       for (size_t j = columns; j-- > 0;) {
-        same[i][j] = !item_difference(expected_[i], actual_[j], kind_);
+        alike[i][j] = same(begin + i, begin + j);
         common[i][j] =
-            same[i][j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
+            alike[i][j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
       }
     }
     size_t i = 0, j = 0, gap_i = 0, gap_j = 0;
     while (i < rows && j < columns) {
-      if (same[i][j]) {
-        gap(gap_i, i, gap_j, j);
+      if (alike[i][j]) {
+        gap(begin + gap_i, begin + i, begin + gap_j, begin + j);
         gap_i = ++i;
         gap_j = ++j;
       } else if (common[i + 1][j] >= common[i][j + 1]) {
@@ -242,25 +285,9 @@ class ListReport {
         ++j;
       }
     }
-    gap(gap_i, rows, gap_j, columns);
-    return text_;
+    gap(begin + gap_i, end_i, begin + gap_j, end_j);
   }
 
-  std::string in_any_order() {
-    Pairing pairing(expected_.size(), actual_.size());
-    for (size_t i = 0; i < expected_.size(); ++i) {
-      for (size_t j = 0; j < actual_.size(); ++j) {
-        if (!item_difference(expected_[i], actual_[j], kind_)) pairing.allow(i, j);
-      }
-    }
-    for (size_t i : pairing.unmatched()) missing(i);
-    for (size_t j = 0; j < actual_.size(); ++j) {
-      if (!pairing.taken(j)) surplus(j);
-    }
-    return text_;
-  }
-
- private:
   void gap(size_t i, size_t end_i, size_t j, size_t end_j) {
     while (i < end_i && j < end_j) {
       if (auto difference = item_difference(expected_[i], actual_[j], kind_)) {
