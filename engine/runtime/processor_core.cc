@@ -87,11 +87,14 @@ Status ProcessorCore::prepare() {
   if (pipeline_->sink_writer() != nullptr) MR_RETURN_IF_ERROR(pipeline_->sink_writer()->open());
   MR_RETURN_IF_ERROR(pipeline_->source()->open(present(open_at)));
   pipeline_->begin();
-  if (replaying_) pipeline_->source()->replay_until(position_.value());
+  if (replaying_) {
+    pipeline_->source()->replay_until(position_.value());
+    position_ = open_at;  // what is read from here on is noted for the next replay
+  }
   next_checkpoint_ns_ = environment_.pipeline.clock->monotonic_ns() +
                         nanoseconds(environment_.settings.checkpoint_interval).count();
   pending_output_ = fresh_output();
-  return position_.view().empty() ? keep_first_position() : Status();
+  return position_.view().empty() && !replaying_ ? keep_first_position() : Status();
 }
 
 Status ProcessorCore::open_dead_letter_queue() {
@@ -311,6 +314,7 @@ void ProcessorCore::take_input(SourceBatch& batch, OutputBatch& output) {
   if (replaying_ && !batch.replaying) {
     replaying_ = false;
     pipeline_->end_replay();
+    pipeline_->tick(output);  // the watermark was held: windows may have to close
   }
 }
 

@@ -30,6 +30,16 @@ void Watermarks::hold(bool held) {
   if (!held) recompute();
 }
 
+// All partitions became idle in one moment, before there was a watermark (all of the input came in
+// one batch, or before a restart): those that never delivered were the first to be ignored.
+int64_t Watermarks::least_delivered() const {
+  int64_t least = std::numeric_limits<int64_t>::max();
+  for (const Partition& partition : partitions_) {
+    if (partition.watermark_ms != kNoWatermark) least = std::min(least, partition.watermark_ms);
+  }
+  return least;
+}
+
 void Watermarks::recompute() {
   if (held_) return;
   int64_t least = std::numeric_limits<int64_t>::max();
@@ -39,7 +49,8 @@ void Watermarks::recompute() {
     any = true;
     least = std::min(least, partition.watermark_ms);
   }
-  if (any) current_ms_ = std::max(current_ms_, least);
+  if (!any && current_ms_ == kNoWatermark) least = least_delivered();
+  if (least != std::numeric_limits<int64_t>::max()) current_ms_ = std::max(current_ms_, least);
 }
 
 void Watermarks::tick(int64_t now_ms) {

@@ -64,6 +64,7 @@ class Watermarks {
  private:
   void raise(Partition& partition, int64_t timestamp_ms);
   void recompute();
+  int64_t least_delivered() const;
 
   bool held_ = false;
   int64_t idle_timeout_ms_ = 0;
