@@ -48,6 +48,15 @@ void Pipeline::process(SourceBatch& batch, OutputBatch& output) {
   encode(output);
 }
 
+// How many records of the batch come before the end of a replay, behind which watermarks move and
+// documents are late as ever; all of them when it goes on.
+size_t Pipeline::replayed_records(const SourceBatch& batch) const {
+  if (!watermarks_.held() || batch.replaying) return std::numeric_limits<size_t>::max();
+  size_t count = batch.records.size();
+  while (count > 0 && !batch.records[count - 1].replayed) --count;
+  return count;
+}
+
 void Pipeline::decode(SourceBatch& batch) {
   current_operator_ = 0;
   context_.eval.arena = &batch_.arena;
@@ -57,7 +66,10 @@ void Pipeline::decode(SourceBatch& batch) {
   bool json = batch.format == PayloadFormat::kJson;
   if (json) json_->start(batch);
   batch_.documents.reserve(batch.records.size());
+  size_t replayed = replayed_records(batch);
   for (const SourceRecord& record : batch.records) {
+    if (replayed == 0) end_replay();
+    replayed -= replayed > 0;
     if (!record.replayed) {  // else it was counted the first time
       ++stats_.input_count;
       stats_.input_bytes += record.payload_size;

@@ -152,6 +152,7 @@ class Pipeline final : private DeadLetters {
 
   Status restore(const State& state, bool with_contents);
   void decode(SourceBatch& batch);
+  size_t replayed_records(const SourceBatch& batch) const;
   void accept(const SourceRecord& record, Value body);
   Value whole_body(const SourceRecord& record, Arena& arena);
   void make_source_meta();

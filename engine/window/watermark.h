@@ -48,6 +48,7 @@ class Watermarks {
 
   // While input is replayed nothing may close: the watermark stands still until hold(false).
   void hold(bool held);
+  bool held() const { return held_; }
 
   // Time has passed: partitions may have become idle.
   void tick(int64_t now_ms);

@@ -71,6 +71,8 @@ class Oracle {
  private:
   class Replay;
 
+  bool keeps_order(const Grouping& grouping) const;
+
   const Scenario& scenario_;
 };
 

@@ -256,7 +256,7 @@ Scenario make_scenario(uint64_t seed, World& world) {
     s.idle = true;
     empty_one = r.chance(0.6);
   }
-  bool ordered = partitions == 1;
+  bool ordered = partitions == 1 && s.shape.kind != Kind::kSession;
   s.versions.push_back(make_grouping(r, ordered));
   if (!s.exact) s.versions[0].list = true;
   bool can_modify =
