@@ -130,7 +130,7 @@ constexpr std::array kCommands = {
     CommandRow{"updateUser", nullptr, "changePassword", 0, "changes a user (command/updateUser)"},
     CommandRow{"usersInfo", cmd_users_info, "viewUser", kInline, "users of a database (command/usersInfo)"},
     CommandRow{"validate", cmd_validate, "validate", 0, "checks a collection (command/validate)"},
-    CommandRow{"whatsmyuri", cmd_whatsmyuri, "", kNoLogin | kInline, "the client's own address"},
+    CommandRow{"whatsmyuri", cmd_whatsmyuri, "", kNoLogin | kInline, "the client's own address (command/whatsmyuri)"},
 };
 // clang-format on
 static_assert(std::is_sorted(kCommands.begin(), kCommands.end(),

@@ -21,6 +21,6 @@ cmake --preset tsan >/dev/null
 cmake --build --preset tsan -j "$jobs" --target concurrent_tests
 
 # Sanitized runs first: the summary of the whole comes last.
-ctest --preset asan -LE "end-to-end|bench" --no-tests=error -j "$jobs"
+ctest --preset asan -LE "end-to-end|compat|bench" --no-tests=error -j "$jobs"
 ctest --preset tsan -L concurrent --no-tests=error -j "$jobs"
 ctest --preset release --no-tests=error "$@"

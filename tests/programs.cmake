@@ -2,6 +2,7 @@
 find_program(PYTHON3 python3 REQUIRED)
 add_test(NAME layers COMMAND ${PYTHON3} ${CMAKE_CURRENT_SOURCE_DIR}/layers_test.py ${CMAKE_SOURCE_DIR})
 if(TARGET millrace)
+  add_test(NAME coverage COMMAND ${PYTHON3} ${CMAKE_CURRENT_SOURCE_DIR}/coverage_test.py $<TARGET_FILE:millrace> ${CMAKE_SOURCE_DIR})
   # Stream cases: the product's own runner, as users have it (engine/testing/FORMAT.md).
   add_test(NAME cases/stream COMMAND millrace test ${CMAKE_CURRENT_SOURCE_DIR}/stream)
   add_test(NAME wire/rules COMMAND ${PYTHON3} ${CMAKE_CURRENT_SOURCE_DIR}/wire/rules_test.py $<TARGET_FILE:millrace>)

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "commands/coverage.h"
 #include "engine/runtime/bench.h"
 #include "engine/testing/test_command.h"
 
@@ -135,6 +136,8 @@ std::optional<int> read_options(int argc, const char* const* argv, std::string_v
       ->type_name("N");
   engine::TestOptions test;
   CLI::App* test_command = add_test_command(app, test);
+  CLI::App* coverage_command = app.add_subcommand(
+      "coverage", "list every operator, stage, command and connection type, and what is supported");
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -148,6 +151,10 @@ std::optional<int> read_options(int argc, const char* const* argv, std::string_v
     return 1;
   }
   if (bench_command->parsed()) return bench_exit_code(bench);
+  if (coverage_command->parsed()) {
+    std::cout << commands::coverage_report();
+    return 0;
+  }
   if (test_command->parsed()) return engine::run_test_command(test, std::cout, std::cerr);
   settings.version = version;
   settings.demo = !no_demo;

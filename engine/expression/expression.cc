@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <utility>
 
@@ -345,6 +346,11 @@ Result<ExpressionPtr> parse_any(const Value& spec, ParseContext& context) {
 }
 
 }  // namespace
+
+uint32_t random_seed() {
+  static std::atomic<uint32_t> seed{std::random_device{}()};
+  return seed.fetch_add(0x9E3779B9u);  // apart from each other, whatever the generator makes of it
+}
 
 void move_constants_last(std::vector<ExpressionPtr>& arguments) {
   std::stable_partition(arguments.begin(), arguments.end(),

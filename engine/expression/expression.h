@@ -18,6 +18,9 @@
 
 namespace millrace::engine {
 
+// A seed for $rand: another one each time, at the cost of one atomic addition.
+uint32_t random_seed();
+
 // What an evaluation sees and where its temporaries go. One per pipeline thread; the fields that
 // change per document are set by the operator that evaluates.
 struct EvalContext {
@@ -28,7 +31,7 @@ struct EvalContext {
   std::vector<Value> variables;  // by slot, see ParseContext
   const Clock* clock = nullptr;
   int64_t now_ms = 0;  // $$NOW, where it is allowed: fixed for one command
-  std::minstd_rand random{std::random_device{}()};
+  std::minstd_rand random{random_seed()};
 };
 
 // What an expression reads. Collected from all stages of a pipeline before it runs.

@@ -38,22 +38,35 @@ class ProcessorCore::Letters final : public DeadLetterTarget, public SinkDeadLet
 
   void add(const Value& document, const Value& meta, std::string_view operator_name,
            std::string_view reason) override {
-    core_.dlq_->add(document, meta, operator_name, reason);
-    auto samples = core_.current_samples();
-    if (samples.empty()) return;
-    Document shown = core_.dlq_->sample_form(document, meta, operator_name, reason);
-    for (const auto& cursor : samples) cursor->offer(shown.bytes());
+    pipeline_bytes_ += write(document, meta, operator_name, reason);
   }
   void add(std::string_view document, std::string_view operator_name,
            std::string_view reason) override {
     sink_letters_.fetch_add(1);
-    add(Value::bson_object(document.data()), core_.pipeline_->source_meta(), operator_name, reason);
+    sink_bytes_ += write(Value::bson_object(document.data()), core_.pipeline_->source_meta(),
+                         operator_name, reason);
   }
   int64_t sink_letters() const { return sink_letters_.load(); }
+  // Bytes of what the operators sent; of the pipeline half.
+  int64_t pipeline_bytes() const { return pipeline_bytes_; }
+  // Of what the sink sent; of the sink half.
+  int64_t sink_bytes() const { return sink_bytes_; }
 
  private:
+  int64_t write(const Value& document, const Value& meta, std::string_view operator_name,
+                std::string_view reason) {
+    int64_t bytes = core_.dlq_->add(document, meta, operator_name, reason);
+    auto samples = core_.current_samples();
+    if (samples.empty()) return bytes;
+    Document shown = core_.dlq_->sample_form(document, meta, operator_name, reason);
+    for (const auto& cursor : samples) cursor->offer(shown.bytes());
+    return bytes;
+  }
+
   ProcessorCore& core_;
   std::atomic<int64_t> sink_letters_{0};
+  int64_t pipeline_bytes_ = 0;
+  int64_t sink_bytes_ = 0;
 };
 
 ProcessorCore::ProcessorCore(RunOptions options, RunEnvironment environment)
@@ -377,6 +390,7 @@ void ProcessorCore::send_barrier() {
   }
   barrier->position = position_;
   barrier->counters = pipeline_->stats();
+  barrier->letter_bytes = letters_->pipeline_bytes();
   if (pipeline_->has_window()) {
     int64_t oldest_open = pipeline_->oldest_open_ms();
     replay_.forget_before(oldest_open);
@@ -510,7 +524,7 @@ Status ProcessorCore::store_checkpoint(const Barrier& barrier) {
   storage::CheckpointHeader header;
   header.id = ObjectId::generate().to_hex();
   header.time_ms = environment_.pipeline.clock->now_ms();
-  header.details = encode_details(barrier.counters);
+  header.details = encode_details(barrier);
   return environment_.store->write([&](storage::WriteTransaction& txn) -> Status {
     auto sequence = storage::put_checkpoint(txn, options_.definition.id, header, blobs);
     return sequence.ok() ? Status() : sequence.status();
@@ -518,9 +532,10 @@ Status ProcessorCore::store_checkpoint(const Barrier& barrier) {
 }
 
 // The counters of all runs, this one included, and what the windows were collected by.
-Document ProcessorCore::encode_details(const PipelineStats& run) const {
+Document ProcessorCore::encode_details(const Barrier& barrier) const {
   ProcessorCounters total = options_.counters;
-  total.add(run, dlq_->bytes());
+  total.add(barrier.counters, barrier.letter_bytes + letters_->sink_bytes());
+  total.dlq_count += letters_->sink_letters();
   BsonWriter w;
   w.begin_document();
   Document counters = total.encode();

@@ -151,6 +151,7 @@ class ProcessorCore {
     Document position;
     Document replay;  // see ReplayLog
     PipelineStats counters;
+    int64_t letter_bytes = 0;  // of the dead letters among them
   };
   struct OutputMessage {  // one of the two; neither: the flush at the end
     std::unique_ptr<OutputBatch> batch;
@@ -181,7 +182,7 @@ class ProcessorCore {
   Status flush_sink();
   Status commit(Barrier& barrier);
   Status store_checkpoint(const Barrier& barrier);
-  Document encode_details(const PipelineStats& run) const;
+  Document encode_details(const Barrier& barrier) const;
   static bool retryable(const Status& status);
 
   RunOptions options_;

@@ -3,9 +3,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <random>
 
 #include "engine/runtime/modification.h"
+#include "engine/runtime/processor_entry.h"
 #include "storage/checkpoints.h"
 #include "storage/processors.h"
 #include "storage/stats.h"
@@ -14,42 +14,13 @@
 namespace millrace::engine {
 namespace {
 
-constexpr int64_t kSecondNs = 1'000'000'000;
-constexpr int64_t kTemporaryIdleNs = 60 * kSecondNs;   // process() without a getMore
-constexpr int64_t kTemporaryLifeNs = 600 * kSecondNs;  // "process: 10 min"
-constexpr int64_t kSampleIdleNs = 600 * kSecondNs;
 constexpr int64_t kStateExpiryMs = int64_t{45} * 86'400'000;  // saved state after a stop
-constexpr int64_t kCountersIntervalNs = 10 * kSecondNs;
 
 Status missing(std::string_view name) {
   return Status(ErrorCode::kCommandFailed, "stream processor doesn't exist: " + std::string(name));
 }
 
 }  // namespace
-
-// One processor. `mutex` serialises what is done to it and is held while it starts and stops;
-// `view` guards what others read meanwhile.
-struct ProcessorManager::Entry {
-  std::mutex mutex;
-
-  mutable std::mutex view;
-  ProcessorDefinition definition;
-  ProcessorCounters base;             // of the runs before the current one
-  std::shared_ptr<ProcessorRun> run;  // null when it does not run
-  std::optional<RunStats> last_run;
-  Document last_source_stats;
-  bool temporary = false;
-  bool start_wanted = false;  // after a restart of the server
-  int start_attempts = 0;
-  int64_t next_attempt_ns = 0;
-  bool dropped = false;
-
-  // Of a temporary one.
-  TemporaryOwner owner;
-  int64_t started_ns = 0;
-  SampleCursorPtr cursor;
-  int64_t counters_saved_ns = 0;
-};
 
 ProcessorManager::ProcessorManager(Environment environment) : environment_(std::move(environment)) {
   supervisor_ = std::thread([this] { supervise(); });
@@ -60,6 +31,7 @@ ProcessorManager::~ProcessorManager() { stop_all(); }
 const std::string& ProcessorManager::workspace_id() const {
   return environment_.store->identity().workspace_id;
 }
+
 const std::string& ProcessorManager::project_id() const {
   return environment_.store->identity().project_id;
 }
@@ -79,63 +51,6 @@ RunEnvironment ProcessorManager::run_environment(const ProcessorDefinition& defi
     environment.settings.memory_limit_bytes = ram / 10 * 8;
   }
   return environment;
-}
-
-Status ProcessorManager::load(std::vector<std::string>* damaged) {
-  storage::NamedDocumentList definitions;
-  storage::NamedDocumentList counters;
-  {
-    MR_ASSIGN_OR_RETURN(auto txn, environment_.store->read());
-    MR_ASSIGN_OR_RETURN(definitions, storage::Processors::list(*txn));
-    MR_ASSIGN_OR_RETURN(counters, storage::Stats::list(*txn));
-  }
-  for (const Status& status : definitions.damaged) damaged->push_back(status.message());
-  std::lock_guard lock(mutex_);
-  for (const auto& [name, document] : definitions.documents) {
-    auto definition = ProcessorDefinition::decode(document.value());
-    if (!definition.ok()) {
-      damaged->push_back(definition.status().message());
-      continue;
-    }
-    auto entry = std::make_shared<Entry>();
-    entry->definition = std::move(*definition);
-    entry->start_wanted = entry->definition.state == ProcessorState::kStarted;
-    sequence_ = std::max(sequence_, entry->definition.created_sequence);
-    for (const auto& saved : counters.documents) {
-      if (saved.name == name) entry->base = ProcessorCounters::decode(saved.document.value());
-    }
-    entries_.emplace(name, std::move(entry));
-  }
-  wake_.notify_all();
-  return {};
-}
-
-void ProcessorManager::stop_all() {
-  std::vector<EntryPtr> running;
-  {
-    std::lock_guard lock(mutex_);
-    if (stopping_) return;
-    stopping_ = true;
-    for (auto& [name, entry] : entries_) running.push_back(entry);
-    wake_.notify_all();
-  }
-  supervisor_.join();
-  for (const EntryPtr& entry : running) {
-    std::shared_ptr<ProcessorRun> run;
-    {
-      std::lock_guard view(entry->view);
-      run = entry->run;
-    }
-    if (run != nullptr && entry->temporary) run->request_stop();
-  }
-  std::vector<std::thread> stops;
-  for (const EntryPtr& entry : running) {
-    stops.emplace_back([this, entry] {
-      std::lock_guard lock(entry->mutex);
-      end_run_locked(*entry, !entry->temporary);
-    });
-  }
-  for (std::thread& stop : stops) stop.join();
 }
 
 Result<ProcessorManager::EntryPtr> ProcessorManager::find(std::string_view name) {
@@ -290,7 +205,7 @@ Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options)
     entry.definition.error = {};
     entry.definition.error_retryable = false;
     entry.definition.stopped_ms = 0;
-    entry.counters_saved_ns = environment_.clock->monotonic_ns();
+    entry.counters_saved_ns = entry.started_ns = environment_.clock->monotonic_ns();
   }
   spdlog::info("stream processor {} started{}", entry.definition.name, resume ? "" : " afresh");
   return persist(entry);
@@ -475,134 +390,6 @@ std::vector<ProcessorManager::Snapshot> ProcessorManager::list() {
   return snapshots;
 }
 
-int64_t ProcessorManager::next_cursor_id() {
-  static thread_local std::mt19937_64 random{std::random_device{}()};
-  return static_cast<int64_t>(random() >> 2) | 1;  // positive, never 0
-}
-
-Result<SampleCursorPtr> ProcessorManager::start_sample(std::string_view name, int64_t limit) {
-  MR_ASSIGN_OR_RETURN(EntryPtr entry, find(name));
-  std::shared_ptr<ProcessorRun> run;
-  {
-    std::lock_guard view(entry->view);
-    run = entry->run;
-  }
-  if (run == nullptr || run->ended()) {
-    return Status(ErrorCode::kCommandFailed,
-                  "stream processor is not started: " + std::string(name));
-  }
-  auto cursor = std::make_shared<SampleCursor>(next_cursor_id(), std::string(name), limit,
-                                               SampleCursor::Loss::kDropWhenFull,
-                                               environment_.clock->monotonic_ns());
-  run->add_sample(cursor);
-  std::lock_guard lock(mutex_);
-  cursors_.emplace(cursor->id(), cursor);
-  return cursor;
-}
-
-Result<SampleCursorPtr> ProcessorManager::process(const CreateOptions& options, int64_t limit,
-                                                  const TemporaryOwner& owner) {
-  MR_RETURN_IF_ERROR(check(options, false));
-  auto entry = std::make_shared<Entry>();
-  entry->temporary = true;
-  entry->owner = owner;
-  ProcessorDefinition& d = entry->definition;
-  d.id = ObjectId::generate().to_hex();
-  d.name = "interactive_run_" + d.id;
-  d.pipeline = options.pipeline;
-  d.dlq = options.dlq;
-  d.stream_meta_field = options.stream_meta_field;
-  d.tier = options.tier;
-  d.last_modified_ms = d.last_state_change_ms = environment_.clock->now_ms();
-  entry->started_ns = environment_.clock->monotonic_ns();
-  entry->cursor = std::make_shared<SampleCursor>(
-      next_cursor_id(), d.name, limit, SampleCursor::Loss::kWaitWhenFull, entry->started_ns);
-  {
-    std::lock_guard lock(mutex_);
-    if (temporary_count_ >= static_cast<int64_t>(environment_.workspace.max_temporary)) {
-      return Status(ErrorCode::kCommandFailed,
-                    "too many interactive runs at once (limit " +
-                        std::to_string(environment_.workspace.max_temporary) + ")");
-    }
-    ++temporary_count_;
-    d.created_sequence = ++sequence_;
-    entries_.emplace(d.name, entry);
-    cursors_.emplace(entry->cursor->id(), entry->cursor);
-  }
-  std::lock_guard lock(entry->mutex);
-  if (Status status = start_temporary(*entry); !status.ok()) {
-    remove_temporary(entry);
-    return status;
-  }
-  return entry->cursor;
-}
-
-Status ProcessorManager::start_temporary(Entry& entry) {
-  RunOptions run_options;
-  run_options.definition = entry.definition;
-  run_options.temporary = true;
-  run_options.resume = false;
-  run_options.cursor = entry.cursor;
-  auto run = ProcessorRun::start(std::move(run_options), run_environment(entry.definition, true));
-  if (!run.ok())
-    return Status(run.status().code(), "Failed to start stream processor: (" +
-                                           code_name(run.status().code()) + ") " +
-                                           run.status().message());
-  std::lock_guard view(entry.view);
-  entry.run = std::shared_ptr<ProcessorRun>(std::move(*run));
-  entry.definition.state = ProcessorState::kStarted;
-  entry.definition.has_started = true;
-  return {};
-}
-
-// Takes a temporary processor out of sight; its run is stopped and freed by the supervisor.
-void ProcessorManager::remove_temporary(const EntryPtr& entry) {
-  std::lock_guard lock(mutex_);
-  if (entries_.erase(entry->definition.name) == 0) return;
-  --temporary_count_;
-  cursors_.erase(entry->cursor->id());
-  leaving_.push_back(entry);
-  wake_.notify_all();
-}
-
-Result<SampleCursorPtr> ProcessorManager::find_cursor(std::string_view name, int64_t id,
-                                                      const TemporaryOwner& owner) {
-  std::lock_guard lock(mutex_);
-  auto found = cursors_.find(id);
-  if (found == cursors_.end() || found->second->processor() != name) {
-    return Status(ErrorCode::kCursorNotFound, "cursor id " + std::to_string(id) + " not found");
-  }
-  auto entry = entries_.find(name);
-  if (entry != entries_.end() && entry->second->temporary) entry->second->owner = owner;
-  return found->second;
-}
-
-void ProcessorManager::sessions_ended(const std::vector<std::string>& session_ids) {
-  std::vector<std::string> names;
-  {
-    std::lock_guard lock(mutex_);
-    for (auto& [name, entry] : entries_) {
-      if (entry->temporary && !entry->owner.session_id.empty() &&
-          std::find(session_ids.begin(), session_ids.end(), entry->owner.session_id) !=
-              session_ids.end()) {
-        names.push_back(name);
-      }
-    }
-  }
-  for (const std::string& name : names) (void)drop(name);  // gone already: nothing to do
-}
-
-void ProcessorManager::connection_gone(int64_t connection_id) {
-  std::vector<std::string> names;
-  {
-    std::lock_guard lock(mutex_);
-    for (auto& [name, entry] : entries_) {
-      if (entry->temporary && entry->owner.connection_id == connection_id) names.push_back(name);
-    }
-  }
-  for (const std::string& name : names) (void)drop(name);  // gone already: nothing to do
-}
-
 std::vector<std::string> ProcessorManager::users_of(std::string_view connection) {
   std::vector<std::string> users;
   for (const Snapshot& snapshot : list()) {
@@ -629,116 +416,6 @@ std::vector<std::string> ProcessorManager::users_of(std::string_view connection)
     }
   }
   return users;
-}
-
-void ProcessorManager::supervise() {
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    wake_.wait_for(lock, std::chrono::milliseconds(50));
-    if (stopping_) break;
-    std::vector<EntryPtr> entries;
-    for (auto& [name, entry] : entries_) entries.push_back(entry);
-    std::vector<EntryPtr> leaving = std::move(leaving_);
-    leaving_.clear();
-    lock.unlock();
-    for (const EntryPtr& entry : leaving) {
-      std::lock_guard own(entry->mutex);
-      end_run_locked(*entry, false);
-    }
-    for (const EntryPtr& entry : entries) supervise_entry(entry);
-    expire_cursors();
-    lock.lock();
-  }
-  for (const EntryPtr& entry : leaving_)
-    entries_.emplace(entry->definition.name, entry);  // stop_all ends them
-  leaving_.clear();
-}
-
-void ProcessorManager::supervise_entry(const EntryPtr& entry) {
-  std::unique_lock own(entry->mutex, std::try_to_lock);
-  if (!own || entry->dropped) return;
-  int64_t now_ns = environment_.clock->monotonic_ns();
-  if (entry->temporary) {
-    bool idle =
-        entry->cursor->delivered() || now_ns - entry->cursor->last_used_ns() > kTemporaryIdleNs;
-    if (idle || now_ns - entry->started_ns > kTemporaryLifeNs) {
-      // At the end of its life the cursor says so at the next getMore, and the processor goes then.
-      entry->cursor->end();
-      own.unlock();
-      if (idle) remove_temporary(entry);
-    }
-    return;
-  }
-  if (entry->start_wanted && now_ns >= entry->next_attempt_ns)
-    return restart_after_boot(*entry, now_ns);
-  if (entry->run == nullptr) return;
-  if (entry->run->ended()) {
-    Status failure = entry->run->failure();
-    end_run_locked(*entry, false);
-    {
-      std::lock_guard view(entry->view);
-      entry->definition.state = ProcessorState::kFailed;
-      entry->definition.error =
-          failure.ok() ? Status(ErrorCode::kInternalError, "the processor ended unexpectedly")
-                       : failure;
-      entry->definition.error_retryable =
-          !failure.is(ErrorCode::kStreamProcessorWorkerOutOfMemory) &&
-          !failure.is(ErrorCode::kStreamProcessorInvalidOptions);
-      entry->definition.last_state_change_ms = entry->definition.stopped_ms =
-          environment_.clock->now_ms();
-      spdlog::error("stream processor {} failed: ({}) {}", entry->definition.name,
-                    code_name(entry->definition.error.code()), entry->definition.error.message());
-    }
-    // The store may be what failed: the state is in memory all the same, and is written again at
-    // the next change.
-    (void)persist(*entry);
-  } else if (now_ns - entry->counters_saved_ns > kCountersIntervalNs) {
-    entry->counters_saved_ns = now_ns;
-    persist_counters(*entry);
-  }
-}
-
-// A processor that ran when the server went down. What it needs may not be up yet: a few attempts,
-// then FAILED.
-void ProcessorManager::restart_after_boot(Entry& entry, int64_t now_ns) {
-  Status status = start_locked(entry, {});
-  if (status.ok()) {
-    entry.start_wanted = false;
-    return;
-  }
-  ++entry.start_attempts;
-  entry.next_attempt_ns =
-      now_ns + std::min<int64_t>(10, int64_t{1} << std::min(entry.start_attempts, 4)) * kSecondNs;
-  std::lock_guard view(entry.view);
-  entry.definition.error = status;
-  if (entry.start_attempts < environment_.run.retry_attempts &&
-      !status.is(ErrorCode::kStreamProcessorInvalidOptions)) {
-    entry.definition.state = ProcessorState::kStarted;  // as it was: it is being brought up
-    return;
-  }
-  entry.start_wanted = false;
-  entry.definition.state = ProcessorState::kFailed;
-  entry.definition.last_state_change_ms = environment_.clock->now_ms();
-}
-
-void ProcessorManager::expire_cursors() {
-  int64_t now_ns = environment_.clock->monotonic_ns();
-  std::vector<SampleCursorPtr> expired;
-  {
-    std::lock_guard lock(mutex_);
-    for (auto it = cursors_.begin(); it != cursors_.end();) {
-      bool of_temporary = false;
-      if (auto entry = entries_.find(it->second->processor()); entry != entries_.end())
-        of_temporary = entry->second->temporary;
-      if (!of_temporary && now_ns - it->second->last_used_ns() > kSampleIdleNs) {
-        expired.push_back(it->second);
-        it = cursors_.erase(it);
-      } else {
-        ++it;
-      }
-    }
-  }
-  for (const SampleCursorPtr& cursor : expired) cursor->end();
 }
 
 }  // namespace millrace::engine

@@ -132,6 +132,7 @@ class ProcessorManager {
   void supervise();
   void supervise_entry(const EntryPtr& entry);
   void restart_after_boot(Entry& entry, int64_t now_ns);
+  void restart_later(Entry& entry, const Status& failure, int64_t now_ns);
   Status start_temporary(Entry& entry);
   void expire_cursors();
   void remove_temporary(const EntryPtr& entry);

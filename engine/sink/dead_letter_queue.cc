@@ -32,8 +32,8 @@ void DeadLetterQueue::close() {
 }
 
 // The stored form; field order as the service has it.
-void DeadLetterQueue::add(const Value& document, const Value& meta, std::string_view operator_name,
-                          std::string_view reason) {
+int64_t DeadLetterQueue::add(const Value& document, const Value& meta,
+                             std::string_view operator_name, std::string_view reason) {
   BsonWriter w;
   w.begin_document();
   ObjectId id = ObjectId::generate();
@@ -54,8 +54,9 @@ void DeadLetterQueue::add(const Value& document, const Value& meta, std::string_
   w.append(options_.meta_field, meta);
   w.end();
   count_.fetch_add(1);
-  bytes_.fetch_add(static_cast<int64_t>(w.size()));
-  if (options_.connection == nullptr) return;
+  auto size = static_cast<int64_t>(w.size());
+  bytes_.fetch_add(size);
+  if (options_.connection == nullptr) return size;
   std::unique_lock lock(mutex_);
   if (options_.own_thread) {
     changed_.wait(lock, [this] { return queue_.size() < kCapacity || closing_ || !failure_.ok(); });
@@ -63,6 +64,7 @@ void DeadLetterQueue::add(const Value& document, const Value& meta, std::string_
   queue_.emplace_back(w.bytes());
   ++added_;
   changed_.notify_all();
+  return size;
 }
 
 Document DeadLetterQueue::sample_form(const Value& document, const Value& meta,
@@ -102,11 +104,28 @@ Status DeadLetterQueue::step() {
 
 // Requires: no thread.
 Status DeadLetterQueue::write_queued() {
-  if (queue_.empty()) return {};
-  MR_RETURN_IF_ERROR(insert(queue_));
-  written_ += static_cast<int64_t>(queue_.size());
-  queue_.clear();
+  while (!queue_.empty()) {
+    std::deque<Document> letters;
+    take_batch(letters);
+    if (Status status = insert(letters); !status.ok()) {
+      queue_.insert(queue_.begin(), letters.begin(), letters.end());
+      return status;
+    }
+    written_ += static_cast<int64_t>(letters.size());
+  }
   return {};
+}
+
+// Moves what one command may hold to `letters`, behind those that a failed attempt left there.
+void DeadLetterQueue::take_batch(std::deque<Document>& letters) {
+  size_t bytes = 0;
+  for (const Document& letter : letters) bytes += letter.bytes().size();
+  while (!queue_.empty() && letters.size() < kBatch &&
+         (letters.empty() || bytes + queue_.front().bytes().size() <= kBatchBytes)) {
+    bytes += queue_.front().bytes().size();
+    letters.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
 }
 
 Status DeadLetterQueue::failure() const {
@@ -121,10 +140,7 @@ void DeadLetterQueue::write_loop() {
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return closing_ || !queue_.empty() || !letters.empty(); });
-      while (letters.size() < kBatch && !queue_.empty()) {
-        letters.push_back(std::move(queue_.front()));
-        queue_.pop_front();
-      }
+      take_batch(letters);
       if (letters.empty()) return;  // closing
     }
     Status status = insert(letters);

@@ -51,9 +51,10 @@ class DeadLetterQueue {
   // Writes what is queued, as far as that goes at once, and ends the thread.
   void close();
 
-  // Takes one letter. `document`: as it entered the operator; `meta`: its stream metadata.
-  void add(const Value& document, const Value& meta, std::string_view operator_name,
-           std::string_view reason);
+  // Takes one letter and returns its size in bytes. `document`: as it entered the operator; `meta`:
+  // its stream metadata.
+  int64_t add(const Value& document, const Value& meta, std::string_view operator_name,
+              std::string_view reason);
   // The form that sample() and process() show: {_dlqMessage: {…}}.
   Document sample_form(const Value& document, const Value& meta, std::string_view operator_name,
                        std::string_view reason) const;
@@ -68,11 +69,13 @@ class DeadLetterQueue {
   Status failure() const;
 
  private:
-  static constexpr size_t kCapacity = 10'000;  // letters
-  static constexpr size_t kBatch = 500;
+  static constexpr size_t kCapacity = 10'000;              // letters
+  static constexpr size_t kBatch = 500;                    // letters of one command, and
+  static constexpr size_t kBatchBytes = size_t{16} << 20;  // as many bytes, or a single letter
 
   void write_loop();
   Status write_queued();
+  void take_batch(std::deque<Document>& letters);
   Status insert(const std::deque<Document>& letters);
   bool pause(int attempt);
 

@@ -151,6 +151,7 @@ class KafkaSource final : public Source {
   const rd_kafka_topic_t* last_topic_ = nullptr;
   const std::vector<int32_t>* last_indexes_ = nullptr;
   std::vector<rd_kafka_message_t*> taken_;
+  Status pending_error_;  // for the next read()
   size_t average_bytes_ = 1024;
   int64_t next_metadata_ns_ = 0;
   int64_t outage_since_ns_ = 0;
@@ -467,9 +468,9 @@ Status KafkaSource::read(SourceBatch& batch, size_t max_records, milliseconds ma
   rd_kafka_poll(handle_.get(), 0);
   MR_RETURN_IF_ERROR(watch_brokers());
 
-  Status status;
+  if (Status status = std::exchange(pending_error_, {}); !status.ok()) return status;
   bool waited = false;
-  while (status.ok() && batch.records.size() < max_records &&
+  while (pending_error_.ok() && batch.records.size() < max_records &&
          batch.payloads().size() < kMaxBatchBytes) {
     // librdkafka counts messages, not bytes: as many as should fit by the sizes seen lately.
     size_t room = (kMaxBatchBytes - batch.payloads().size()) / average_bytes_ + 1;
@@ -483,11 +484,13 @@ Status KafkaSource::read(SourceBatch& batch, size_t max_records, milliseconds ma
       count = 1;
     }
     for (ssize_t i = 0; i < count; ++i) {
-      if (status.ok()) status = take(taken_[static_cast<size_t>(i)], batch);
+      // What was fetched beside an error is delivered first: its offsets count as read.
+      Status status = take(taken_[static_cast<size_t>(i)], batch);
+      if (!status.ok() && pending_error_.ok()) pending_error_ = std::move(status);
       rd_kafka_message_destroy(taken_[static_cast<size_t>(i)]);
     }
   }
-  MR_RETURN_IF_ERROR(status);
+  if (batch.empty() && !pending_error_.ok()) return std::exchange(pending_error_, {});
   batch.position = position();
   batch.replaying = std::any_of(partitions_.begin(), partitions_.end(), [](const auto& state) {
     return state->next < state->replay_until;
