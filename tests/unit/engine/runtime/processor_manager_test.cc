@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <thread>
 
@@ -14,6 +15,17 @@ namespace millrace::engine {
 namespace {
 
 using std::chrono::milliseconds;
+
+// The system's clock, which a test can put forward.
+class ShiftedClock final : public Clock {
+ public:
+  int64_t now_ms() const override { return system_.now_ms() + shift_ms.load(); }
+  int64_t monotonic_ns() const override { return system_.monotonic_ns(); }
+  std::atomic<int64_t> shift_ms{0};
+
+ private:
+  SystemClock system_;
+};
 
 class Manager : public testing::Test {
  protected:
@@ -66,7 +78,7 @@ class Manager : public testing::Test {
   ProcessorState state(std::string_view name) { return manager_->get(name)->definition.state; }
 
   std::filesystem::path directory_;
-  SystemClock clock_;
+  ShiftedClock clock_;
   ConnectionRegistry connections_{connection_types()};
   std::unique_ptr<storage::Store> store_;
   std::unique_ptr<ProcessorManager> manager_;
@@ -107,6 +119,25 @@ TEST_F(Manager, DocumentsAreNotReplayedAfterAResumeButAreAfterAFreshStart) {
   fresh.resume = false;
   ASSERT_TRUE(manager_->start("p", fresh).ok());
   EXPECT_TRUE(eventually([&] { return manager_->get("p")->counters.input_count == 6; }));
+}
+
+TEST_F(Manager, AfterFortyFiveDaysAStoppedProcessorBeginsAsIfItHadNeverRun) {
+  constexpr int64_t kDayMs = 86'400'000;
+  ASSERT_TRUE(manager_->create(definition("p", kThree)).ok());
+  auto run_once = [&](int64_t expected_input) {
+    ASSERT_TRUE(manager_->start("p", {}).ok());
+    EXPECT_TRUE(
+        eventually([&] { return manager_->get("p")->counters.input_count == expected_input; }));
+    std::this_thread::sleep_for(milliseconds(100));
+    EXPECT_EQ(manager_->get("p")->counters.input_count, expected_input);
+    ASSERT_TRUE(manager_->stop("p", false).ok());
+  };
+  run_once(3);
+  clock_.shift_ms += 44 * kDayMs;
+  run_once(3);  // resumed: nothing is read again
+  clock_.shift_ms += 46 * kDayMs;
+  run_once(3);  // afresh: read again, and counted from zero
+  EXPECT_EQ(manager_->get("p")->counters.output_count, 2);
 }
 
 TEST_F(Manager, AfterARestartOfTheServerWhatWasRunningRunsAgain) {
