@@ -258,7 +258,7 @@ Status Projection::find_matches(const Value& document) {
       bool matches = false;
       if (!part.of_fields) {
         MR_ASSIGN_OR_RETURN(matches, evaluation_.matches(*part.predicate, wrapped.finish()));
-      } else if (element.is_object()) {
+      } else if (element.is_object() || element.is_array()) {
         MR_ASSIGN_OR_RETURN(matches, evaluation_.matches(*part.predicate, element));
       }
       if (!matches) continue;

@@ -8,6 +8,9 @@
 #include "commands/local/index_keys.h"
 #include "commands/local/operator_chain.h"
 #include "engine/expression/variable_name.h"
+#include "engine/match/match_path.h"
+
+#include <optional>
 
 namespace millrace::commands {
 
@@ -37,6 +40,7 @@ class LookupOperator final : public Operator {
     std::vector<std::string_view> as_parts;
     bool equality = false;
     IndexInfo local_field;
+    std::optional<engine::MatchPath> local_path;
     std::unique_ptr<ForeignField> foreign_field;
     std::vector<std::pair<size_t, engine::ExpressionPtr>> let;  // slot, value
     OperatorChain pipeline;
@@ -75,6 +79,18 @@ class LookupOperator final : public Operator {
   }
 
  private:
+  // Beside elements that have the field, those that lack it are looked for as nothing; the keys
+  // hold a null for them.
+  void drop_missing(const Value& document, ForeignField::Keys& keys) const {
+    bool has_null =
+        parts_.local_path->any(document, engine::LeafArray::kElementsAndWhole,
+                               [](const Value& v) { return v.is(engine::Type::kNull); });
+    if (has_null) return;
+    auto missing = ForeignField::keys_of_field(parts_.local_field, Value::object({}));
+    throw_if_error(missing.status());
+    std::erase(keys, missing->front());
+  }
+
   // The matches of all documents of the batch at once: where there is no index, each call may read
   // the other collection.
   void join(const Batch& batch, std::vector<std::vector<Value>>& joined) {
@@ -85,6 +101,7 @@ class LookupOperator final : public Operator {
       // An empty array is looked for as null (6.0.5).
       if (keys->empty()) keys = ForeignField::keys_of_field(parts_.local_field, Value::object({}));
       throw_if_error(keys.status());
+      if (keys->size() > 1) drop_missing(document.body, *keys);
       wanted.push_back(std::move(keys).value());
     }
     throw_if_error(parts_.foreign_field->find(wanted, joined));
@@ -211,6 +228,7 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
           engine::parse_field_path(fields.get(field).as_string(), context.parse.names()).status());
     }
     parts.local_field = field_as_index(fields.get("localField").as_string());
+    parts.local_path.emplace(fields.get("localField").as_string(), context.parse.names());
     parts.foreign_field = std::make_unique<ForeignField>(
         fields.get("from").as_string(), fields.get("foreignField").as_string(), builder);
   }

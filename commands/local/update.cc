@@ -22,7 +22,9 @@ namespace {
 
 constexpr int kNotSingleValueField = 54;
 
-Status id_is_array() {
+Status id_is_array(bool inserting) {
+  if (!inserting)
+    return Status(ErrorCode::kInvalidIdField, "The '_id' value cannot be of type array");
   return Status(kNotSingleValueField,
                 "After applying the update to the document, the (immutable) field '_id' was found "
                 "to be an array or array descendant.");
@@ -33,13 +35,13 @@ class Replacement final : public Update {
   explicit Replacement(Value document) : document_(document) {}
   bool replaces() const override { return true; }
 
-  Status apply(const Value& document, bool, BsonWriter& out) override {
+  Status apply(const Value& document, bool inserting, BsonWriter& out) override {
     out.clear();
     out.begin_document();
     Value old_id = document.as_object().get("_id");
     Value new_id = document_.as_object().get("_id");
     if (!old_id.is_missing() && !new_id.is_missing() && !engine::equal(old_id, new_id)) {
-      if (new_id.is_array()) return id_is_array();
+      if (new_id.is_array()) return id_is_array(inserting);
       return Status(ErrorCode::kImmutableField,
                     "After applying the update, the (immutable) field '_id' was found to have been "
                     "altered to _id: " +
@@ -158,7 +160,7 @@ Status check_id_unchanged(const Value& before, const Value& after, bool by_path)
     return Status(ErrorCode::kImmutableField,
                   "Performing an update on the path '_id' would modify the immutable field '_id'");
   }
-  if (after.is_array()) return id_is_array();
+  if (after.is_array()) return id_is_array(false);
   return Status(ErrorCode::kImmutableField,
                 "After applying the update, the (immutable) field '_id' was found to have been "
                 "altered to _id: " +

@@ -446,6 +446,28 @@ class AccumulatorFunction final : public WindowedFunction {
   AccumulatorPtr sum_;
 };
 
+// $first and $last: the value as it is, also a missing one; null for a window without documents.
+class EdgeFunction final : public WindowFunction {
+ public:
+  EdgeFunction(WindowBounds bounds, const WindowSort& sort, ExpressionPtr input, bool first)
+      : bounds_(std::move(bounds)), sort_(sort), input_(std::move(input)), first_(first) {}
+
+  std::vector<Value> run(const WindowPartition& partition, EvalContext& eval) override {
+    auto values = evaluate_all(*input_, partition, eval);
+    std::vector<Value> results;
+    results.reserve(values.size());
+    for (const auto& [from, to] : bounds_.intervals(partition, sort_, eval))
+      results.push_back(from >= to ? Value::null() : values[first_ ? from : to - 1]);
+    return results;
+  }
+
+ private:
+  WindowBounds bounds_;
+  const WindowSort& sort_;
+  ExpressionPtr input_;
+  bool first_;
+};
+
 class CovarianceFunction final : public WindowedFunction {
  public:
   CovarianceFunction(WindowBounds bounds, const WindowSort& sort, ExpressionPtr pair, bool sample,
@@ -606,6 +628,11 @@ Result<SlopeArguments> slope_arguments(const WindowFunctionSpec& spec) {
 
 Result<WindowFunctionPtr> parse_window_accumulator(const WindowFunctionSpec& spec) {
   MR_ASSIGN_OR_RETURN(auto bounds, bounds_of(spec));
+  if (spec.name == "$first" || spec.name == "$last") {
+    MR_ASSIGN_OR_RETURN(auto input, engine::parse_expression(spec.operand, spec.parse));
+    return WindowFunctionPtr(std::make_unique<EdgeFunction>(
+        std::move(bounds), spec.sort, std::move(input), spec.name == "$first"));
+  }
   if (spec.name == "$count" && !(spec.operand.is_object() && spec.operand.as_object().empty()))
     return bad("$count only accepts an empty object as input");
   // An array is one value to a window function, and not the accumulator's list of operands.

@@ -347,8 +347,10 @@ def known_first_of_several_errors(case, theirs, ours):
     if case["kind"] == "pipeline" and (len(case["pipeline"]) > 1 or "$facet" in case["pipeline"][0]):
         return True
     both_fail = theirs.code is not None and ours.code is not None
+    if case["kind"] == "update" and isinstance(case["update"], list):   # the server does not fold the constants of an update
+        return both_fail or theirs.code is None
     if case["kind"] in ("expression", "match"):     # of one operator alone the order counts
-        return both_fail and sum(name.startswith("$") for name in operators_of(case)) > 1
+        return both_fail and (sum(name.startswith("$") for name in operators_of(case)) > 1 or "$jsonSchema" in operators_of(case))
     parts = [case["update"]] if case["kind"] == "update" else [case["projection"]] if case["kind"] == "find" else [next(iter(stage.values())) for stage in case.get("pipeline", [])]
     return both_fail and sum(len(fields) if isinstance(fields, dict) else 1 for part in parts for fields in (part.values() if isinstance(part, dict) else [part])) > 1
 
@@ -360,6 +362,38 @@ def known_modified_without_change(case, theirs, ours):
 
 def known_z_of_local_time(case, theirs, ours):
     return theirs.code is None and ours.code is None and {"$dateToString", "timezone"} <= operators_of(case)
+
+
+def known_densify_behind_its_range(case, theirs, ours):
+    return case["kind"] == "pipeline" and theirs.code is None and ours.code in (5733201, 6053600) and "$densify" in operators_of(case)
+
+
+def known_constants_moved(case, theirs, ours):
+    return bool(operators_of(case) & {"$add", "$multiply", "$and", "$or"}) and theirs.code is not None and ours.code is None
+
+
+def known_order_of_ties(case, theirs, ours):
+    if case["kind"] != "pipeline" or len(case["pipeline"]) < 2 or theirs.code is not None or ours.code is not None:
+        return False
+    return identical(sorted(theirs.results, key=to_json), sorted(ours.results, key=to_json))
+
+
+def known_chosen_of_equal_elements(case, theirs, ours):
+    def by_value(value):
+        if isinstance(value, dict):
+            return {name: by_value(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [by_value(item) for item in value]
+        if is_decimal(value):
+            return float(Decimal128.from_bid(value.data).to_decimal())
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return bool(operators_of(case) & UNORDERED_ARRAYS) and theirs.code is None and ours.code is None and identical(bagged(by_value(theirs.results)), bagged(by_value(ours.results)))
+
+
+def known_dates_beyond_the_calendar(case, theirs, ours):
+    def beyond(value):
+        return isinstance(value, Opaque) and value.type == DATE and abs(int.from_bytes(value.data, "little", signed=True)) > 9_000_000_000_000_000
+    return any_value([case[part] for part in BODIES + ("docs",) if part in case], beyond)
 
 
 def known_get_field(case, theirs, ours):

@@ -679,7 +679,7 @@ std::string_view coerce_to_string(const Value& value, Arena& arena) {
       // "Jan  2 00:00:00:2": the time and the increment, without year, as the server prints it.
       calendar::Parts parts = calendar::parts_from_ms(int64_t{value.timestamp_seconds()} * 1000);
       char text[64];
-      int size = std::snprintf(text, sizeof text, "%.3s %2d %02d:%02d:%02d:%x",
+      int size = std::snprintf(text, sizeof text, "%.3s %2d %02d:%02d:%02d:%u",
                                month_abbreviation(parts.date.month).data(), parts.date.day,
                                parts.hour, parts.minute, parts.second, value.timestamp_increment());
       return arena.copy({text, static_cast<size_t>(size)});

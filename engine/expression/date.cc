@@ -108,8 +108,8 @@ Result<ExpressionPtr> parse_part(std::string_view name, const Value& operand,
                                  ParseContext& context) {
   std::string text(name);
   std::vector<ExpressionPtr> parsed(2);
-  bool named = operand.is_object() && !operand.as_object().empty() &&
-               !operand.as_object().begin()->name().starts_with('$');
+  bool named = operand.is_object() && (operand.as_object().empty() ||
+                                       !operand.as_object().begin()->name().starts_with('$'));
   if (named) {
     for (const Field& field : operand.as_object()) {
       size_t i = field.name() == "date" ? 0 : (field.name() == "timezone" ? 1 : 2);

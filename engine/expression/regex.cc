@@ -269,7 +269,8 @@ class RegexExpression final : public Expression {
     }
     if (!options.is_nullish() && !options.is_string())
       fail_evaluation(51106, name_ + " needs 'options' to be of type string");
-    if (options.is_string()) check_flags(options.as_string());
+    bool both = regex.is(Type::kRegex) && !regex.as_regex().options.empty() && options.is_string();
+    if (options.is_string() && !both) check_flags(options.as_string());
     if (regex.is_nullish()) return std::nullopt;
     RegexParts parts = regex.is_string() ? RegexParts{regex.as_string(), ""} : regex.as_regex();
     if (options.is_string()) {  // null counts as not given

@@ -176,9 +176,9 @@ Status parse_bound(std::string_view name, const Value& operand, const ObjectView
 Status parse_exclusive(std::string_view name, const Value& operand, const ObjectView& schema,
                        ParseContext&, Schema&) {
   std::string_view bound = name == "exclusiveMinimum" ? "minimum" : "maximum";
-  if (!operand.is(Type::kBool)) return wrong_type(name, "a boolean");
   if (!schema.has(bound))
     return bad_value(name, "needs the keyword '" + std::string(bound) + "' beside it");
+  if (!operand.is(Type::kBool)) return wrong_type(name, "a boolean");
   return {};
 }
 
