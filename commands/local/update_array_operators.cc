@@ -57,7 +57,7 @@ class PushAction final : public UpdateAction {
     std::vector<Value> elements =
         current.is_missing() ? std::vector<Value>{} : elements_of(current);
     elements.insert(elements.begin() + insert_at(elements.size()), added.begin(), added.end());
-    sort(elements, target.arena);
+    sort(elements);
     if (slice) {
       auto size = static_cast<int64_t>(elements.size());
       int64_t kept = std::min(size, *slice < 0 ? -*slice : *slice);
@@ -75,7 +75,6 @@ class PushAction final : public UpdateAction {
   std::optional<int64_t> slice;
   int whole_order = 0;  // $sort: ±1
   std::optional<engine::SortPattern> pattern;
-  Evaluation* evaluation = nullptr;
 
  private:
   ptrdiff_t insert_at(size_t size) const {
@@ -85,7 +84,7 @@ class PushAction final : public UpdateAction {
                           : std::max<int64_t>(count + std::max(*position, -count), 0);
   }
 
-  void sort(std::vector<Value>& elements, engine::Arena& arena) const {
+  void sort(std::vector<Value>& elements) const {
     if (whole_order != 0) {
       std::stable_sort(elements.begin(), elements.end(), [&](const Value& a, const Value& b) {
         return whole_order * engine::compare(a, b) < 0;
@@ -94,11 +93,9 @@ class PushAction final : public UpdateAction {
     if (!pattern) return;
     size_t width = pattern->size();
     std::vector<std::pair<std::vector<Value>, Value>> keyed;
-    evaluation->eval().arena = &arena;
     for (const Value& element : elements) {
-      evaluation->eval().root = element;
       auto& entry = keyed.emplace_back(std::vector<Value>(width), element);
-      pattern->sort_key(evaluation->eval(), entry.first.data());
+      pattern->whole_key(element, entry.first.data());
     }
     std::stable_sort(keyed.begin(), keyed.end(), [&](const auto& a, const auto& b) {
       return pattern->compare(a.first.data(), b.first.data()) < 0;
@@ -164,7 +161,6 @@ Status parse_push_clause(const engine::Field& clause, PushAction* push, Evaluati
 
 Result<UpdateActionPtr> parse_push(std::string_view, const Value& operand, Evaluation& evaluation) {
   auto push = std::make_unique<PushAction>();
-  push->evaluation = &evaluation;
   if (!operand.is_object() || !operand.as_object().has("$each")) {
     push->added.push_back(operand);
   } else {

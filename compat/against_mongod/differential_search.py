@@ -207,6 +207,15 @@ class Search:
         self.known = [(row["name"], globals()["known_" + row["name"]]) for row in rows("search")]
         self.known_counts = collections.Counter()
 
+    def replace_genuine(self):
+        """6.0.5 has faults that end it, such as {$bitsAllClear: <binary data>} beside a positional projection. A server of our own is started again."""
+        if os.environ.get("MILLRACE_REAL_MONGODB"):
+            return False
+        self.genuine = servers.start_genuine()
+        self.millrace = servers.start_millrace()    # the replies that were on their way are gone
+        self.loaded = None
+        return True
+
     def both(self, commands):
         raw = [write(command) for command in commands]
         for connection in (self.genuine, self.millrace):
@@ -396,6 +405,10 @@ def known_dates_beyond_the_calendar(case, theirs, ours):
     return any_value([case[part] for part in BODIES + ("docs",) if part in case], beyond)
 
 
+def known_characters_cut_into_bytes(case, theirs, ours):
+    return {"$replaceAll", "$replaceOne"} & operators_of(case) != set() and theirs.code is None and any_value(theirs.results, lambda value: isinstance(value, str) and any("\udc80" <= c <= "\udcff" for c in value))
+
+
 def known_get_field(case, theirs, ours):
     return "$getField" in operators_of(case) and theirs.code in (5654600, 5654601, 3041703)
 
@@ -464,6 +477,7 @@ def signature(case, outcomes):
 def run(options):
     search = Search()
     started, count, found, met = time.monotonic(), 0, collections.OrderedDict(), collections.Counter()
+    deaths = 0
     blocks = range(options.first_block, options.first_block + -(-options.cases // CASES_PER_BLOCK))
     for number in blocks:
         if options.seconds and time.monotonic() - started > options.seconds:
@@ -475,6 +489,9 @@ def run(options):
             try:
                 outcomes = search.compare(case)
             except servers.ConnectionLost as error:
+                if error.name == "mongod" and deaths < 20 and search.replace_genuine():
+                    deaths += 1
+                    continue
                 print(f"{error} at seed {options.seed}, block {number}:\n      {describe(case)}")
                 return 1
             if outcomes is None:
@@ -491,7 +508,7 @@ def run(options):
         print(f"      MongoDB:  {str(theirs)[:1500]}\n      Millrace: {str(ours)[:1500]}")
     known = ", ".join(f"{name} {number}" for name, number in sorted(search.known_counts.items()))
     print(f"{count} cases of seed {options.seed} in {time.monotonic() - started:.0f} s, {sum(map(len, found.values()))} differ without an explanation"
-          + (f"; known differences met: {known}" if known else ""))
+          + (f"; known differences met: {known}" if known else "") + (f"; MongoDB died {deaths} times" if deaths else ""))
     return 1 if found else 0
 
 

@@ -20,7 +20,9 @@ class Failed(Exception):
 
 
 class ConnectionLost(Exception):
-    pass
+    def __init__(self, name, why):
+        super().__init__(f"{name} {why}")
+        self.name = name
 
 
 class Connection:
@@ -51,9 +53,9 @@ class Connection:
             try:
                 part = self.socket.recv(min(count, 1 << 20))
             except OSError as error:
-                raise ConnectionLost(f"{self.name}: {error}") from None
+                raise ConnectionLost(self.name, f"does not answer: {error}") from None
             if not part:
-                raise ConnectionLost(f"{self.name} closed the connection")
+                raise ConnectionLost(self.name, "closed the connection")
             parts.append(part)
             count -= len(part)
         return b"".join(parts)
@@ -96,5 +98,5 @@ def version_of(connection):
 
 
 def start_millrace():
-    uri = os.environ.get("MILLRACE_URI") or harness.Millrace().uri
-    return Connection("millrace", uri)
+    """A connection to MILLRACE_URI, else to a server of harness.BINARY that ends with this program."""
+    return Connection("millrace", os.environ.get("MILLRACE_URI") or harness.Millrace().uri)

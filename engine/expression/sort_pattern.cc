@@ -145,6 +145,21 @@ void SortPattern::top_key(EvalContext& context, Value* to) const {
   }
 }
 
+void SortPattern::whole_key(const Value& element, Value* to) const {
+  for (const Part& part : parts_) {
+    Value at = element.is_object() ? element : Value();
+    for (std::string_view name : part.path.parts) {
+      if (at.is_object()) {
+        at = at.as_object().get(name);
+      } else {
+        std::optional<size_t> index = at.is_array() ? array_position(name) : std::nullopt;
+        at = index ? at.as_array().at(*index) : Value();
+      }
+    }
+    *to++ = at.is_missing() ? Value::null() : at;
+  }
+}
+
 int SortPattern::compare(const Value* a, const Value* b) const {
   for (const Part& part : parts_) {
     int c = engine::compare(*a++, *b++);

@@ -23,6 +23,9 @@ class SortPattern {
   // The same as $top, $bottom and their N forms have it (MongoDB 6.0.5): arrays compare as a whole,
   // an empty one as undefined.
   void top_key(EvalContext& context, Value* to) const;
+  // The same as $push with $sort has it for one element: what stands at each path, whole; an array
+  // on the way is entered by a position only. Anything but a document has nothing there.
+  void whole_key(const Value& element, Value* to) const;
   // <0, 0, >0 for keys of one kind.
   int compare(const Value* a, const Value* b) const;
   void add_dependencies(Dependencies& dependencies) const;
