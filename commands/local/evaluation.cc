@@ -1,8 +1,5 @@
 #include "commands/local/evaluation.h"
 
-#include <atomic>
-#include <random>
-
 namespace millrace::commands {
 
 using engine::ErrorCode;
@@ -10,20 +7,8 @@ using engine::Result;
 using engine::Status;
 using engine::Value;
 
-namespace {
-
-// Asking the machine for randomness costs up to a hundred microseconds, and each statement of a
-// write has an evaluation of its own: asked once, counted on from there.
-uint32_t next_seed() {
-  static std::atomic<uint32_t> seed{std::random_device{}()};
-  return seed.fetch_add(0x9E3779B9, std::memory_order_relaxed);
-}
-
-}  // namespace
-
 Evaluation::Evaluation(const engine::Clock& clock)
-    : eval_{&arena_, {}, {}, {}, &clock, clock.now_ms(), std::minstd_rand(next_seed())},
-      clock_(clock) {}
+    : eval_{&arena_, {}, {}, {}, &clock, clock.now_ms()}, clock_(clock) {}
 
 Status Evaluation::bind(const Value& variables, bool literal) {
   if (variables.is_nullish()) return {};

@@ -88,6 +88,7 @@ Status ProcessorCore::prepare() {
   spec.start_position = options_.start_position;
   MR_ASSIGN_OR_RETURN(pipeline_, Pipeline::build(spec, environment_.pipeline));
   pipeline_->set_memory_limit(environment_.settings.memory_limit_bytes);
+  windows_ = window_fingerprint();
   MR_RETURN_IF_ERROR(open_dead_letter_queue());
 
   Document open_at;
@@ -203,8 +204,8 @@ Status ProcessorCore::restore_checkpoint(Document* open_at) {
   const Document& details = read.checkpoint->header.details;
   options_.counters = ProcessorCounters::decode(details.value());
   Value saved_by = details.get("windows");
-  bool same_windows = !saved_by.is_string() || saved_by.as_string().empty() ||
-                      saved_by.as_string() == window_fingerprint();
+  bool same_windows =
+      !saved_by.is_string() || saved_by.as_string().empty() || saved_by.as_string() == windows_;
   return restore_state(state, replay, same_windows, open_at);
 }
 
@@ -277,7 +278,8 @@ bool ProcessorCore::retryable(const Status& status) {
 ProcessorCore::Step ProcessorCore::pipeline_step(nanoseconds wait) {
   if (stopping_.load()) return finish_pipeline();
   const Clock& clock = *environment_.pipeline.clock;
-  if (int64_t tick = pipeline_->next_tick_ms(); tick != std::numeric_limits<int64_t>::max()) {
+  int64_t tick = pipeline_->next_tick_ms();
+  if (!replaying_ && tick != std::numeric_limits<int64_t>::max()) {  // no ticks during a replay
     wait = std::clamp<nanoseconds>(milliseconds(tick - clock.now_ms()), nanoseconds(0), wait);
   }
   auto batch = input_.pop(wait);
@@ -540,7 +542,7 @@ Document ProcessorCore::encode_details(const Barrier& barrier) const {
   w.begin_document();
   Document counters = total.encode();
   for (const Field& field : counters.view()) w.append(field.name(), field.value);
-  w.append("windows", window_fingerprint());
+  w.append("windows", windows_);
   w.end();
   return Document(w.bytes());
 }

@@ -188,6 +188,7 @@ class ProcessorCore {
   RunOptions options_;
   RunEnvironment environment_;
   std::unique_ptr<Pipeline> pipeline_;
+  std::string windows_;  // window_fingerprint()
   std::unique_ptr<DeadLetterQueue> dlq_;
   std::unique_ptr<Letters> letters_;
 

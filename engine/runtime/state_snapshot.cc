@@ -16,6 +16,13 @@ namespace {
 
 constexpr int kLost = -1;  // the status of a child that somebody else has waited for
 
+// It cannot follow fork() in a program with threads.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kUnderThreadSanitizer = true;
+#else
+constexpr bool kUnderThreadSanitizer = false;
+#endif
+
 // The file: for each document its name's length and its own (8 bytes each), name, document; then
 // kEnd.
 constexpr uint64_t kEnd = 0x4D494C4C52414345;
@@ -58,10 +65,7 @@ bool write_all(int file, const void* data, size_t size) {
 
 Result<std::unique_ptr<StateSnapshot>> StateSnapshot::start(const Pipeline& pipeline) {
   Status failed(ErrorCode::kInternalError, "no child process for a checkpoint can be made");
-#if defined(__SANITIZE_THREAD__)
-  (void)pipeline;
-  return failed;  // ThreadSanitizer cannot follow fork() in a program with threads
-#else
+  if (kUnderThreadSanitizer) return failed;
   int file = memfd_create("millrace-checkpoint", MFD_CLOEXEC);
   if (file < 0) return failed;
   pid_t child = fork();
@@ -71,7 +75,6 @@ Result<std::unique_ptr<StateSnapshot>> StateSnapshot::start(const Pipeline& pipe
     return failed;
   }
   return std::unique_ptr<StateSnapshot>(new StateSnapshot(child, file));
-#endif
 }
 
 StateSnapshot::~StateSnapshot() {
