@@ -52,6 +52,5 @@ if(TARGET millrace)
   end_to_end(target_down 400 target_down)
   end_to_end(crash 400 crash) # 50 kills; more: scripts/crash_test.sh
   end_to_end(damage 400 damage) # 200 damages; more: scripts/damage_test.sh
-  # Without test_a_full_file_system: its processors are through before the small file system is full, and so do not fail.
-  end_to_end(disk_full 400 disk_full -k test_a_disk_with_errors -k test_the_limit_of_the_file_size)
+  end_to_end(disk_full 400 disk_full)
 endif()
