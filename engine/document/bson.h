@@ -89,9 +89,30 @@ class BsonWriter {
   void key(Type type, std::string_view name) {
     ensure(name.size() + 2);
     *at_++ = static_cast<char>(type);
-    std::memcpy(at_, name.data(), name.size());
+    copy_name(at_, name);
     at_ += name.size();
     *at_++ = 0;
+  }
+  // Names are short: most are copied by two moves that may overlap.
+  static void copy_name(char* to, std::string_view name) {
+    const char* from = name.data();
+    size_t size = name.size();
+    if (size >= 8 && size <= 16) {
+      copy_ends<uint64_t>(to, from, size);
+    } else if (size >= 4 && size < 8) {
+      copy_ends<uint32_t>(to, from, size);
+    } else {
+      std::memcpy(to, from, size);
+    }
+  }
+  template <typename Word>
+  static void copy_ends(char* to, const char* from, size_t size) {
+    Word first;
+    Word last;
+    std::memcpy(&first, from, sizeof first);
+    std::memcpy(&last, from + size - sizeof last, sizeof last);
+    std::memcpy(to, &first, sizeof first);
+    std::memcpy(to + size - sizeof last, &last, sizeof last);
   }
   void write_string(std::string_view text);
   void write_payload(const Value& value);

@@ -112,7 +112,9 @@ char* store_string(char* at, std::string_view text) {
 
 }  // namespace
 
-Value read_bson_value(Type type, const char* at, const char** end) {
+namespace {
+
+[[gnu::always_inline]] inline Value read_value(Type type, const char* at, const char** end) {
   switch (type) {
     case Type::kDouble:
       *end = at + 8;
@@ -191,6 +193,12 @@ Value read_bson_value(Type type, const char* at, const char** end) {
   return {};
 }
 
+}  // namespace
+
+Value read_bson_value(Type type, const char* at, const char** end) {
+  return read_value(type, at, end);
+}
+
 void BsonIterator::read() {
   auto type = static_cast<Type>(static_cast<uint8_t>(*at_));
   if (type == Type::kMissing) {
@@ -199,7 +207,7 @@ void BsonIterator::read() {
   }
   std::string_view name(at_ + 1);
   value_at_ = name.data() + name.size() + 1;
-  field_ = Field(name, read_bson_value(type, value_at_, &next_));
+  field_ = Field(name, read_value(type, value_at_, &next_));
 }
 
 Value ObjectView::get(std::string_view name) const {
@@ -254,7 +262,10 @@ std::span<const Field> object_fields(Value object, Arena& arena) {
   return builder.finish().tree_fields();
 }
 
-Value deep_copy(Value value, Arena& arena) {
+namespace {
+
+// Of a value that points to something.
+Value copy_parts(const Value& value, Arena& arena) {
   switch (value.type()) {
     case Type::kString:
       return Value::string(arena.copy(value.as_string()));
@@ -287,6 +298,20 @@ Value deep_copy(Value value, Arena& arena) {
     }
     default:
       return value;
+  }
+}
+
+}  // namespace
+
+Value deep_copy(Value value, Arena& arena) {
+  switch (value.type()) {
+    case Type::kInt32:
+    case Type::kInt64:
+    case Type::kDouble:
+    case Type::kDate:
+      return value;
+    default:
+      return copy_parts(value, arena);
   }
 }
 

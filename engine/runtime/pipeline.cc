@@ -20,11 +20,15 @@ AtExit(F) -> AtExit<F>;
 }  // namespace
 
 Pipeline::Pipeline(const PipelineEnvironment& environment)
-    : parse_(memory_of_names_), clock_(environment.clock) {
+    : Downstream(environment.portion_documents),
+      parse_(memory_of_names_),
+      clock_(environment.clock),
+      portion_bytes_(environment.portion_bytes) {
   parse_.in_stream = true;
   context_.clock = clock_;
   context_.eval.clock = clock_;
   context_.dead_letters = this;
+  context_.downstream = this;
   context_.memory = &memory_;
 }
 
@@ -37,6 +41,7 @@ void Pipeline::begin() {
 
 void Pipeline::process(SourceBatch& batch, OutputBatch& output) {
   source_batch_ = &batch;
+  output_ = &output;
   AtExit done{[this] { source_batch_ = nullptr; }};
   batch_.clear();
   newest_ms_ = kNoWatermark;
@@ -44,8 +49,8 @@ void Pipeline::process(SourceBatch& batch, OutputBatch& output) {
   if (window_ != nullptr && window_->by_processing_time()) newest_ms_ = clock_->now_ms();
   batch_.watermark_ms = watermarks_.current();
   batch_.consumed = static_cast<int64_t>(batch.records.size());
-  run_operators(0);
-  encode(output);
+  run_operators(0, batch_);
+  encode(batch_);
 }
 
 // How many records of the batch come before the end of a replay, behind which watermarks move and
@@ -190,57 +195,78 @@ void Pipeline::project(StreamDocument& document, std::string_view ts_name,
   document.body = body.finish();
 }
 
-void Pipeline::project_at_end() {
+void Pipeline::project_at_end(Batch& batch) {
   if (ts_name_at_end_.empty() && meta_name_at_end_.empty()) return;
-  for (StreamDocument& document : batch_.documents)
-    project(document, ts_name_at_end_, meta_name_at_end_, batch_.arena);
+  for (StreamDocument& document : batch.documents)
+    project(document, ts_name_at_end_, meta_name_at_end_, batch.arena);
 }
+
+namespace {
 
 // BSON bytes of the batch's documents. Of a large batch a few are measured: the figure is for
 // stats.
-int64_t Pipeline::batch_bytes() const {
+int64_t batch_bytes(const Batch& batch) {
   constexpr size_t kMeasured = 16;
-  size_t count = batch_.documents.size();
+  size_t count = batch.documents.size();
   size_t step = count <= kMeasured ? 1 : count / 2;
   int64_t bytes = 0;
   int64_t measured = 0;
   for (size_t i = 0; i < count; i += step, ++measured)
-    bytes += static_cast<int64_t>(bson_size(batch_.documents[i].body));
+    bytes += static_cast<int64_t>(bson_size(batch.documents[i].body));
   return measured == 0 ? 0 : bytes * static_cast<int64_t>(count) / measured;
 }
 
-void Pipeline::run_operators(size_t from) {
-  int64_t bytes = from < operators_.size() ? batch_bytes() : 0;
+}  // namespace
+
+void Pipeline::run_operators(size_t from, Batch& batch) {
+  int64_t bytes = from < operators_.size() ? batch_bytes(batch) : 0;
   for (size_t i = from; i < operators_.size(); ++i) {
-    if (i == complete_at_) complete_documents();
+    if (i == complete_at_) complete_documents(batch);
     current_operator_ = i;
-    auto entering = static_cast<int64_t>(batch_.documents.size());
+    auto entering = static_cast<int64_t>(batch.documents.size());
     OperatorStats& stats = operators_[i]->stats;
     stats.input_bytes += bytes;
+    int64_t passed_on = passed_on_ns_;
     int64_t begin = clock_->monotonic_ns();
-    operators_[i]->on_batch(batch_, context_);
-    int64_t taken = clock_->monotonic_ns() - begin;
+    operators_[i]->on_batch(batch, context_);
+    int64_t taken = clock_->monotonic_ns() - begin - (passed_on_ns_ - passed_on);
     stats.execution_ns += taken;
     latencies_[i].add(taken, entering, clock_->now_ms());
-    bytes = batch_bytes();
-    stats.output_bytes += bytes;
-    if (has_window_ && i == window_index_) project_window_metadata();
+    bytes = leave_operator(i, batch);
   }
-  if (complete_at_ == operators_.size()) complete_documents();
+  if (complete_at_ == operators_.size()) complete_documents(batch);
   current_operator_ = operators_.size();
 }
 
-void Pipeline::project_window_metadata() {
-  if (meta_name_.empty()) return;
-  for (StreamDocument& document : batch_.documents) project_metadata(document, batch_.arena);
+// What the operator has given is complete. Returns its size.
+int64_t Pipeline::leave_operator(size_t index, Batch& batch) {
+  int64_t bytes = batch_bytes(batch);
+  operators_[index]->stats.output_bytes += bytes;
+  if (has_window_ && index == window_index_ && !meta_name_.empty()) {
+    for (StreamDocument& document : batch.documents) project_metadata(document, batch.arena);
+  }
+  return bytes;
+}
+
+void Pipeline::pass_on(Batch& batch) {
+  int64_t begin = clock_->monotonic_ns();
+  size_t index = current_operator_;
+  Arena* arena = context_.eval.arena;
+  context_.eval.arena = &batch.arena;
+  leave_operator(index, batch);
+  run_operators(index + 1, batch);
+  encode(batch);
+  context_.eval.arena = arena;
+  current_operator_ = index;
+  passed_on_ns_ += clock_->monotonic_ns() - begin;
 }
 
 // Behind the stages that only filter: what is left is wanted whole.
-void Pipeline::complete_documents() {
-  for (StreamDocument& document : batch_.documents) {
+void Pipeline::complete_documents(Batch& batch) {
+  for (StreamDocument& document : batch.documents) {
     if (document.record == nullptr) continue;
-    document.body = whole_body(*document.record, batch_.arena);
-    project_metadata(document, batch_.arena);
+    document.body = whole_body(*document.record, batch.arena);
+    project_metadata(document, batch.arena);
   }
 }
 
@@ -253,17 +279,18 @@ Value Pipeline::whole_body(const SourceRecord& record, Arena& arena) {
   return body;
 }
 
-void Pipeline::encode(OutputBatch& output) {
-  project_at_end();
-  size_t before = output.documents.size();
-  for (const StreamDocument& document : batch_.documents) {
+void Pipeline::encode(Batch& batch) {
+  project_at_end(batch);
+  for (const StreamDocument& document : batch.documents) {
+    OutputBatch& output = *output_;
+    size_t before = output.documents.size();
     if (sink_.encoder == nullptr) {
       auto begin = static_cast<uint32_t>(output.documents.size());
       output.documents.append_document(document.body);
       output.items.push_back({begin, static_cast<uint32_t>(output.documents.size()) - begin, 0, 0});
     } else {
       ++sink_.encoder->stats.input_count;
-      context_.eval.arena = &batch_.arena;
+      context_.eval.arena = &batch.arena;
       context_.eval.root = document.body;
       context_.eval.stream_meta = document.meta;
       try {
@@ -276,29 +303,49 @@ void Pipeline::encode(OutputBatch& output) {
       ++sink_.encoder->stats.output_count;
     }
     ++stats_.output_count;
+    auto bytes = static_cast<int64_t>(output.documents.size() - before);
+    stats_.output_bytes += bytes;
+    if (sink_.encoder != nullptr) sink_.encoder->stats.output_bytes += bytes;
+    if (output.documents.size() >= portion_bytes_ && relay_) output_ = &relay_(output);
   }
-  auto bytes = static_cast<int64_t>(output.documents.size() - before);
-  stats_.output_bytes += bytes;
-  if (sink_.encoder != nullptr) sink_.encoder->stats.output_bytes += bytes;
 }
 
 void Pipeline::tick(OutputBatch& output) {
+  output_ = &output;
   int64_t now = clock_->now_ms();
   if (has_window_) watermarks_.tick(now);
   for (size_t i = 0; i < operators_.size(); ++i) {
     bool due = operators_[i]->next_tick_ms() <= now;
     bool moved = has_window_ && i == window_index_ && watermarks_.current() != kNoWatermark;
     if (!due && !moved) continue;
-    batch_.clear();
-    batch_.watermark_ms = watermarks_.current();
-    current_operator_ = i;
-    context_.eval.arena = &batch_.arena;
+    begin_operator(i);
     if (moved) operators_[i]->on_batch(batch_, context_);
     if (due) operators_[i]->on_tick(batch_, context_);
-    if (has_window_ && i == window_index_) project_window_metadata();
-    run_operators(i + 1);
-    encode(output);
+    end_operator(i);
   }
+}
+
+void Pipeline::finish(OutputBatch& output) {
+  output_ = &output;
+  for (size_t i = 0; i < operators_.size(); ++i) {
+    begin_operator(i);
+    operators_[i]->on_end(batch_, context_);
+    end_operator(i);
+  }
+}
+
+// One operator works without input.
+void Pipeline::begin_operator(size_t index) {
+  batch_.clear();
+  batch_.watermark_ms = watermarks_.current();
+  current_operator_ = index;
+  context_.eval.arena = &batch_.arena;
+}
+
+void Pipeline::end_operator(size_t index) {
+  leave_operator(index, batch_);
+  run_operators(index + 1, batch_);
+  encode(batch_);
 }
 
 int64_t Pipeline::next_tick_ms() const {
@@ -306,19 +353,6 @@ int64_t Pipeline::next_tick_ms() const {
   for (const OperatorPtr& op : operators_) next = std::min(next, op->next_tick_ms());
   if (has_window_) next = std::min(next, watermarks_.next_tick_ms());
   return next;
-}
-
-void Pipeline::finish(OutputBatch& output) {
-  for (size_t i = 0; i < operators_.size(); ++i) {
-    batch_.clear();
-    batch_.watermark_ms = watermarks_.current();
-    current_operator_ = i;
-    context_.eval.arena = &batch_.arena;
-    operators_[i]->on_end(batch_, context_);
-    if (has_window_ && i == window_index_) project_window_metadata();
-    run_operators(i + 1);
-    encode(output);
-  }
 }
 
 void Pipeline::add(const StreamDocument& document, std::string_view operator_name,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,10 @@ struct PipelineEnvironment {
   ClusterConnector* clusters = nullptr;
   const Clock* clock = nullptr;
   StandIns* stand_ins = nullptr;  // null: the outside world is real
+  // How much goes on at once, however much one batch gives: documents of closed windows to the next
+  // stage, encoded bytes to the sink.
+  size_t portion_documents = 1024;
+  size_t portion_bytes = 1 << 20;
 };
 
 // Takes what could not be processed, complete and in encodable form. Called on the pipeline thread.
@@ -72,7 +77,7 @@ struct PipelineStats {
 };
 
 // Single-threaded.
-class Pipeline final : private DeadLetters {
+class Pipeline final : private DeadLetters, private Downstream {
  public:
   // Checks and compiles. Every error that can be found without touching the outside world is found
   // here.
@@ -108,6 +113,10 @@ class Pipeline final : private DeadLetters {
   // max() when no window is open. Requires: has_window().
   int64_t oldest_open_ms() const { return window_->oldest_open_ms(); }
 
+  // `relay` takes on what is in the output batch as soon as that is a full portion, and gives the
+  // one to go on with; without it one call's output stays together. On this thread.
+  using OutputRelay = std::function<OutputBatch&(OutputBatch& full)>;
+  void set_output_relay(OutputRelay relay) { relay_ = std::move(relay); }
   void set_dead_letters(DeadLetterTarget* target) { target_ = target; }
   void set_memory_limit(int64_t bytes) { memory_.limit_bytes = bytes; }
 
@@ -164,12 +173,15 @@ class Pipeline final : private DeadLetters {
   }
   void project(StreamDocument& document, std::string_view ts_name, std::string_view meta_name,
                Arena& arena) const;
-  void project_window_metadata();
-  void project_at_end();
-  void complete_documents();
-  void run_operators(size_t from);
-  int64_t batch_bytes() const;
-  void encode(OutputBatch& output);
+  // Downstream: of the current operator.
+  void pass_on(Batch& batch) override;
+  int64_t leave_operator(size_t index, Batch& batch);
+  void begin_operator(size_t index);
+  void end_operator(size_t index);
+  void project_at_end(Batch& batch);
+  void complete_documents(Batch& batch);
+  void run_operators(size_t from, Batch& batch);
+  void encode(Batch& batch);
   std::string state_name(size_t index) const;
 
   CompiledMemory memory_of_names_;
@@ -207,6 +219,10 @@ class Pipeline final : private DeadLetters {
   DeadLetterTarget* target_ = nullptr;
   Batch batch_;
   SourceBatch* source_batch_ = nullptr;  // the one being processed
+  OutputBatch* output_ = nullptr;        // where its output goes
+  OutputRelay relay_;
+  const size_t portion_bytes_;
+  int64_t passed_on_ns_ = 0;  // spent in pass_on()
   size_t current_operator_ = 0;
   bool rerunning_ = false;
   PipelineStats stats_;

@@ -72,6 +72,7 @@ class ProcessorCore::Letters final : public DeadLetterTarget, public SinkDeadLet
 ProcessorCore::ProcessorCore(RunOptions options, RunEnvironment environment)
     : options_(std::move(options)),
       environment_(std::move(environment)),
+      output_(environment_.single_threaded ? std::numeric_limits<size_t>::max() : kOutputCapacity),
       source_backoff_(backoff(environment_.settings)),
       sink_backoff_(backoff(environment_.settings)) {}
 
@@ -108,6 +109,13 @@ Status ProcessorCore::prepare() {
   next_checkpoint_ns_ = environment_.pipeline.clock->monotonic_ns() +
                         nanoseconds(environment_.settings.checkpoint_interval).count();
   pending_output_ = fresh_output();
+  pipeline_->set_output_relay([this](OutputBatch& full) -> OutputBatch& {
+    int64_t read_ns = full.read_ns;
+    send_output(std::move(pending_output_));
+    pending_output_ = fresh_output();
+    pending_output_->read_ns = read_ns;
+    return *pending_output_;
+  });
   return position_.view().empty() && !replaying_ ? keep_first_position() : Status();
 }
 
@@ -285,7 +293,7 @@ ProcessorCore::Step ProcessorCore::pipeline_step(nanoseconds wait) {
   auto batch = input_.pop(wait);
   if (batch) {
     pending_output_->read_ns = (*batch)->read_ns;
-    take_input(**batch, *pending_output_);
+    take_input(**batch);
     if (spare_input_.size() < kInputCapacity) spare_input_.push(std::move(*batch));
   }
   bool ticked = !replaying_ && pipeline_->next_tick_ms() <= clock.now_ms();
@@ -318,8 +326,8 @@ ProcessorCore::Step ProcessorCore::pipeline_step(nanoseconds wait) {
   return batch || ticked ? Step::kWorked : Step::kIdle;
 }
 
-void ProcessorCore::take_input(SourceBatch& batch, OutputBatch& output) {
-  pipeline_->process(batch, output);
+void ProcessorCore::take_input(SourceBatch& batch) {
+  pipeline_->process(batch, *pending_output_);
   if (pipeline_->has_window() && environment_.store != nullptr && !batch.empty()) {
     replay_.note(position_, pipeline_->newest_ms());
   }
@@ -329,7 +337,7 @@ void ProcessorCore::take_input(SourceBatch& batch, OutputBatch& output) {
   if (replaying_ && !batch.replaying) {
     replaying_ = false;
     pipeline_->end_replay();
-    pipeline_->tick(output);  // the watermark was held: windows may have to close
+    pipeline_->tick(*pending_output_);  // the watermark was held: windows may have to close
   }
 }
 

@@ -169,7 +169,7 @@ class ProcessorCore {
                        Document* open_at);
   Status keep_first_position();
   std::string window_fingerprint() const;
-  void take_input(SourceBatch& batch, OutputBatch& output);
+  void take_input(SourceBatch& batch);
   Step finish_pipeline();
   void send_barrier();
   void send_output(std::unique_ptr<OutputBatch> output);
@@ -194,7 +194,7 @@ class ProcessorCore {
 
   BoundedQueue<std::unique_ptr<SourceBatch>> input_{kInputCapacity};
   BoundedQueue<std::unique_ptr<SourceBatch>> spare_input_{kInputCapacity * 2};
-  BoundedQueue<OutputMessage> output_{kOutputCapacity};
+  BoundedQueue<OutputMessage> output_;  // without limit when one thread steps both its ends
 
   std::atomic<bool> stopping_{false};  // no more input
   std::atomic<bool> checkpoint_on_stop_{false};

@@ -25,7 +25,7 @@ void GroupOperator::on_end(Batch& batch, OperatorContext&) {
   StreamDocument like;
   like.watermark_ms = batch.watermark_ms;
   stats.output_count += groups_->count();
-  table_->emit(*groups_, batch.arena, like, batch.documents);
+  table_->emit(*groups_, 0, groups_->count(), batch.arena, like, batch.documents);
 }
 
 void GroupOperator::reset() { groups_ = table_->make_groups(); }

@@ -370,10 +370,10 @@ void GroupTable::merge(Groups& to, const Groups& from) {
   }
 }
 
-void GroupTable::emit(const Groups& groups, Arena& arena, const StreamDocument& like,
-                      std::vector<StreamDocument>& to) const {
-  to.reserve(to.size() + groups.count_);
-  for (uint32_t i = 0; i < groups.count_; ++i) {
+void GroupTable::emit(const Groups& groups, uint32_t from, uint32_t until, Arena& arena,
+                      const StreamDocument& like, std::vector<StreamDocument>& to) const {
+  to.reserve(to.size() + (until - from));
+  for (uint32_t i = from; i < until; ++i) {
     const char* block = groups.block(i);
     Field* fields = arena.allocate_array<Field>(outputs_.size() + 1);
     Field* field = fields;

@@ -94,10 +94,10 @@ class GroupTable {
              std::string_view operator_name);
   // Requires: mergeable(). `from` holds what came later.
   void merge(Groups& to, const Groups& from);
-  // Appends one document per group, in order; bodies live in `arena`, all else is copied from
-  // `like`.
-  void emit(const Groups& groups, Arena& arena, const StreamDocument& like,
-            std::vector<StreamDocument>& to) const;
+  // Appends one document for each of the groups [from, until), in order; bodies live in `arena`,
+  // all else is copied from `like`.
+  void emit(const Groups& groups, uint32_t from, uint32_t until, Arena& arena,
+            const StreamDocument& like, std::vector<StreamDocument>& to) const;
 
   // An array field of [key, state, …] per group.
   void save(const Groups& groups, std::string_view field, BsonWriter& to) const;

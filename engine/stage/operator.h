@@ -61,6 +61,18 @@ class DeadLetters {
                    std::string_view reason) = 0;
 };
 
+// Where an operator's documents go on before its batch is done, so that a large output takes the
+// memory of a portion only.
+class Downstream {
+ public:
+  explicit Downstream(size_t portion) : portion(portion) {}
+  virtual ~Downstream() = default;
+  // Runs the later stages on the batch's documents, which are over when it returns.
+  virtual void pass_on(Batch& batch) = 0;
+
+  const size_t portion;  // documents that are worth the way; more should not wait
+};
+
 // Bytes of state that the processor holds, against its ceiling.
 struct MemoryAccount {
   int64_t state_bytes = 0;
@@ -72,6 +84,7 @@ struct OperatorContext {
   EvalContext eval;
   const Clock* clock = nullptr;
   DeadLetters* dead_letters = nullptr;
+  Downstream* downstream = nullptr;  // null: all output is handed over at the end of the batch
   MemoryAccount* memory = nullptr;
 };
 

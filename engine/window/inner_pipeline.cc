@@ -106,34 +106,76 @@ void InnerPipeline::merge(WindowContent& to, const WindowContent& from) {
 }
 
 void InnerPipeline::close(std::span<const WindowContent* const> parts, const WindowBounds& bounds,
-                          std::string_view source_type, int64_t watermark_ms, Batch& batch,
+                          std::string_view source_type, int64_t watermark_ms, WindowOutput& output,
                           OperatorContext& context) {
+  GroupsPtr merged;
+  const Groups* groups = parts[0]->groups.get();
+  if (group_ != nullptr && parts.size() > 1) {
+    merged = group_->table().make_groups();
+    for (const WindowContent* part : parts) group_->table().merge(*merged, *part->groups);
+    groups = merged.get();
+  }
+  if (group_ != nullptr && arrival_ + 1 == operators_.size())
+    return emit_groups(*groups, bounds, source_type, watermark_ms, output, context);
+
+  Batch& batch = output.batch();
   Value meta = window_meta(bounds, source_type, batch.arena);
   std::vector<StreamDocument> before;  // what closed earlier in this batch
   before.swap(batch.documents);
-  size_t next = arrival_;
   if (group_ != nullptr) {
     StreamDocument like;
     like.meta = meta;
-    GroupsPtr merged;
-    const Groups* groups = parts[0]->groups.get();
-    if (parts.size() > 1) {
-      merged = group_->table().make_groups();
-      for (const WindowContent* part : parts) group_->table().merge(*merged, *part->groups);
-      groups = merged.get();
-    }
-    group_->table().emit(*groups, batch.arena, like, batch.documents);
+    group_->table().emit(*groups, 0, groups->count(), batch.arena, like, batch.documents);
     group_->stats.output_count += groups->count();
-    ++next;
+    run_rest(arrival_ + 1, meta, batch, context);
   } else {
     std::vector<const StoredDocuments*> stored;
     for (const WindowContent* part : parts) stored.push_back(&part->documents);
     StoredDocuments::load(stored, batch.arena, batch.documents);
     for (StreamDocument& document : batch.documents)
       document.meta = with_window(document.meta, meta, batch.arena);
+    run_rest(arrival_, meta, batch, context);
   }
-  for (; next < operators_.size(); ++next) {
-    Operator& op = *operators_[next];
+  for (StreamDocument& document : batch.documents) {
+    document.timestamp_ms = bounds.end_ms;
+    document.watermark_ms = watermark_ms;
+    document.record = nullptr;
+    document.ordinal = 0;
+  }
+  if (!before.empty()) {  // append to what is there: a copy of the new ones only
+    before.insert(before.end(), batch.documents.begin(), batch.documents.end());
+    batch.documents.swap(before);
+  }
+  output.pass_on(context);
+}
+
+// Groups that no further stage of the window reads go out as they are, a portion at a time.
+void InnerPipeline::emit_groups(const Groups& groups, const WindowBounds& bounds,
+                                std::string_view source_type, int64_t watermark_ms,
+                                WindowOutput& output, OperatorContext& context) {
+  Batch& batch = output.batch();
+  StreamDocument like;
+  like.timestamp_ms = bounds.end_ms;
+  like.watermark_ms = watermark_ms;
+  like.meta = window_meta(bounds, source_type, batch.arena);
+  for (uint32_t from = 0; from < groups.count();) {
+    auto until =
+        static_cast<uint32_t>(std::min<size_t>(groups.count(), from + output.room(context)));
+    group_->table().emit(groups, from, until, batch.arena, like, batch.documents);
+    from = until;
+    if (output.pass_on(context)) like.meta = window_meta(bounds, source_type, batch.arena);
+  }
+  group_->stats.output_count += groups.count();
+}
+
+// The stages that wait for the window to close.
+void InnerPipeline::run_rest(size_t from, const Value& meta, Batch& batch,
+                             OperatorContext& context) {
+  Downstream* downstream = context.downstream;
+  Arena* arena = context.eval.arena;
+  context.downstream = nullptr;
+  for (size_t i = from; i < operators_.size(); ++i) {
+    Operator& op = *operators_[i];
     context.eval.arena = &batch.arena;
     op.on_batch(batch, context);
     op.on_end(batch, context);
@@ -142,16 +184,8 @@ void InnerPipeline::close(std::span<const WindowContent* const> parts, const Win
       if (document.meta.is_missing()) document.meta = meta;
     }
   }
-  context.eval.arena = &batch.arena;
-  for (StreamDocument& document : batch.documents) {
-    document.timestamp_ms = bounds.end_ms;
-    document.watermark_ms = watermark_ms;
-    document.record = nullptr;
-    document.ordinal = 0;
-  }
-  if (before.empty()) return;  // else append to what is there: a copy of the new ones only
-  before.insert(before.end(), batch.documents.begin(), batch.documents.end());
-  batch.documents.swap(before);
+  context.eval.arena = arena;
+  context.downstream = downstream;
 }
 
 WindowContent InnerPipeline::make_content() {

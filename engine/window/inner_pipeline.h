@@ -16,6 +16,7 @@
 #include "engine/stage/group.h"
 #include "engine/stage/operator.h"
 #include "engine/window/window_content.h"
+#include "engine/window/window_output.h"
 
 namespace millrace::engine {
 
@@ -57,10 +58,10 @@ class InnerPipeline {
              const WindowBounds* bounds, std::string_view source_type, OperatorContext& context);
   void merge(WindowContent& to, const WindowContent& from);
 
-  // The window closes: what comes out of `parts`, put together, is appended to `batch`.
+  // The window closes: what comes out of `parts`, put together, goes to `output`.
   // `watermark_ms`: as it is now.
   void close(std::span<const WindowContent* const> parts, const WindowBounds& bounds,
-             std::string_view source_type, int64_t watermark_ms, Batch& batch,
+             std::string_view source_type, int64_t watermark_ms, WindowOutput& output,
              OperatorContext& context);
 
   WindowContent make_content();
@@ -75,6 +76,9 @@ class InnerPipeline {
 
  private:
   InnerPipeline() = default;
+  void emit_groups(const Groups& groups, const WindowBounds& bounds, std::string_view source_type,
+                   int64_t watermark_ms, WindowOutput& output, OperatorContext& context);
+  void run_rest(size_t from, const Value& meta, Batch& batch, OperatorContext& context);
 
   std::vector<OperatorPtr> operators_;
   size_t arrival_ = 0;              // so many of them run on arrival

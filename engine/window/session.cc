@@ -82,9 +82,9 @@ class SessionWindowOperator final : public WindowStage {
   void absorb(uint32_t into, uint32_t from);
   void add(Session& session, StreamDocument& document, Batch& batch, OperatorContext& context);
   void reject(const StreamDocument& document, std::string_view reason, OperatorContext& context);
-  void raise_watermark(int64_t watermark_ms, Batch& batch, OperatorContext& context);
-  void close_until(int64_t time_ms, Batch& batch, OperatorContext& context);
-  void close(uint32_t index, Batch& batch, OperatorContext& context);
+  void raise_watermark(int64_t watermark_ms, OperatorContext& context);
+  void close_until(int64_t time_ms, OperatorContext& context);
+  void close(uint32_t index, OperatorContext& context);
   int64_t wait_ms() const { return options_.gap_ms + options_.allowed_lateness_ms; }
 
   // Configuration.
@@ -106,18 +106,19 @@ class SessionWindowOperator final : public WindowStage {
 };
 
 void SessionWindowOperator::on_batch(Batch& batch, OperatorContext& context) {
+  output_.begin();
   input_.clear();
   input_.swap(batch.documents);
   stats.input_count += static_cast<int64_t>(input_.size());
-  if (options_.processing_time) raise_watermark(context.clock->now_ms(), batch, context);
+  if (options_.processing_time) raise_watermark(context.clock->now_ms(), context);
   for (StreamDocument& document : input_) take(document, batch, context);
-  if (!options_.processing_time) raise_watermark(batch.watermark_ms, batch, context);
-  stats.output_count += static_cast<int64_t>(batch.documents.size());
+  if (!options_.processing_time) raise_watermark(batch.watermark_ms, context);
+  stats.output_count += output_.hand_over(batch);
   stats.max_state_bytes = std::max(stats.max_state_bytes, state_bytes());
 }
 
 void SessionWindowOperator::take(StreamDocument& document, Batch& batch, OperatorContext& context) {
-  if (!options_.processing_time) raise_watermark(document.watermark_ms, batch, context);
+  if (!options_.processing_time) raise_watermark(document.watermark_ms, context);
   int64_t time = options_.processing_time ? watermark_ms_ : document.timestamp_ms;
   if (time > kMaxEventTimeMs || time < -kMaxEventTimeMs)
     return reject(document, kTimeRangeReason, context);
@@ -234,16 +235,15 @@ void SessionWindowOperator::reject(const StreamDocument& document, std::string_v
   context.dead_letters->add(document, name(), reason);
 }
 
-void SessionWindowOperator::raise_watermark(int64_t watermark_ms, Batch& batch,
-                                            OperatorContext& context) {
+void SessionWindowOperator::raise_watermark(int64_t watermark_ms, OperatorContext& context) {
   if (watermark_ms == kNoWatermark || watermark_ms <= watermark_ms_) return;
   watermark_ms_ = std::clamp(watermark_ms, -kMaxEventTimeMs, kMaxEventTimeMs);
-  close_until(watermark_ms_ - wait_ms(), batch, context);
+  close_until(watermark_ms_ - wait_ms(), context);
 }
 
 // Closes all sessions whose last document is not after `time_ms`: ascending by last, then by first
 // document.
-void SessionWindowOperator::close_until(int64_t time_ms, Batch& batch, OperatorContext& context) {
+void SessionWindowOperator::close_until(int64_t time_ms, OperatorContext& context) {
   std::vector<uint32_t> over;
   while (!deadlines_.empty() && deadlines_.top().max_ms <= time_ms) {
     Deadline deadline = deadlines_.top();
@@ -261,30 +261,29 @@ void SessionWindowOperator::close_until(int64_t time_ms, Batch& batch, OperatorC
     const Session& right = sessions_[b];
     return left.max_ms != right.max_ms ? left.max_ms < right.max_ms : left.min_ms < right.min_ms;
   });
-  for (uint32_t index : over) close(index, batch, context);
+  for (uint32_t index : over) close(index, context);
 }
 
-void SessionWindowOperator::close(uint32_t index, Batch& batch, OperatorContext& context) {
+void SessionWindowOperator::close(uint32_t index, OperatorContext& context) {
   const Session& session = sessions_[index];
   if (!session.content.empty()) {
     WindowBounds bounds{session.min_ms, session.max_ms + options_.gap_ms, keys_.view(session.key)};
     const WindowContent* part = &session.content;
-    pipeline_->close({&part, 1}, bounds, source_type_, watermark_ms_, batch, context);
+    pipeline_->close({&part, 1}, bounds, source_type_, watermark_ms_, output_, context);
   }
   release(index);
 }
 
 void SessionWindowOperator::on_end(Batch& batch, OperatorContext& context) {
-  size_t before = batch.documents.size();
-  close_until(kNever, batch, context);
-  stats.output_count += static_cast<int64_t>(batch.documents.size() - before);
+  output_.begin_unless_used(batch);
+  close_until(kNever, context);
+  stats.output_count += output_.hand_over(batch);
 }
 
 void SessionWindowOperator::on_tick(Batch& batch, OperatorContext& context) {
-  size_t before = batch.documents.size();
-  raise_watermark(options_.processing_time ? context.clock->now_ms() : batch.watermark_ms, batch,
-                  context);
-  stats.output_count += static_cast<int64_t>(batch.documents.size() - before);
+  output_.begin_unless_used(batch);
+  raise_watermark(options_.processing_time ? context.clock->now_ms() : batch.watermark_ms, context);
+  stats.output_count += output_.hand_over(batch);
 }
 
 int64_t SessionWindowOperator::next_tick_ms() const {

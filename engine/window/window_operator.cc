@@ -44,19 +44,20 @@ int64_t FixedWindowOperator::closed_until() const {
 }
 
 void FixedWindowOperator::on_batch(Batch& batch, OperatorContext& context) {
+  output_.begin();
   input_.clear();
   input_.swap(batch.documents);
   context.eval.arena = &batch.arena;
   stats.input_count += static_cast<int64_t>(input_.size());
   int64_t now = context.clock->now_ms();
   if (options_.processing_time) {
-    raise_watermark(now, batch, context);
+    raise_watermark(now, context);
   } else if (!input_.empty() || batch.consumed > 0) {
     last_input_ms_ = now;
   }
   take(input_, batch, context);
-  if (!options_.processing_time) raise_watermark(batch.watermark_ms, batch, context);
-  stats.output_count += static_cast<int64_t>(batch.documents.size());
+  if (!options_.processing_time) raise_watermark(batch.watermark_ms, context);
+  stats.output_count += output_.hand_over(batch);
   stats.max_state_bytes = std::max(stats.max_state_bytes, state_bytes());
 }
 
@@ -74,7 +75,7 @@ void FixedWindowOperator::take(std::span<StreamDocument> documents, Batch& batch
         flush(i);
         begin = i;
       }
-      raise_watermark(document.watermark_ms, batch, context);
+      raise_watermark(document.watermark_ms, context);
     }
     if (time >= slice_.begin_ms && time < slice_.end_ms && !late_slice_) continue;
     flush(i);
@@ -182,23 +183,22 @@ void FixedWindowOperator::plan_next_close() {
   close_at_ms_ = oldest ? geometry_.end(*oldest) + options_.allowed_lateness_ms : kNever;
 }
 
-void FixedWindowOperator::raise_watermark(int64_t watermark_ms, Batch& batch,
-                                          OperatorContext& context) {
+void FixedWindowOperator::raise_watermark(int64_t watermark_ms, OperatorContext& context) {
   if (watermark_ms == kNoWatermark || watermark_ms <= watermark_ms_) return;
   watermark_ms_ = clamp_time(watermark_ms);
   if (watermark_ms_ >= close_at_ms_) {
-    close_until(closed_until(), batch, context);
+    close_until(closed_until(), context);
     slice_.end_ms = slice_.begin_ms;  // its windows may be closed now
   } else if (geometry_.end(slice_.last_window) <= closed_until()) {
     slice_.end_ms = slice_.begin_ms;
   }
 }
 
-int64_t FixedWindowOperator::close_until(int64_t until, Batch& batch, OperatorContext& context) {
+int64_t FixedWindowOperator::close_until(int64_t until, OperatorContext& context) {
   int64_t last_end = kNoWatermark;
   for (auto window = oldest_window(); window && geometry_.end(*window) <= until;
        window = oldest_window()) {
-    close(*window, batch, context);
+    close(*window, context);
     last_end = geometry_.end(*window);
     next_window_ = *window + 1;
     int64_t first_needed = by_slice_ ? geometry_.first_slice(next_window_) : next_window_;
@@ -211,7 +211,7 @@ int64_t FixedWindowOperator::close_until(int64_t until, Batch& batch, OperatorCo
   return last_end;
 }
 
-void FixedWindowOperator::close(int64_t window, Batch& batch, OperatorContext& context) {
+void FixedWindowOperator::close(int64_t window, OperatorContext& context) {
   std::vector<const WindowContent*> parts;
   int64_t first = by_slice_ ? geometry_.first_slice(window) : window;
   int64_t last = by_slice_ ? geometry_.last_slice(window) : window;
@@ -224,34 +224,35 @@ void FixedWindowOperator::close(int64_t window, Batch& batch, OperatorContext& c
   }
   if (parts.empty()) return;
   WindowBounds bounds{geometry_.start(window), geometry_.end(window), {}};
-  pipeline_->close(parts, bounds, source_type_, watermark_ms_, batch, context);
+  pipeline_->close(parts, bounds, source_type_, watermark_ms_, output_, context);
 }
 
 // Every window that is still open closes, as at the end of a bounded input.
 void FixedWindowOperator::on_end(Batch& batch, OperatorContext& context) {
+  output_.begin_unless_used(batch);
   context.eval.arena = &batch.arena;
-  idle_closed_end_ms_ = std::max(idle_closed_end_ms_, close_until(kNever, batch, context));
-  stats.output_count += static_cast<int64_t>(batch.documents.size());
+  idle_closed_end_ms_ = std::max(idle_closed_end_ms_, close_until(kNever, context));
+  stats.output_count += output_.hand_over(batch);
 }
 
 void FixedWindowOperator::on_tick(Batch& batch, OperatorContext& context) {
+  output_.begin_unless_used(batch);
   context.eval.arena = &batch.arena;
-  size_t before = batch.documents.size();
   int64_t now = context.clock->now_ms();
   if (options_.processing_time) {
-    raise_watermark(now, batch, context);
+    raise_watermark(now, context);
   } else {
-    raise_watermark(batch.watermark_ms, batch, context);
+    raise_watermark(batch.watermark_ms, context);
     int64_t idle = now - last_input_ms_;
     if (options_.idle_timeout_ms && last_input_ms_ != kNoWatermark &&
         watermark_ms_ != kNoWatermark && idle >= *options_.idle_timeout_ms) {
-      int64_t last_end = close_until(clamp_time(watermark_ms_ + idle), batch, context);
+      int64_t last_end = close_until(clamp_time(watermark_ms_ + idle), context);
       idle_closed_end_ms_ = std::max(idle_closed_end_ms_, last_end);
       next_window_ = std::max(next_window_, geometry_.first_open(closed_until()));
       slice_.end_ms = slice_.begin_ms;
     }
   }
-  stats.output_count += static_cast<int64_t>(batch.documents.size() - before);
+  stats.output_count += output_.hand_over(batch);
 }
 
 int64_t FixedWindowOperator::next_tick_ms() const {

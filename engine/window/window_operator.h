@@ -56,11 +56,11 @@ class FixedWindowOperator final : public WindowStage {
 
   int64_t closed_until() const;
   std::optional<int64_t> oldest_window() const;
-  void raise_watermark(int64_t watermark_ms, Batch& batch, OperatorContext& context);
+  void raise_watermark(int64_t watermark_ms, OperatorContext& context);
   // Closes, oldest first, all windows with end <= `until`; returns the end of the last one, or
   // kNoWatermark.
-  int64_t close_until(int64_t until, Batch& batch, OperatorContext& context);
-  void close(int64_t window, Batch& batch, OperatorContext& context);
+  int64_t close_until(int64_t until, OperatorContext& context);
+  void close(int64_t window, OperatorContext& context);
   void plan_next_close();
   bool shares_panes() const { return merger_ != nullptr; }
 

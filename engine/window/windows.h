@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/stage/operator.h"
+#include "engine/window/window_output.h"
 
 namespace millrace::engine {
 
@@ -26,6 +27,7 @@ class WindowStage : public Operator {
 
  protected:
   std::string source_type_ = "generated";
+  WindowOutput output_;
 };
 
 // Errors: 420 StreamProcessorInvalidOptions for the window's own options, those of the stages for

@@ -280,6 +280,8 @@ Scenario make_scenario(uint64_t seed, World& world) {
   s.weight_source = static_cast<int>(r.between(1, 10));
   s.weight_pipeline = static_cast<int>(r.between(1, 10));
   s.weight_sink = static_cast<int>(r.between(1, 10));  // a slow one holds the others back
+  if (r.chance(0.5)) s.portion_documents = static_cast<size_t>(r.between(1, 8));
+  if (r.chance(0.5)) s.portion_bytes = static_cast<size_t>(r.between(1, 1'000));
   return s;
 }
 

@@ -92,6 +92,8 @@ struct Scenario {
   int steps_max = 3000;
   int weight_source = 3, weight_pipeline = 3, weight_sink = 3, weight_clock = 1;
   int64_t checkpoint_interval_ms = 10'000;
+  size_t portion_documents = 1024;  // see PipelineEnvironment
+  size_t portion_bytes = 1 << 20;
 
   size_t event_count() const;
   // A line for the trace.

@@ -121,12 +121,17 @@ engine::SourcePtr Simulation::source(const engine::SourceContext& /*context*/,
 
 Simulation::End Simulation::run_once() {
   engine::RunEnvironment environment;
-  environment.pipeline = {&connections_, &deployment_, &world_.clock, this};
+  environment.pipeline.connections = &connections_;
+  environment.pipeline.clusters = &deployment_;
+  environment.pipeline.clock = &world_.clock;
+  environment.pipeline.stand_ins = this;
   environment.store = &store_;
   environment.settings.checkpoint_interval =
       std::chrono::milliseconds(scenario_.checkpoint_interval_ms);
   environment.settings.memory_limit_bytes = memory_limit_bytes_;
   environment.settings.fork_bytes = kNever;
+  environment.pipeline.portion_documents = scenario_.portion_documents;
+  environment.pipeline.portion_bytes = scenario_.portion_bytes;
   environment.single_threaded = true;
   engine::RunOptions options;
   options.definition = definition_;

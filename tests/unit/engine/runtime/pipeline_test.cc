@@ -23,7 +23,10 @@ class Letters final : public DeadLetterTarget {
 // A pipeline without ends, fed with lines of JSON.
 class Bench {
  public:
-  explicit Bench(std::string_view stages, std::string_view time_field = R"({"$toDate": "$t"})") {
+  explicit Bench(std::string_view stages, std::string_view time_field = R"({"$toDate": "$t"})",
+                 size_t portion_documents = 1024, size_t portion_bytes = 1 << 20) {
+    environment_.portion_documents = portion_documents;
+    environment_.portion_bytes = portion_bytes;
     spec_.pipeline = *parse_extended_json("{\"pipeline\": " + std::string(stages) + "}");
     spec_.source_and_sink = false;
     spec_.time_field = *parse_extended_json(time_field);
@@ -136,6 +139,50 @@ TEST(Pipeline, ABatchGivesTheSameAsOneDocumentAtATime) {
   EXPECT_EQ(expected, got);
   EXPECT_EQ(whole.letters.lines, single.letters.lines);
   EXPECT_GT(whole.letters.lines.size(), 0u);
+}
+
+// One document closes 50 windows of 40 groups each.
+TEST(Pipeline, WindowsThatCloseAtOnceGoOutInPortions) {
+  constexpr std::string_view kStages = R"([
+      {"$hoppingWindow": {"interval": {"size": 50, "unit": "second"},
+                          "hopSize": {"size": 1, "unit": "second"}, "allowedLateness": 0,
+                          "pipeline": [{"$group": {"_id": "$k", "n": {"$sum": "$v"}}}]}},
+      {"$project": {"n": {"$divide": [12, "$n"]}}}])";
+  Lines input;
+  for (int i = 0; i < 400; ++i) {
+    input.push_back("{\"t\": " + std::to_string(1'740'787'250'000 + i * 10) + ", \"k\": " +
+                    std::to_string(i % 40) + ", \"v\": " + std::to_string(i % 3) + "}");
+  }
+  Lines trigger = {R"({"t": 1740787400000, "k": 0, "v": 1})"};
+  Bench whole(kStages, R"({"$toDate": "$t"})", 1'000'000);
+  Lines expected = whole.feed(input);
+  for (std::string& line : whole.feed(trigger)) expected.push_back(std::move(line));
+  ASSERT_GT(expected.size(), 1900u);
+
+  Bench bench(kStages, R"({"$toDate": "$t"})", 7, 300);
+  Lines got;
+  size_t largest = 0;
+  bench.pipeline->set_output_relay([&](OutputBatch& full) -> OutputBatch& {
+    largest = std::max(largest, full.documents.size());
+    for (const auto& item : full.items)
+      got.push_back(to_json(Value::bson_object(full.document(item).data())));
+    full.clear();
+    return full;
+  });
+  for (const Lines* lines : {&input, &trigger})
+    for (std::string& line : bench.feed(*lines)) got.push_back(std::move(line));
+  EXPECT_EQ(got, expected);
+  EXPECT_LT(largest, 400u);
+  EXPECT_EQ(bench.letters.lines, whole.letters.lines);
+  for (size_t i = 0; i < 2; ++i) {
+    const OperatorStats& a = bench.pipeline->operators()[i]->stats;
+    const OperatorStats& b = whole.pipeline->operators()[i]->stats;
+    EXPECT_EQ(a.input_count, b.input_count);
+    EXPECT_EQ(a.output_count, b.output_count);
+    EXPECT_EQ(a.dlq_count, b.dlq_count);
+  }
+  EXPECT_EQ(bench.pipeline->stats().output_count, whole.pipeline->stats().output_count);
+  EXPECT_EQ(bench.pipeline->stats().output_bytes, whole.pipeline->stats().output_bytes);
 }
 
 TEST(Pipeline, ARestoredPipelineGoesOnWhereTheSavedOneStood) {

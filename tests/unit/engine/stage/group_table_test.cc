@@ -42,7 +42,7 @@ class GroupTableTest : public testing::Test {
   }
   std::vector<StreamDocument> emit(GroupTable& table, const Groups& groups) {
     std::vector<StreamDocument> out;
-    table.emit(groups, arena_, {}, out);
+    table.emit(groups, 0, groups.count(), arena_, {}, out);
     return out;
   }
 
