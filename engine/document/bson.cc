@@ -74,6 +74,51 @@ void BsonWriter::append(std::string_view name, Value value) {
   write_payload(value);
 }
 
+// What most fields are, numbers and short strings, without a call: false for all else.
+inline bool BsonWriter::append_small(const Field& field) {
+  constexpr size_t kShort = 256;
+  const Value& value = field.value;
+  size_t size = 8;
+  switch (value.type()) {
+    case Type::kInt32:
+      size = 4;
+      break;
+    case Type::kInt64:
+    case Type::kDouble:
+    case Type::kDate:
+      break;
+    case Type::kString:
+      size = value.as_string().size() + 5;
+      if (size > kShort) return false;
+      break;
+    default:
+      return false;
+  }
+  ensure(field.name_size + size + 2);
+  key(value.type(), field.name());
+  switch (value.type()) {
+    case Type::kInt32: {
+      int32_t v = value.as_int32();
+      std::memcpy(at_, &v, 4);
+      break;
+    }
+    case Type::kString: {
+      auto n = static_cast<int32_t>(size - 4);
+      std::memcpy(at_, &n, 4);
+      copy_short(at_ + 4, value.as_string());
+      at_[size - 1] = 0;
+      break;
+    }
+    default: {
+      int64_t v = value.as_int64();
+      std::memcpy(at_, &v, 8);
+      break;
+    }
+  }
+  at_ += size;
+  return true;
+}
+
 void BsonWriter::append_element(size_t index, Value value) {
   char buffer[20];
   append(index_name(index, buffer), value.is_missing() ? Value::null() : value);
@@ -108,7 +153,9 @@ void BsonWriter::write_payload(const Value& value) {
     case Type::kObject:
       if (!value.is_tree()) return append_raw(value.bson_bytes());
       begin_tree();
-      for (const Field& field : value.tree_fields()) append(field.name(), field.value);
+      for (const Field& field : value.tree_fields()) {
+        if (!append_small(field)) append(field.name(), field.value);
+      }
       end_tree();
       return;
     case Type::kArray: {

@@ -89,14 +89,14 @@ class BsonWriter {
   void key(Type type, std::string_view name) {
     ensure(name.size() + 2);
     *at_++ = static_cast<char>(type);
-    copy_name(at_, name);
+    copy_short(at_, name);
     at_ += name.size();
     *at_++ = 0;
   }
-  // Names are short: most are copied by two moves that may overlap.
-  static void copy_name(char* to, std::string_view name) {
-    const char* from = name.data();
-    size_t size = name.size();
+  // Names and many strings are short: copied by two moves that may overlap.
+  static void copy_short(char* to, std::string_view text) {
+    const char* from = text.data();
+    size_t size = text.size();
     if (size >= 8 && size <= 16) {
       copy_ends<uint64_t>(to, from, size);
     } else if (size >= 4 && size < 8) {
@@ -114,6 +114,7 @@ class BsonWriter {
     std::memcpy(to, &first, sizeof first);
     std::memcpy(to + size - sizeof last, &last, sizeof last);
   }
+  bool append_small(const Field& field);
   void write_string(std::string_view text);
   void write_payload(const Value& value);
 

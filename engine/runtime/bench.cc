@@ -95,7 +95,9 @@ class Check {
   void add(const OutputBatch& output) {
     for (const OutputBatch::Item& item : output.items) {
       ++rows_;
-      for (const Field& field : Value::bson_object(output.document(item).data()).as_object()) {
+      BsonIterator at(output.document(item).data());
+      for (; !at.done(); at.next()) {
+        const Field& field = at.field();
         if (!field.value.is_number()) continue;
         std::string_view name = field.name();
         switch (name.size()) {
