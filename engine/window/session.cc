@@ -38,6 +38,7 @@ class SessionWindowOperator final : public WindowStage {
           }
         }) {
     CollectingRules rules;
+    rules.pieces_interleave = true;  // sessions that become one had documents by turns
     rules.bounds_known = false;
     pipeline_->plan(rules);
   }
