@@ -18,7 +18,8 @@ struct BenchOptions {
 };
 
 // Runs it and gives one line of JSON: events, wall_s, cpu_s, ev_per_s, ev_per_cpu_s, rss_mb, dlq,
-// check. CPU and wall time are of processing, not of process start. `check` sums up the results by
+// check. CPU and wall time are of processing, not of process start and of reading the file; memory
+// is without the part of the file that is held meanwhile. `check` sums up the results by
 // their field names, so that implementations can be compared: rows, count (of `count`), sum
 // (`sum_watts` or `watts`), min (`min_watts`), max (`max_watts`), avg (`avg_temp` or `load_pct`,
 // two decimals).

@@ -372,7 +372,8 @@ void GroupTable::merge(Groups& to, const Groups& from) {
 
 void GroupTable::emit(const Groups& groups, uint32_t from, uint32_t until, Arena& arena,
                       const StreamDocument& like, std::vector<StreamDocument>& to) const {
-  to.reserve(to.size() + (until - from));
+  size_t at = to.size();
+  to.resize(at + (until - from), like);
   for (uint32_t i = from; i < until; ++i) {
     const char* block = groups.block(i);
     Field* fields = arena.allocate_array<Field>(outputs_.size() + 1);
@@ -381,8 +382,7 @@ void GroupTable::emit(const Groups& groups, uint32_t from, uint32_t until, Arena
     for (const Output& output : outputs_) {
       new (field++) Field(output.name, output.accumulator->result(block + output.offset, arena));
     }
-    to.push_back(like);
-    to.back().body = Value::object({fields, outputs_.size() + 1});
+    to[at++].body = Value::object({fields, outputs_.size() + 1});
   }
 }
 
