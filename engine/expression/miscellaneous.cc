@@ -278,48 +278,7 @@ Result<ExpressionPtr> parse_hash(std::string_view name, const Value& operand,
 //   int32(0) (code with scope) | BSON's payload
 
 int32_t hash_rank(const Value& value) {
-  switch (value.type()) {
-    case Type::kMissing:
-    case Type::kNull:
-      return 5;
-    case Type::kUndefined:
-      return 0;
-    case Type::kMinKey:
-      return -1;
-    case Type::kMaxKey:
-      return 127;
-    case Type::kInt32:
-    case Type::kInt64:
-    case Type::kDouble:
-    case Type::kDecimal:
-      return 10;
-    case Type::kString:
-    case Type::kSymbol:
-      return 15;
-    case Type::kObject:
-      return 20;
-    case Type::kArray:
-      return 25;
-    case Type::kBinData:
-      return 30;
-    case Type::kObjectId:
-      return 35;
-    case Type::kBool:
-      return 40;
-    case Type::kDate:
-      return 45;
-    case Type::kTimestamp:
-      return 47;
-    case Type::kRegex:
-      return 50;
-    case Type::kDBPointer:
-      return 55;
-    case Type::kCode:
-      return 60;
-    case Type::kCodeWScope:
-      return 65;
-  }
-  return 0;
+  return canonical_type(value.is_missing() ? Type::kNull : value.type());
 }
 
 // A number as the hash sees it: doubles are cut, decimals rounded half to even, both kept within 64

@@ -1,34 +1,9 @@
 // $addFields and its other name $set: the document with computed fields put into it.
 // Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/addFields/
-#include "engine/stage/projection.h"
+#include "engine/stage/projection_operator.h"
 #include "engine/stage/stages.h"
 
 namespace millrace::engine {
-namespace {
-
-class AddFieldsOperator final : public PerDocumentOperator {
- public:
-  AddFieldsOperator(std::string_view name, std::unique_ptr<Projection> projection)
-      : name_(name), projection_(std::move(projection)) {}
-
-  std::string_view name() const override { return name_; }
-  void dependencies(Dependencies& dependencies) const override {
-    projection_->dependencies(dependencies);
-  }
-
- protected:
-  bool process(StreamDocument& document, OperatorContext& context) override {
-    document.body = projection_->apply(context.eval);
-    return true;
-  }
-
- private:
-  std::string_view name_;  // a literal
-  std::unique_ptr<Projection> projection_;
-};
-
-}  // namespace
-
 Result<OperatorPtr> parse_add_fields_stage(std::string_view name, const Value& spec,
                                            StageContext& context) {
   std::string stage(name);
@@ -40,7 +15,7 @@ Result<OperatorPtr> parse_add_fields_stage(std::string_view name, const Value& s
     return Status(projection.status().code(),
                   "Invalid " + stage + ": " + projection.status().message());
   std::string_view shown = name == "$set" ? "SetOperator" : "AddFieldsOperator";
-  return OperatorPtr(std::make_unique<AddFieldsOperator>(shown, std::move(projection).value()));
+  return OperatorPtr(std::make_unique<ProjectionOperator>(shown, std::move(projection).value()));
 }
 
 }  // namespace millrace::engine

@@ -1,33 +1,9 @@
 // $unset: the document without some fields.
 // Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/unset/
-#include "engine/stage/projection.h"
+#include "engine/stage/projection_operator.h"
 #include "engine/stage/stages.h"
 
 namespace millrace::engine {
-namespace {
-
-class UnsetOperator final : public PerDocumentOperator {
- public:
-  explicit UnsetOperator(std::unique_ptr<Projection> projection)
-      : projection_(std::move(projection)) {}
-
-  std::string_view name() const override { return "UnsetOperator"; }
-  void dependencies(Dependencies& dependencies) const override {
-    projection_->dependencies(dependencies);
-  }
-
- protected:
-  bool process(StreamDocument& document, OperatorContext& context) override {
-    document.body = projection_->apply(context.eval);
-    return true;
-  }
-
- private:
-  std::unique_ptr<Projection> projection_;
-};
-
-}  // namespace
-
 Result<OperatorPtr> parse_unset_stage(std::string_view, const Value& spec, StageContext& context) {
   std::vector<std::string_view> paths;
   if (spec.is_string()) {
@@ -45,7 +21,8 @@ Result<OperatorPtr> parse_unset_stage(std::string_view, const Value& spec, Stage
   auto projection = Projection::parse_unset(paths, context.parse);
   if (!projection.ok())
     return Status(projection.status().code(), "Invalid $unset: " + projection.status().message());
-  return OperatorPtr(std::make_unique<UnsetOperator>(std::move(projection).value()));
+  return OperatorPtr(
+      std::make_unique<ProjectionOperator>("UnsetOperator", std::move(projection).value()));
 }
 
 }  // namespace millrace::engine
