@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/expression/limits.h"
+
 namespace millrace::engine {
 namespace {
 
@@ -60,20 +62,22 @@ Value project_value(const ProjectionNode& node, const Value& value, Projection::
 // The fields of `object` that the children of `node` leave.
 Value project_object(const ProjectionNode& node, const Value& object, Projection::Mode mode,
                      Arena& arena) {
-  ObjectBuilder result(arena, node.children.size());
-  for (const Field& field : object.as_object()) {
+  std::span<const Field> fields = object_fields(object, arena);
+  Field* result = arena.allocate_array<Field>(fields.size() + 1);
+  size_t count = 0;
+  for (const Field& field : fields) {
     const ProjectionNode* child = node.find(field.name());
     if (child == nullptr || child->kind == Kind::kComputed) {
-      if (mode == Projection::Mode::kExclusion) result.add(field.name(), field.value);
+      if (mode == Projection::Mode::kExclusion) new (&result[count++]) Field(field);
     } else if (child->kind == Kind::kInclude) {
-      result.add(field.name(), field.value);
+      new (&result[count++]) Field(field);
     } else if (child->kind == Kind::kChildren) {
       Value projected = project_value(*child, field.value, mode, arena);
       if (projected.is_missing() && child->computes) projected = Value::null();  // keeps its place
-      result.add(field.name(), projected);
+      if (!projected.is_missing()) new (&result[count++]) Field(field.name(), projected);
     }
   }
-  return result.finish();
+  return Value::object({result, count});
 }
 
 Value project_value(const ProjectionNode& node, const Value& value, Projection::Mode mode,
@@ -95,7 +99,7 @@ Value compute_value(const ProjectionNode& node, const Value& value, EvalContext&
 void compute_children(const ProjectionNode& node, FieldList& fields, EvalContext& context) {
   for (const auto& child : node.children) {
     if (child->kind == Kind::kComputed) {
-      fields.set(child->name, child->expression->evaluate(context));
+      fields.set(child->name, checked_size(child->expression->evaluate(context)));
     } else if (child->computes) {
       fields.set(child->name, compute_value(*child, fields.get(child->name), context));
     }
@@ -107,7 +111,7 @@ Value compute_value(const ProjectionNode& node, const Value& value, EvalContext&
   if (value.is_array()) {
     ArrayBuilder result(*context.arena);
     for (const Value& element : value.as_array()) result.add(compute_value(node, element, context));
-    return result.finish();
+    return checked_size(result.finish());
   }
   std::span<const Field> own;
   if (value.is_object()) own = object_fields(value, *context.arena);
@@ -217,7 +221,7 @@ Value Projection::apply_inclusion(EvalContext& context) const {
     if (!node->computes) continue;
     if (node->kind ==
         Kind::kComputed) {  // no field of this name was included, so there is none yet
-      Value value = node->expression->evaluate(context);
+      Value value = checked_size(node->expression->evaluate(context));
       if (!value.is_missing()) new (&out[count++]) Field(node->name, value);
       continue;
     }
