@@ -4,6 +4,9 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <unordered_set>
+#include <utility>
 
 #include "engine/document/decimal.h"
 
@@ -77,35 +80,85 @@ bool same_tree(const Value& a, const Value& b) {
          a.payload_size() == b.payload_size();
 }
 
-// Field by field: type rank, then name, then value; the shorter one is smaller.
-int compare_objects(const Value& a, const Value& b) {
-  auto left = a.as_object();
-  auto right = b.as_object();
-  auto l = left.begin();
-  auto r = right.begin();
-  for (; !(l == left.end()) && !(r == right.end()); ++l, ++r) {
-    if (int c = order(canonical_type(l->value.type()), canonical_type(r->value.type()))) return c;
-    if (int c = compare_bytes(l->name(), r->name())) return c;
-    if (int c = compare(l->value, r->value)) return c;
-  }
-  return l == left.end() ? (r == right.end() ? 0 : -1) : 1;
-}
-
-int compare_arrays(const Value& a, const Value& b) {
-  auto left = a.as_array();
-  auto right = b.as_array();
-  auto l = left.begin();
-  auto r = right.begin();
-  for (; !(l == left.end()) && !(r == right.end()); ++l, ++r) {
-    if (int c = compare(*l, *r)) return c;
-  }
-  return l == left.end() ? (r == right.end() ? 0 : -1) : 1;
-}
-
 uint64_t mix(uint64_t h, uint64_t v) {
   h = (h ^ v) * 0x9E3779B97F4A7C15ull;
   return h ^ (h >> 29);
 }
+
+// One comparison of two containers. Values that expressions build may hold one subtree in many
+// places, at each level again: after kUnnoted pairs of containers, those found equal are noted and
+// not looked at again, so that the cost is by what is in memory and not by what it unfolds to.
+class ContainerComparison {
+ public:
+  int compare_containers(const Value& a, const Value& b) {
+    if (same_tree(a, b)) return 0;
+    bool noting = a.is_tree() && b.is_tree() && ++pairs_ > kUnnoted;
+    if (noting && known_equal(a, b)) return 0;
+    int c = a.is_object() ? compare_objects(a, b) : compare_arrays(a, b);
+    if (noting && c == 0) note_equal(a, b);
+    return c;
+  }
+
+ private:
+  static constexpr size_t kUnnoted = 4096;
+
+  // Addresses and sizes of two containers; what they hold is not changed during a comparison.
+  struct Pair {
+    const void* a;
+    const void* b;
+    uint64_t sizes;
+    bool operator==(const Pair&) const = default;
+  };
+  struct PairHash {
+    size_t operator()(const Pair& pair) const {
+      return mix(mix(reinterpret_cast<uintptr_t>(pair.a), reinterpret_cast<uintptr_t>(pair.b)),
+                 pair.sizes);
+    }
+  };
+  static Pair pair_of(const Value& a, const Value& b) {
+    return {a.address(), b.address(), uint64_t{a.payload_size()} << 32 | b.payload_size()};
+  }
+  bool known_equal(const Value& a, const Value& b) const {
+    return equal_ && equal_->contains(pair_of(a, b));
+  }
+  void note_equal(const Value& a, const Value& b) {
+    if (!equal_) equal_ = std::make_unique<std::unordered_set<Pair, PairHash>>();
+    equal_->insert(pair_of(a, b));
+  }
+
+  int compare_parts(const Value& a, const Value& b) {
+    bool containers = a.type() == b.type() && (a.is_object() || a.is_array());
+    return containers ? compare_containers(a, b) : compare(a, b);
+  }
+
+  // Field by field: type rank, then name, then value; the shorter one is smaller.
+  int compare_objects(const Value& a, const Value& b) {
+    auto left = a.as_object();
+    auto right = b.as_object();
+    auto l = left.begin();
+    auto r = right.begin();
+    for (; !(l == left.end()) && !(r == right.end()); ++l, ++r) {
+      if (int c = order(canonical_type(l->value.type()), canonical_type(r->value.type()))) return c;
+      if (int c = compare_bytes(l->name(), r->name())) return c;
+      if (int c = compare_parts(l->value, r->value)) return c;
+    }
+    return l == left.end() ? (r == right.end() ? 0 : -1) : 1;
+  }
+
+  int compare_arrays(const Value& a, const Value& b) {
+    auto left = a.as_array();
+    auto right = b.as_array();
+    auto l = left.begin();
+    auto r = right.begin();
+    for (; !(l == left.end()) && !(r == right.end()); ++l, ++r) {
+      if (int c = compare_parts(*l, *r)) return c;
+    }
+    return l == left.end() ? (r == right.end() ? 0 : -1) : 1;
+  }
+
+  size_t pairs_ = 0;
+  std::unique_ptr<std::unordered_set<Pair, PairHash>> equal_;
+};
 
 uint64_t hash_double(double d, uint64_t seed) {
   if (std::isnan(d)) return mix(seed, 0x7ff8);
@@ -188,9 +241,8 @@ int compare(const Value& a, const Value& b) {
     case Type::kCode:
       return compare_bytes(a.as_string(), b.as_string());
     case Type::kObject:
-      return same_tree(a, b) ? 0 : compare_objects(a, b);
     case Type::kArray:
-      return same_tree(a, b) ? 0 : compare_arrays(a, b);
+      return ContainerComparison().compare_containers(a, b);
     case Type::kBinData:
       if (int c = order(a.payload_size(), b.payload_size())) return c;
       if (int c = order(a.binary_subtype(), b.binary_subtype())) return c;

@@ -47,21 +47,45 @@ Result<FieldPath> parse_field_path(std::string_view dotted, NameTable& names) {
   return path;
 }
 
+namespace {
+
+// One walk along a path. A value may hold one part in many places, at each level again, and a path
+// through arrays visits each of them.
+class PathWalk {
+ public:
+  PathWalk(Arena& arena) : arena_(arena) {}
+
+  // Errors: 10334 after kMaxElements.
+  Value walk(const Value& from, const std::string_view* parts, size_t count) {
+    if (count == 0) return from;
+    if (from.is_object()) {
+      Value next = from.as_object().get(parts[0]);
+      if (count == 1 || next.is_missing()) return next;
+      return walk(next, parts + 1, count - 1);
+    }
+    if (!from.is_array()) return {};
+    ArrayBuilder found(arena_);
+    for (const Value& element : from.as_array()) {
+      if (!element.is_object()) continue;
+      if (++elements_ > kMaxElements) [[unlikely]]
+        fail_evaluation(ErrorCode::kBsonObjectTooLarge, "a path leads to too many values");
+      Value v = walk(element, parts, count);
+      if (!v.is_missing()) found.add(v);
+    }
+    return found.finish();
+  }
+
+ private:
+  static constexpr size_t kMaxElements = 8'000'000;  // more than 16 MB of BSON hold
+
+  Arena& arena_;
+  size_t elements_ = 0;
+};
+
+}  // namespace
+
 Value get_path(const Value& from, const std::string_view* parts, size_t count, Arena& arena) {
-  if (count == 0) return from;
-  if (from.is_object()) {
-    Value next = from.as_object().get(parts[0]);
-    if (count == 1 || next.is_missing()) return next;
-    return get_path(next, parts + 1, count - 1, arena);
-  }
-  if (!from.is_array()) return {};
-  ArrayBuilder found(arena);
-  for (const Value& element : from.as_array()) {
-    if (!element.is_object()) continue;
-    Value v = get_path(element, parts, count, arena);
-    if (!v.is_missing()) found.add(v);
-  }
-  return found.finish();
+  return PathWalk(arena).walk(from, parts, count);
 }
 
 void PathSet::add(const std::string_view* parts, size_t count) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <random>
+#include <unordered_map>
 
 #include "engine/document/bson.h"
 #include "engine/document/decimal.h"
@@ -264,42 +265,95 @@ std::span<const Field> object_fields(Value object, Arena& arena) {
 
 namespace {
 
-// Of a value that points to something.
-Value copy_parts(const Value& value, Arena& arena) {
-  switch (value.type()) {
-    case Type::kString:
-      return Value::string(arena.copy(value.as_string()));
-    case Type::kSymbol:
-      return Value::symbol(arena.copy(value.as_string()));
-    case Type::kCode:
-      return Value::code(arena.copy(value.as_string()));
-    case Type::kBinData:
-      return Value::binary(value.binary_subtype(), arena.copy(value.as_string()));
-    case Type::kObjectId:
-      return Value::object_id(arena.make<ObjectId>(value.as_object_id()));
-    case Type::kDecimal:
-      return Value::decimal(value.as_decimal(), arena);
-    case Type::kRegex:
-    case Type::kCodeWScope:
-    case Type::kDBPointer: {
-      std::string_view bytes = arena.copy(value.encoded_bytes());
-      return Value::encoded(value.type(), bytes.data(), bytes.size());
+// One deep copy. Values that expressions build may hold one subtree in many places, at each level
+// again: after kUnnotedBytes, what was copied is noted and its next place gets the same copy, so
+// that the cost is by what is in memory and not by what it unfolds to.
+class Copy {
+ public:
+  explicit Copy(Arena& arena) : arena_(arena) {}
+
+  Value copy(const Value& value) {
+    switch (value.type()) {
+      case Type::kInt32:
+      case Type::kInt64:
+      case Type::kDouble:
+      case Type::kDate:
+        return value;
+      default:
+        break;
     }
-    case Type::kObject: {
-      ObjectBuilder builder(arena);
-      for (const Field& field : value.as_object())
-        builder.add(arena.copy(field.name()), deep_copy(field.value, arena));
-      return builder.finish();
-    }
-    case Type::kArray: {
-      ArrayBuilder builder(arena);
-      for (const Value& element : value.as_array()) builder.add(deep_copy(element, arena));
-      return builder.finish();
-    }
-    default:
-      return value;
+    bytes_ += sizeof(Value) + value.payload_size();
+    if (bytes_ <= kUnnotedBytes || !worth_noting(value)) return copy_parts(value);
+    Key key{value.address(), value.payload_size(), value.type()};
+    if (auto known = copies_.find(key); known != copies_.end()) return known->second;
+    Value made = copy_parts(value);
+    copies_.emplace(key, made);
+    return made;
   }
-}
+
+ private:
+  static constexpr size_t kUnnotedBytes = 1 << 20;
+  static constexpr size_t kLongText = 64;
+
+  struct Key {
+    const void* address;
+    uint32_t size;
+    Type type;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    size_t operator()(const Key& key) const {
+      auto at = reinterpret_cast<uintptr_t>(key.address);
+      return (at ^ (uint64_t{key.size} << 40)) * 0x9E3779B97F4A7C15ull >> 8;
+    }
+  };
+
+  static bool worth_noting(const Value& value) {
+    if (value.is_object() || value.is_array()) return value.is_tree();
+    return value.is(Type::kString) && value.payload_size() >= kLongText;
+  }
+
+  // Of a value that points to something.
+  Value copy_parts(const Value& value) {
+    switch (value.type()) {
+      case Type::kString:
+        return Value::string(arena_.copy(value.as_string()));
+      case Type::kSymbol:
+        return Value::symbol(arena_.copy(value.as_string()));
+      case Type::kCode:
+        return Value::code(arena_.copy(value.as_string()));
+      case Type::kBinData:
+        return Value::binary(value.binary_subtype(), arena_.copy(value.as_string()));
+      case Type::kObjectId:
+        return Value::object_id(arena_.make<ObjectId>(value.as_object_id()));
+      case Type::kDecimal:
+        return Value::decimal(value.as_decimal(), arena_);
+      case Type::kRegex:
+      case Type::kCodeWScope:
+      case Type::kDBPointer: {
+        std::string_view bytes = arena_.copy(value.encoded_bytes());
+        return Value::encoded(value.type(), bytes.data(), bytes.size());
+      }
+      case Type::kObject: {
+        ObjectBuilder builder(arena_);
+        for (const Field& field : value.as_object())
+          builder.add(arena_.copy(field.name()), copy(field.value));
+        return builder.finish();
+      }
+      case Type::kArray: {
+        ArrayBuilder builder(arena_);
+        for (const Value& element : value.as_array()) builder.add(copy(element));
+        return builder.finish();
+      }
+      default:
+        return value;
+    }
+  }
+
+  Arena& arena_;
+  size_t bytes_ = 0;
+  std::unordered_map<Key, Value, KeyHash> copies_;
+};
 
 }  // namespace
 
@@ -311,7 +365,7 @@ Value deep_copy(Value value, Arena& arena) {
     case Type::kDate:
       return value;
     default:
-      return copy_parts(value, arena);
+      return Copy(arena).copy(value);
   }
 }
 

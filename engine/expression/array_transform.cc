@@ -1,6 +1,7 @@
 // $map, $filter and $reduce: an expression applied to each element, which it sees as a variable.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <limits>
 
 #include "engine/expression/array.h"
@@ -12,6 +13,52 @@ namespace millrace::engine {
 namespace {
 
 constexpr size_t kNoSlot = std::numeric_limits<size_t>::max();
+
+// Bounds what one evaluation may cost: loops within loops over long arrays would otherwise hold
+// their thread for ever. One stands in each loop and counts for all loops around it. The number of
+// steps is what ends most of them, because it does not depend on the machine; the time is for steps
+// that are long by themselves.
+class LoopSteps {
+ public:
+  LoopSteps() {
+    if (work_.loops++ == 0) work_ = {.loops = 1};
+  }
+  LoopSteps(const LoopSteps&) = delete;
+  LoopSteps& operator=(const LoopSteps&) = delete;
+  ~LoopSteps() { --work_.loops; }
+
+  // Before each element. Errors: 50 when the evaluation takes too long, 146 when it has filled the
+  // arena.
+  void next(const EvalContext& context) {
+    check_memory(context, 0);
+    if (++work_.steps % kStepsPerLook == 0) look();
+  }
+
+ private:
+  static constexpr uint64_t kMaxSteps = 50'000'000;
+  static constexpr auto kMaxTime = std::chrono::seconds(10);
+  static constexpr uint64_t kStepsPerLook = 64;
+
+  struct Work {
+    int loops = 0;
+    uint64_t steps = 0;
+    std::chrono::steady_clock::time_point started;
+  };
+
+  static void look() {
+    auto now = std::chrono::steady_clock::now();
+    if (work_.steps == kStepsPerLook) work_.started = now;
+    if (work_.steps > kMaxSteps || now - work_.started > kMaxTime) {
+      constexpr int kMaxTimeExpired = 50;
+      fail_evaluation(kMaxTimeExpired, "the loops of one evaluation took more than " +
+                                           std::to_string(kMaxSteps) + " steps or " +
+                                           std::to_string(kMaxTime.count()) + " seconds");
+    }
+  }
+
+  static thread_local Work work_;
+};
+thread_local LoopSteps::Work LoopSteps::work_;
 
 // The variables of one loop.
 struct LoopSlots {
@@ -94,9 +141,10 @@ class MapExpression final : public Expression {
                       "input to $map must be an array, not " + std::string(input.type_name()));
     ArrayBuilder mapped(*context.arena, input.is_tree() ? input.payload_size() : 8);
     size_t i = 0;
+    LoopSteps steps;
     for (const Value& element : input.as_array()) {
+      steps.next(context);
       slots_.set(context, element, i++);
-      check_memory(context, 0);
       Value v = in_->evaluate(context);
       mapped.add(v.is_missing() ? Value::null() : v);
     }
@@ -131,9 +179,10 @@ class FilterExpression final : public Expression {
     size_t limit = limit_ == nullptr ? SIZE_MAX : evaluate_limit(context);
     ArrayBuilder kept(*context.arena);
     size_t i = 0;
+    LoopSteps steps;
     for (const Value& element : input.as_array()) {
+      steps.next(context);
       slots_.set(context, element, i++);
-      check_memory(context, 0);
       if (!condition_->evaluate(context).truthy()) continue;
       kept.add(element);
       if (kept.size() == limit) break;
@@ -222,7 +271,9 @@ class ReduceExpression final : public Expression {
     Value value = initial_->evaluate(context);
     RollingArena arena(context);
     size_t i = 0;
+    LoopSteps steps;
     for (const Value& element : input.as_array()) {
+      steps.next(context);
       slots_.set(context, element, i++);
       context.variables[slots_.value] = value;
       value = arena.keep(checked_depth(in_->evaluate(context)));

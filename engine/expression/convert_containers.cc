@@ -81,7 +81,12 @@ class TextWriter {
     }
     text_ += before == '[' ? "[]" : "]";
   }
-  void quote(std::string_view text) { append_json(Value::string(text), text_); }
+  // Through a short text: append_json() makes room for as much again as there is already.
+  void quote(std::string_view text) {
+    quoted_.clear();
+    append_json(Value::string(text), quoted_);
+    text_ += quoted_;
+  }
   // As $toString shows the value when it stands alone.
   std::string_view plain_text(const Value& value) {
     static const ConvertOptions kOptions{.format = ConvertOptions::Format::kAuto};
@@ -90,6 +95,7 @@ class TextWriter {
   }
 
   std::string text_;
+  std::string quoted_;
   Arena scratch_;
 };
 

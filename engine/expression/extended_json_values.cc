@@ -9,6 +9,7 @@
 #include "engine/document/decimal.h"
 #include "engine/document/extended_json.h"
 #include "engine/expression/convert.h"
+#include "engine/expression/limits.h"
 #include "engine/expression/named_arguments.h"
 
 namespace millrace::engine {
@@ -177,7 +178,7 @@ class EjsonExpression final : public Expression {
   EjsonExpression(NamedArguments arguments, bool serialize)
       : arguments_(std::move(arguments)), serialize_(serialize) {}
   Value evaluate(EvalContext& context) const override {
-    Value input = arguments_.evaluate(kInput, context);
+    Value input = checked_size(arguments_.evaluate(kInput, context));
     bool relaxed = serialize_ && arguments_.given(kRelaxed) &&
                    relaxed_from_value(arguments_.evaluate(kRelaxed, context));
     try {

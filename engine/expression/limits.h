@@ -27,6 +27,17 @@ inline Value checked_depth(const Value& value) {
   return value;
 }
 
+// `value`, which may hold one part in many places and be far larger than its memory. Errors: 10334
+// for one beyond what is encoded. Cost: by its parts, unless it is flat.
+inline Value checked_size(const Value& value) {
+  if (value.tree_depth() < 2) [[likely]]
+    return value;
+  const Field holder("", value);
+  if (bson_size(Value::object({&holder, 1})) > kMaxTreeBytes) [[unlikely]]
+    fail_evaluation(ErrorCode::kBsonObjectTooLarge, "a value is larger than 64 MB");
+  return value;
+}
+
 // Errors: 146 when the arena has no room for `bytes` more.
 inline void check_memory(const EvalContext& context, size_t bytes) {
   if (context.arena->capacity_bytes() + bytes > kMaxArenaBytes) [[unlikely]] {

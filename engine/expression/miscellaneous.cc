@@ -10,6 +10,7 @@
 #include "engine/document/compare.h"
 #include "engine/document/decimal.h"
 #include "engine/expression/families.h"
+#include "engine/expression/limits.h"
 #include "engine/expression/named_arguments.h"
 
 namespace millrace::engine {
@@ -34,7 +35,10 @@ Value eval_bson_size(EvalContext&, std::span<const Value> arguments) {
   if (value.is_nullish()) return Value::null();
   if (!value.is_object())
     fail_evaluation(31393, "$bsonSize requires a document input, found: " + type_text(value));
-  return Value::int32(static_cast<int32_t>(bson_size(value)));
+  size_t size = bson_size(value);
+  if (size > kMaxInternalDocumentBytes)
+    fail_evaluation(ErrorCode::kBsonObjectTooLarge, "$bsonSize of a document beyond 16 MB");
+  return Value::int32(static_cast<int32_t>(size));
 }
 
 Value eval_ts_second(EvalContext&, std::span<const Value> arguments) {
@@ -344,8 +348,9 @@ void append_hashed(std::string& bytes, const Value& value, const std::string_vie
 Value eval_to_hashed_index_key(EvalContext&, std::span<const Value> arguments) {
   std::string bytes;
   append_int32(bytes, 0);
-  append_hashed(bytes, arguments[0].is(Type::kUndefined) ? Value::null() : arguments[0], nullptr,
-                0);
+  append_hashed(bytes,
+                checked_size(arguments[0]).is(Type::kUndefined) ? Value::null() : arguments[0],
+                nullptr, 0);
   int64_t key = 0;
   std::memcpy(&key, digest(EVP_md5(), bytes).data(), sizeof key);
   return Value::int64(key);

@@ -1,6 +1,7 @@
 // $replaceRoot and $replaceWith: an expression's document takes the document's place.
 // Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/replaceRoot/
 #include "engine/document/extended_json.h"
+#include "engine/expression/limits.h"
 #include "engine/stage/stages.h"
 
 namespace millrace::engine {
@@ -31,7 +32,7 @@ class ReplaceRootOperator final : public PerDocumentOperator {
 
  protected:
   bool process(StreamDocument& document, OperatorContext& context) override {
-    Value root = expression_->evaluate(context.eval);
+    Value root = checked_size(expression_->evaluate(context.eval));
     if (!root.is_object()) {
       fail_evaluation(
           40228, std::string(stage_) + " must evaluate to an object, but resulting value was: " +
