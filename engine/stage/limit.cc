@@ -13,6 +13,7 @@ class LimitOperator final : public Operator {
   std::string_view name() const override { return "LimitOperator"; }
   void dependencies(Dependencies&) const override {}
   bool only_filters() const override { return true; }
+  int64_t most_documents() const override { return limit_; }
   bool stateless() const override { return false; }
   void on_batch(Batch& batch, OperatorContext&) override {
     auto count = static_cast<int64_t>(batch.documents.size());

@@ -114,6 +114,10 @@ class Operator {
 
   // True for a stage that only drops documents: bodies go through it unchanged ($match, $validate).
   virtual bool only_filters() const { return false; }
+  // True for a stage that only puts its documents into another order ($sort).
+  virtual bool only_orders() const { return false; }
+  // How many documents it gives at the most ($limit).
+  virtual int64_t most_documents() const { return std::numeric_limits<int64_t>::max(); }
   // True for a stage of which every output belongs to one input record (all but windows, $group,
   // $sort, $limit, $count).
   virtual bool stateless() const { return true; }
@@ -125,6 +129,14 @@ class Operator {
   // The end of a bounded input (a closed window's documents, an aggregate command): blocking stages
   // now add their output to `batch`.
   virtual void on_end(Batch& /*batch*/, OperatorContext& /*context*/) {}
+
+  // A bounded input that is in `batch` from its first to its last document; the stage is fresh
+  // before and after. Documents may stay where they are.
+  virtual void on_whole(Batch& batch, OperatorContext& context) {
+    on_batch(batch, context);
+    on_end(batch, context);
+    reset();
+  }
 
   // Time has passed without input: windows may close on idleness or on processing time. Output goes
   // to `batch`.

@@ -19,42 +19,34 @@ class SortOperator final : public Operator {
   }
   bool stateless() const override { return false; }
 
+  bool only_orders() const override { return true; }
+
   void on_batch(Batch& batch, OperatorContext& context) override {
-    context.eval.arena = &arena_;
-    stats.input_count += static_cast<int64_t>(batch.documents.size());
-    std::vector<Value> key(pattern_.size());
     for (const StreamDocument& document : batch.documents) {
       StreamDocument kept = document;
       kept.body = deep_copy(document.body, arena_);
       kept.meta = deep_copy(document.meta, arena_);
-      context.eval.root = kept.body;
-      try {
-        pattern_.sort_key(context.eval, key.data());
-      } catch (const EvaluationError& error) {
-        ++stats.dlq_count;
-        context.dead_letters->add(document, name(), error.status().message());
-        continue;
-      }
-      documents_.push_back(kept);
-      keys_.insert(keys_.end(), key.begin(), key.end());
+      take(kept, arena_, context);
     }
     batch.documents.clear();
     stats.max_state_bytes = std::max(stats.max_state_bytes, state_bytes());
   }
 
   void on_end(Batch& batch, OperatorContext&) override {
-    std::vector<uint32_t> order(documents_.size());
-    std::iota(order.begin(), order.end(), 0);
-    size_t width = pattern_.size();
-    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-      return pattern_.compare(&keys_[a * width], &keys_[b * width]) < 0;
-    });
-    for (uint32_t i : order) {
+    for (uint32_t i : order()) {
       StreamDocument& document = batch.documents.emplace_back(documents_[i]);
       document.body = deep_copy(document.body, batch.arena);
       document.meta = deep_copy(document.meta, batch.arena);
     }
-    stats.output_count += static_cast<int64_t>(order.size());
+    stats.output_count += static_cast<int64_t>(documents_.size());
+  }
+
+  void on_whole(Batch& batch, OperatorContext& context) override {
+    for (const StreamDocument& document : batch.documents) take(document, batch.arena, context);
+    batch.documents.clear();
+    for (uint32_t i : order()) batch.documents.push_back(documents_[i]);
+    stats.output_count += static_cast<int64_t>(documents_.size());
+    reset();
   }
 
   void reset() override {
@@ -69,10 +61,38 @@ class SortOperator final : public Operator {
   }
 
  private:
+  // One whose values live as long as it is kept. Its key is computed in `arena`.
+  void take(const StreamDocument& document, Arena& arena, OperatorContext& context) {
+    ++stats.input_count;
+    context.eval.arena = &arena;
+    context.eval.root = document.body;
+    context.eval.stream_meta = document.meta;
+    size_t at = keys_.size();
+    keys_.resize(at + pattern_.size());
+    try {
+      pattern_.sort_key(context.eval, &keys_[at]);
+      documents_.push_back(document);
+    } catch (const EvaluationError& error) {
+      keys_.resize(at);
+      ++stats.dlq_count;
+      context.dead_letters->add(document, name(), error.status().message());
+    }
+  }
+  // Places in documents_, sorted; equal ones as they came.
+  std::vector<uint32_t> order() const {
+    std::vector<uint32_t> order(documents_.size());
+    std::iota(order.begin(), order.end(), 0);
+    size_t width = pattern_.size();
+    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+      return pattern_.compare(&keys_[a * width], &keys_[b * width]) < 0;
+    });
+    return order;
+  }
+
   SortPattern pattern_;
-  Arena arena_;
-  std::vector<StreamDocument> documents_;  // values in arena_
-  std::vector<Value> keys_;                // pattern_.size() per document
+  Arena arena_;  // of what on_batch() keeps
+  std::vector<StreamDocument> documents_;
+  std::vector<Value> keys_;  // pattern_.size() per document
 };
 
 }  // namespace

@@ -46,8 +46,42 @@ Result<std::unique_ptr<InnerPipeline>> InnerPipeline::build(const Value& stages,
   std::unique_ptr<InnerPipeline> pipeline(new InnerPipeline);
   StageContext inner{context.parse, context.builder, Place::kWindow};
   MR_ASSIGN_OR_RETURN(pipeline->operators_, context.builder.build(stages, Place::kWindow, inner));
+  MR_RETURN_IF_ERROR(pipeline->count_by_group(stages, inner));
   pipeline->kept_fields_.add_all();
   return pipeline;
+}
+
+// A $count that comes first of the stages that wait is what the server makes of it, a $group
+// without its key: a number is kept then, not the documents.
+Status InnerPipeline::count_by_group(const Value& stages, StageContext& context) {
+  size_t at = 0;
+  while (at < operators_.size() && operators_[at]->stateless()) ++at;
+  std::span<const Value> specs = stages.as_array().elements(context.parse.constants());
+  if (at == operators_.size() || specs.size() != operators_.size()) return {};
+  Value field = specs[at].as_object().get("$count");
+  if (!field.is_string() || field.as_string() == "_id") return {};
+  BsonWriter two;
+  two.begin_document();
+  two.begin_array("stages");
+  two.begin_object("0");
+  two.begin_object("$group");
+  two.append("_id", Value::null());
+  two.begin_object(field.as_string());
+  two.append("$sum", 1);
+  two.end();
+  two.end();
+  two.end();
+  two.begin_object("1");
+  two.append("$unset", "_id");
+  two.end();
+  two.end();
+  two.end();
+  Value spec = Value::bson_object(context.parse.constants().copy(two.bytes()).data());
+  MR_ASSIGN_OR_RETURN(
+      auto built, context.builder.build(spec.as_object().get("stages"), Place::kWindow, context));
+  operators_[at] = std::move(built[0]);
+  operators_.insert(operators_.begin() + static_cast<ptrdiff_t>(at) + 1, std::move(built[1]));
+  return {};
 }
 
 void InnerPipeline::plan(const CollectingRules& rules) {
@@ -55,12 +89,23 @@ void InnerPipeline::plan(const CollectingRules& rules) {
          !reads_meta(*operators_[arrival_]))
     ++arrival_;
   if (arrival_ == operators_.size()) return;
+  plan_dropping();
   auto* group = dynamic_cast<GroupOperator*>(operators_[arrival_].get());
   if (group == nullptr || !group->table().mergeable()) return;
   group_reads_meta_ = reads_meta(*group);
   if (group_reads_meta_ && !rules.bounds_known) return;
   if (group->table().order_sensitive() && rules.pieces_interleave) return;
   group_ = group;
+}
+
+void InnerPipeline::plan_dropping() {
+  size_t limit = arrival_ + (operators_[arrival_]->only_orders() ? 1 : 0);
+  if (limit == operators_.size() || reads_meta(*operators_[arrival_])) return;
+  constexpr int64_t kMost = 1 << 20;  // a $limit beyond that is none
+  int64_t most = operators_[limit]->most_documents();
+  if (most > kMost) return;
+  first_ = limit + 1;
+  dropped_at_ = 2 * static_cast<size_t>(most) + 1024;
 }
 
 bool InnerPipeline::order_sensitive_group() const {
@@ -83,6 +128,7 @@ size_t InnerPipeline::add(WindowContent& content, std::span<StreamDocument> docu
   if (group_ == nullptr) {
     for (const StreamDocument& document : documents)
       content.documents.add(document, sequence_++, kept_fields_);
+    if (content.documents.count() >= dropped_at_) drop_needless(content.documents, context);
     return 0;
   }
   if (group_reads_meta_ && bounds != nullptr) {
@@ -168,6 +214,30 @@ void InnerPipeline::emit_groups(const Groups& groups, const WindowBounds& bounds
   group_->stats.output_count += groups.count();
 }
 
+// Keeps what $sort and $limit would give if there were no further documents.
+void InnerPipeline::drop_needless(StoredDocuments& documents, OperatorContext& context) {
+  scratch_.clear();
+  const StoredDocuments* part = &documents;
+  std::vector<uint64_t> sequences;
+  StoredDocuments::load({&part, 1}, scratch_.arena, scratch_.documents, &sequences);
+  for (uint32_t i = 0; i < scratch_.documents.size(); ++i) scratch_.documents[i].ordinal = i;
+  Arena* arena = context.eval.arena;
+  for (size_t i = arrival_; i < first_; ++i) {
+    Operator& op = *operators_[i];
+    OperatorStats stats = op.stats;
+    op.on_whole(scratch_, context);
+    stats.dlq_count = op.stats.dlq_count;
+    op.stats = stats;
+  }
+  context.eval.arena = arena;
+  std::vector<uint64_t> kept;
+  for (const StreamDocument& document : scratch_.documents)
+    kept.push_back(sequences[document.ordinal]);
+  std::sort(kept.begin(), kept.end());
+  documents.retain(kept);
+  scratch_.clear();
+}
+
 // The stages that wait for the window to close.
 void InnerPipeline::run_rest(size_t from, const Value& meta, Batch& batch,
                              OperatorContext& context) {
@@ -177,9 +247,7 @@ void InnerPipeline::run_rest(size_t from, const Value& meta, Batch& batch,
   for (size_t i = from; i < operators_.size(); ++i) {
     Operator& op = *operators_[i];
     context.eval.arena = &batch.arena;
-    op.on_batch(batch, context);
-    op.on_end(batch, context);
-    op.reset();
+    op.on_whole(batch, context);
     for (StreamDocument& document : batch.documents) {
       if (document.meta.is_missing()) document.meta = meta;
     }

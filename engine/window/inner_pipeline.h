@@ -6,8 +6,12 @@
 //
 //   stateless …  |  everything from the first other stage on         documents: the window keeps
 //   the fields that the rest reads on arrival   |  at close
+//
+// Where that begins with $sort and $limit, or $limit alone, a window drops now and then the
+// documents that can no longer be among the first.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -79,12 +83,18 @@ class InnerPipeline {
   void emit_groups(const Groups& groups, const WindowBounds& bounds, std::string_view source_type,
                    int64_t watermark_ms, WindowOutput& output, OperatorContext& context);
   void run_rest(size_t from, const Value& meta, Batch& batch, OperatorContext& context);
+  Status count_by_group(const Value& stages, StageContext& context);
+  void plan_dropping();
+  void drop_needless(StoredDocuments& documents, OperatorContext& context);
 
   std::vector<OperatorPtr> operators_;
   size_t arrival_ = 0;              // so many of them run on arrival
   GroupOperator* group_ = nullptr;  // operators_[arrival_], when windows keep groups
   bool group_reads_meta_ = false;
   PathSet kept_fields_;  // of documents that are stored
+  size_t first_ = 0;     // the operators [arrival_, first_) choose the first of all documents
+  size_t dropped_at_ = std::numeric_limits<size_t>::max();  // when so many are stored
+  Batch scratch_;
   uint64_t sequence_ = 0;
 };
 

@@ -45,14 +45,33 @@ void StoredDocuments::put(const Header& header, std::string_view encoded) {
   const char* head = reinterpret_cast<const char*>(&header);
   bytes_.insert(bytes_.end(), head, head + sizeof header);
   bytes_.insert(bytes_.end(), encoded.begin(), encoded.end());
+  ++count_;
 }
 
 void StoredDocuments::append(const StoredDocuments& other) {
   bytes_.insert(bytes_.end(), other.bytes_.begin(), other.bytes_.end());
+  count_ += other.count_;
+}
+
+void StoredDocuments::retain(std::span<const uint64_t> sequences) {
+  size_t to = 0;
+  count_ = 0;
+  for (size_t at = 0; at < bytes_.size();) {
+    Header header;
+    std::memcpy(&header, bytes_.data() + at, sizeof header);
+    size_t size = sizeof header + header.body_bytes + header.meta_bytes;
+    if (std::binary_search(sequences.begin(), sequences.end(), header.sequence)) {
+      std::memmove(bytes_.data() + to, bytes_.data() + at, size);
+      to += size;
+      ++count_;
+    }
+    at += size;
+  }
+  bytes_.resize(to);
 }
 
 void StoredDocuments::load(std::span<const StoredDocuments* const> parts, Arena& arena,
-                           std::vector<StreamDocument>& to) {
+                           std::vector<StreamDocument>& to, std::vector<uint64_t>* sequences) {
   struct Entry {
     uint64_t sequence;
     StreamDocument document;
@@ -81,7 +100,10 @@ void StoredDocuments::load(std::span<const StoredDocuments* const> parts, Arena&
                      [](const Entry& a, const Entry& b) { return a.sequence < b.sequence; });
   }
   to.reserve(to.size() + entries.size());
-  for (const Entry& entry : entries) to.push_back(entry.document);
+  for (const Entry& entry : entries) {
+    to.push_back(entry.document);
+    if (sequences != nullptr) sequences->push_back(entry.sequence);
+  }
 }
 
 void StoredDocuments::save(std::string_view field, BsonWriter& to) const {

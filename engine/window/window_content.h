@@ -20,12 +20,16 @@ class StoredDocuments {
   // `fields`: what of the body is kept.
   void add(const StreamDocument& document, uint64_t sequence, const PathSet& fields);
   void append(const StoredDocuments& other);
+  // Drops all but those of these places in the order of arrival, which are in ascending order.
+  void retain(std::span<const uint64_t> sequences);
+  size_t count() const { return count_; }
   bool empty() const { return bytes_.empty(); }
   int64_t bytes() const { return static_cast<int64_t>(bytes_.capacity()); }
 
   // Appends the documents of all `parts` in order of arrival; bodies and metadata live in `arena`.
+  // With `sequences` also their places in that order.
   static void load(std::span<const StoredDocuments* const> parts, Arena& arena,
-                   std::vector<StreamDocument>& to);
+                   std::vector<StreamDocument>& to, std::vector<uint64_t>* sequences = nullptr);
 
   // An array field of {sequence, time, body, meta}.
   void save(std::string_view field, BsonWriter& to) const;
@@ -41,6 +45,7 @@ class StoredDocuments {
   void put(const Header& header, std::string_view encoded);
 
   std::vector<char> bytes_;  // Header, body, meta, Header, …
+  size_t count_ = 0;
 };
 
 struct WindowContent {
