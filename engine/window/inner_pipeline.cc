@@ -105,7 +105,8 @@ void InnerPipeline::plan_dropping() {
   int64_t most = operators_[limit]->most_documents();
   if (most > kMost) return;
   first_ = limit + 1;
-  dropped_at_ = 2 * static_cast<size_t>(most) + 1024;
+  most_ = static_cast<size_t>(most);
+  dropped_at_ = 2 * most_ + 1024;
 }
 
 bool InnerPipeline::order_sensitive_group() const {

@@ -61,6 +61,10 @@ class InnerPipeline {
   size_t add(WindowContent& content, std::span<StreamDocument> documents,
              const WindowBounds* bounds, std::string_view source_type, OperatorContext& context);
   void merge(WindowContent& to, const WindowContent& from);
+  // Leaves of a content that several windows will read only what they can need.
+  void trim(WindowContent& content, OperatorContext& context) {
+    if (content.documents.count() > most_) drop_needless(content.documents, context);
+  }
 
   // The window closes: what comes out of `parts`, put together, goes to `output`.
   // `watermark_ms`: as it is now.
@@ -93,7 +97,8 @@ class InnerPipeline {
   bool group_reads_meta_ = false;
   PathSet kept_fields_;  // of documents that are stored
   size_t first_ = 0;     // the operators [arrival_, first_) choose the first of all documents
-  size_t dropped_at_ = std::numeric_limits<size_t>::max();  // when so many are stored
+  size_t most_ = std::numeric_limits<size_t>::max();        // so many of them
+  size_t dropped_at_ = std::numeric_limits<size_t>::max();  // the rest, when so many are stored
   Batch scratch_;
   uint64_t sequence_ = 0;
 };

@@ -219,6 +219,7 @@ void FixedWindowOperator::close(int64_t window, OperatorContext& context) {
     parts = merger_->window(contents_, first, last);
   } else {
     for (auto at = contents_.lower_bound(first); at != contents_.end() && at->first <= last; ++at) {
+      if (geometry_.overlaps() && by_slice_) pipeline_->trim(at->second, context);
       if (!at->second.empty()) parts.push_back(&at->second);
     }
   }

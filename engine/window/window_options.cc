@@ -116,8 +116,11 @@ Result<int64_t> parse_duration(std::string_view what, const Value& spec, const D
   }
   if (size.is_missing()) return invalid(name + " needs '" + std::string(form.size_field) + "'");
   std::optional<int64_t> count = whole_number(size);
-  if (!count || *count < 1)
-    return invalid(name + "." + std::string(form.size_field) + " must be an integer of at least 1");
+  const int64_t least = form.zero ? 0 : 1;
+  if (!count || *count < least) {
+    return invalid(name + "." + std::string(form.size_field) + " must be an integer of at least " +
+                   std::to_string(least));
+  }
   if (!unit.is_string()) return invalid(name + ".unit must be a string");
   for (const Unit& known : kUnits) {
     if (unit.as_string() != known.name && unit.as_string() != known.plural) continue;

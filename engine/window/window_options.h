@@ -34,7 +34,7 @@ Result<WindowOptions> parse_window_options(WindowKind kind, std::string_view sta
 struct DurationForm {
   std::string_view size_field = "size";  // "offsetFromUtc" in `offset`
   bool days = true;
-  bool zero = false;  // the literal 0 instead of a document is allowed
+  bool zero = false;  // no time at all is allowed: the literal 0, or a size of 0
 };
 Result<int64_t> parse_duration(std::string_view what, const Value& spec,
                                const DurationForm& form = {});
