@@ -192,9 +192,10 @@ class OrderedCallExpression final : public Expression {
 };
 
 // Their functions can be given the first arguments alone.
-constexpr std::array<std::string_view, 11> kOrderedCalls = {
-    "$add",   "$concat",          "$concatArrays", "$indexOfBytes", "$indexOfCP", "$multiply",
-    "$round", "$setIntersection", "$setUnion",     "$slice",        "$trunc"};
+constexpr std::array<std::string_view, 13> kOrderedCalls = {
+    "$add",       "$atan2",    "$concat",       "$concatArrays", "$indexOfBytes",
+    "$indexOfCP", "$multiply", "$mergeObjects", "$round",        "$setIntersection",
+    "$setUnion",  "$slice",    "$trunc"};
 
 template <size_t N>
 bool is_one_of(const std::array<std::string_view, N>& names, std::string_view name) {
@@ -211,14 +212,17 @@ bool all_constant(const std::vector<ExpressionPtr>& expressions) {
                      [](const auto& e) { return e->constant() != nullptr; });
 }
 
+// When a pipeline's constants have become as large, the rest is evaluated anew for each document.
+constexpr size_t kMaxConstantBytes = 32 << 20;
+
 // Evaluates a node without document. Requires: it depends on nothing.
 ExpressionPtr fold(ExpressionPtr node, ParseContext& context) {
+  if (context.constants().capacity_bytes() > kMaxConstantBytes) return node;
   Arena scratch;
   EvalContext evaluation;
   evaluation.arena = &scratch;
   try {
-    Value value = node->evaluate(evaluation);
-    return make_constant(value, context);
+    return make_constant(node->evaluate(evaluation), context);
   } catch (const EvaluationError& error) {
     if (!context.failed_constant) context.failed_constant = error.status();
     return node;

@@ -16,7 +16,7 @@ static_assert(kMaxValueLevels > kMaxNestingDepth && kMaxValueLevels < Value::kMa
 // Of one array that an operator makes: what MongoDB allows $range.
 inline constexpr size_t kMaxArrayBytes = 100 * 1024 * 1024;
 // Of a batch's arena, beyond which nothing large is made in it.
-inline constexpr size_t kMaxArenaBytes = size_t{2} << 30;
+inline constexpr size_t kMaxArenaBytes = size_t{1} << 30;
 
 // `value`. Errors: 15 for one that is nested too deeply.
 inline Value checked_depth(const Value& value) {

@@ -1,5 +1,10 @@
 // String operators. Indexes count bytes (…Bytes) or code points (…CP); upper and lower case are
 // ASCII's, as in the server.
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "engine/document/decimal.h"
 #include "engine/expression/convert.h"
 #include "engine/expression/families.h"
 #include "engine/expression/limits.h"
@@ -9,6 +14,14 @@
 
 namespace millrace::engine {
 namespace {
+
+// As text.find(token, from), but never slower than by the sum of the lengths.
+size_t find_text(std::string_view text, std::string_view token, size_t from) {
+  if (from > text.size()) return std::string_view::npos;
+  if (token.empty()) return from;
+  const void* found = memmem(text.data() + from, text.size() - from, token.data(), token.size());
+  return found == nullptr ? std::string_view::npos : static_cast<const char*>(found) - text.data();
+}
 
 std::string type_text(const Value& value) { return std::string(value.type_name()); }
 
@@ -69,9 +82,14 @@ Value eval_strlen_cp(EvalContext&, std::span<const Value> arguments) {
   return Value::int32(static_cast<int32_t>(utf8::length(arguments[0].as_string())));
 }
 
-// A number cut to 64 bits. Throws 31109 out of range.
+// A number as 64 bits, as 6.0.5 has it: a double is cut, and fails with 31109 out of range; a
+// decimal is rounded to even, and out of range the smallest long.
 int64_t coerce_to_long(const Value& number) {
   if (number.is_integer()) return number.integer_value();
+  if (number.is(Type::kDecimal)) {
+    auto whole = decimal::to_int64_exact(decimal::quantize(number.as_decimal(), 0, false));
+    return whole.value_or(std::numeric_limits<int64_t>::min());
+  }
   double d = number.to_double();
   if (!(d >= -0x1p63 && d < 0x1p63))
     fail_evaluation(31109, "Can't coerce out of range value " + value_to_text(number) + " to long");
@@ -196,7 +214,7 @@ Value eval_index_of_bytes(EvalContext&, std::span<const Value> arguments) {
   if (!parsed) return Value::null();
   size_t end = std::min(parsed->end.value_or(parsed->text.size()), parsed->text.size());
   if (parsed->start > end) return Value::int32(-1);
-  size_t at = parsed->text.substr(0, end).find(parsed->token, parsed->start);
+  size_t at = find_text(parsed->text.substr(0, end), parsed->token, parsed->start);
   return Value::int32(at == std::string_view::npos ? -1 : static_cast<int32_t>(at));
 }
 
@@ -208,8 +226,11 @@ Value eval_index_of_cp(EvalContext&, std::span<const Value> arguments) {
   std::string_view text = parsed->text;
   if (text.empty()) return Value::int32(parsed->token.empty() && parsed->start == 0 ? 0 : -1);
   size_t at = utf8::skip(text, 0, parsed->start);
+  size_t found = find_text(text, parsed->token, at);
   for (size_t i = parsed->start; at < text.size() && (!parsed->end || i < *parsed->end); ++i) {
-    if (text.substr(at).starts_with(parsed->token)) return Value::int32(static_cast<int32_t>(i));
+    if (found < at) found = find_text(text, parsed->token, at);  // was inside a code point
+    if (found == std::string_view::npos) break;
+    if (found == at) return Value::int32(static_cast<int32_t>(i));
     at = utf8::skip(text, at, 1);
   }
   return Value::int32(-1);
@@ -244,7 +265,7 @@ Value eval_split(EvalContext& context, std::span<const Value> arguments) {
   std::string_view token = separator.as_string();
   if (token.empty()) fail_evaluation(40087, "$split requires a non-empty separator");
   for (;;) {
-    size_t at = text.find(token);
+    size_t at = find_text(text, token, 0);
     parts.add(Value::string(text.substr(0, at)));
     if (at == std::string_view::npos) return parts.finish();
     text.remove_prefix(at + token.size());
@@ -252,6 +273,8 @@ Value eval_split(EvalContext& context, std::span<const Value> arguments) {
 }
 
 // ---- $trim, $ltrim, $rtrim
+
+constexpr size_t kFewPoints = 32;
 
 // The default set: NUL and the white space characters that the manual lists.
 constexpr std::string_view kWhiteSpace[] = {std::string_view("\0", 1),
@@ -275,13 +298,17 @@ constexpr std::string_view kWhiteSpace[] = {std::string_view("\0", 1),
                                             "\u2009",
                                             "\u200a"};
 
-// The single code points of `chars`.
+// The single code points of `chars`; sorted, each once, where there are many.
 std::vector<std::string_view> code_points(std::string_view chars) {
   std::vector<std::string_view> points;
   for (size_t at = 0; at < chars.size();) {
     size_t next = utf8::skip(chars, at, 1);
     points.push_back(chars.substr(at, next - at));
     at = next;
+  }
+  if (points.size() > kFewPoints) {
+    std::sort(points.begin(), points.end());
+    points.erase(std::unique(points.begin(), points.end()), points.end());
   }
   return points;
 }
@@ -322,7 +349,30 @@ class TrimExpression final : public Expression {
   static constexpr size_t kChars = 1;
 
  private:
+  // With a set that code_points() has sorted.
+  std::string_view trim_many(std::string_view text, std::span<const std::string_view> set) const {
+    auto in_set = [&](std::string_view point) {
+      return std::binary_search(set.begin(), set.end(), point);
+    };
+    if (name_ != "$rtrim") {
+      while (!text.empty()) {
+        size_t size = utf8::skip(text, 0, 1);
+        if (!in_set(text.substr(0, size))) break;
+        text.remove_prefix(size);
+      }
+    }
+    if (name_ != "$ltrim") {
+      while (!text.empty()) {
+        size_t last = text.size() - 1;
+        while (last > 0 && (text[last] & 0xC0) == 0x80) --last;
+        if (!in_set(text.substr(last))) break;
+        text.remove_suffix(text.size() - last);
+      }
+    }
+    return text;
+  }
   std::string_view trim(std::string_view text, std::span<const std::string_view> set) const {
+    if (set.size() > kFewPoints) return trim_many(text, set);
     if (name_ != "$rtrim") {
       while (!text.empty()) {
         auto hit = std::find_if(set.begin(), set.end(),
@@ -398,7 +448,7 @@ class ReplaceExpression final : public Expression {
   // An empty `find` is found before every code point and at the end.
   std::string_view replace(std::string_view text, std::string_view find, std::string_view with,
                            EvalContext& context) const {
-    size_t at = text.find(find);
+    size_t at = find_text(text, find, 0);
     if (at == std::string_view::npos) return text;
     std::string out;
     size_t from = 0;
@@ -413,7 +463,7 @@ class ReplaceExpression final : public Expression {
         out.append(text, at, next - at);
         from = at = next;
       } else {
-        at = text.find(find, from);
+        at = find_text(text, find, from);
       }
     }
     out.append(text, from);

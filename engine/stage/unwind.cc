@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/expression/limits.h"
 #include "engine/stage/stages.h"
 
 namespace millrace::engine {
@@ -48,7 +49,7 @@ class UnwindOperator final : public Operator {
     if (later == nullptr || later->empty()) dependencies.fields.add(path_);
   }
 
-  void on_batch(Batch& batch, OperatorContext&) override {
+  void on_batch(Batch& batch, OperatorContext& context) override {
     stats.input_count += static_cast<int64_t>(batch.documents.size());
     output_.clear();
     record_ = nullptr;
@@ -58,13 +59,22 @@ class UnwindOperator final : public Operator {
         record_ = document.record;
         ordinal_ = 0;
       }
-      unwind(document, batch.arena);
+      size_t before = output_.size();
+      try {
+        unwind(document, batch.arena);
+      } catch (const EvaluationError& error) {
+        output_.resize(before);
+        ++stats.dlq_count;
+        context.dead_letters->add(document, name(), error.status().message());
+      }
     }
     batch.documents.swap(output_);
     stats.output_count += static_cast<int64_t>(batch.documents.size());
   }
 
  private:
+  // Errors: 146 when the batch becomes larger than kMaxArenaBytes: several $unwind of long arrays
+  // after each other multiply.
   void unwind(const StreamDocument& document, Arena& arena) {
     Value value = document.body;
     for (size_t i = 0; i < path_.size() && !value.is_missing(); ++i) {
@@ -93,6 +103,9 @@ class UnwindOperator final : public Operator {
 
   void emit(const StreamDocument& from, Value body, const Value& position, Arena& arena) {
     if (index_) body = with_field(body, index_->parts.data(), index_->size(), position, arena);
+    if (output_.size() * sizeof(StreamDocument) + arena.capacity_bytes() > kMaxArenaBytes)
+        [[unlikely]]
+      fail_evaluation(ErrorCode::kExceededMemoryLimit, "$unwind gives too many documents at once");
     StreamDocument& made = output_.emplace_back(from);
     made.body = body;
     made.ordinal = ordinal_++;
