@@ -12,10 +12,14 @@
 
 namespace millrace::engine {
 
-// Bytes that accumulators hold on the heap beyond their fixed states (strings, arrays), for the
-// processor's memory ceiling.
+// What the accumulators of one table share.
 struct HeapBytes {
+  // Bytes that they hold on the heap beyond their fixed states (strings, arrays), for the
+  // processor's memory ceiling.
   int64_t used = 0;
+  // The number of the document whose values are added, in the order of arrival; grows. States that
+  // keep it can be merged in any order. Never less than in a state that was loaded.
+  int64_t arrival = 0;
 };
 
 // States that the group table updates itself when the value is a plain number, without a call per
@@ -54,8 +58,8 @@ class Accumulator {
   // Adds what `other` (of a later pane) has collected. Requires: mergeable().
   virtual void merge(void* state, const void* other, HeapBytes& heap) const = 0;
   virtual bool mergeable() const { return true; }
-  // True if the result depends on the order in which documents came ($push, $first, …), so that
-  // states of documents that came interleaved cannot be put together exactly.
+  // True if the result depends on the order in which documents came and the state does not say it
+  // ($push, …), so that states of documents that came interleaved cannot be put together exactly.
   virtual bool order_sensitive() const { return false; }
   // The accumulator's value; does not change the state. Lives in `arena` alone.
   virtual Value result(const void* state, Arena& arena) const = 0;

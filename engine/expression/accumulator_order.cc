@@ -61,43 +61,68 @@ class ExtremeAccumulator final : public SingleArgumentAccumulator {
   }
 };
 
+struct EdgeState {
+  Value kept;
+  int64_t arrival;
+};
+
 // $first and $last. A missing value is kept as null, which is how it is shown.
 template <bool kFirst>
 class EdgeAccumulator final : public SingleArgumentAccumulator {
  public:
   using SingleArgumentAccumulator::SingleArgumentAccumulator;
-  uint32_t state_size() const override { return sizeof(Value); }
+  uint32_t state_size() const override { return sizeof(EdgeState); }
   bool zero_is_fresh() const override { return true; }
-  void init(void* state) const override { *static_cast<Value*>(state) = {}; }
+  void init(void* state) const override { *static_cast<EdgeState*>(state) = {}; }
   void destroy(void* state, HeapBytes& heap) const override {
-    disown(*static_cast<Value*>(state), heap);
+    disown(static_cast<EdgeState*>(state)->kept, heap);
   }
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
-    auto& kept = *static_cast<Value*>(state);
-    if (kFirst && !kept.is_missing()) return;
-    Value old = kept;
-    kept = argument.is_missing() ? Value::null() : own(argument, heap);
-    disown(old, heap);
+    auto& edge = *static_cast<EdgeState*>(state);
+    if (kFirst && !edge.kept.is_missing()) return;
+    replace(edge, argument.is_missing() ? Value::null() : argument, heap.arrival, heap);
   }
   void merge(void* state, const void* other, HeapBytes& heap) const override {
-    const auto& from = *static_cast<const Value*>(other);
-    if (!from.is_missing()) add(state, from, heap);
+    auto& edge = *static_cast<EdgeState*>(state);
+    const auto& from = *static_cast<const EdgeState*>(other);
+    if (from.kept.is_missing()) return;
+    bool better = kFirst ? from.arrival < edge.arrival : from.arrival > edge.arrival;
+    if (better || edge.kept.is_missing()) replace(edge, from.kept, from.arrival, heap);
   }
-  bool order_sensitive() const override { return true; }
   Value result(const void* state, Arena& arena) const override {
-    const auto& kept = *static_cast<const Value*>(state);
+    const Value& kept = static_cast<const EdgeState*>(state)->kept;
     return kept.is_missing() ? Value::null() : deep_copy(kept, arena);
   }
+  // [value, arrival], or [].
   Value save(const void* state, Arena& arena) const override {
-    const auto& kept = *static_cast<const Value*>(state);
-    ArrayBuilder array(arena, 1);
-    if (!kept.is_missing()) array.add(kept);
+    const auto& edge = *static_cast<const EdgeState*>(state);
+    ArrayBuilder array(arena, 2);
+    if (!edge.kept.is_missing()) {
+      array.add(edge.kept);
+      array.add(Value::int64(edge.arrival));
+    }
     return array.finish();
   }
   Status load(void* state, const Value& saved, HeapBytes& heap) const override {
     if (!saved.is_array()) return bad_state("$first");
-    for (const Value& element : saved.as_array()) add(state, element, heap);
+    ArrayView array = saved.as_array();
+    if (array.size() == 0) return {};
+    if (array.size() != 2) return bad_state("$first");
+    auto at = array.begin();
+    Value kept = *at;
+    ++at;
+    Value arrival = *at;
+    if (!arrival.is(Type::kInt64)) return bad_state("$first");
+    replace(*static_cast<EdgeState*>(state), kept, arrival.as_int64(), heap);
+    heap.arrival = std::max(heap.arrival, arrival.as_int64());
     return {};
+  }
+
+ private:
+  static void replace(EdgeState& edge, const Value& value, int64_t arrival, HeapBytes& heap) {
+    Value old = edge.kept;
+    edge = {own(value, heap), arrival};
+    disown(old, heap);
   }
 };
 
@@ -189,14 +214,6 @@ class RowsAccumulator : public Accumulator {
     delete rows;
     *static_cast<Rows**>(state) = nullptr;
   }
-  void add(void* state, const Value& argument, HeapBytes& heap) const override {
-    if (width() == 1) {
-      insert(state, &argument, heap);
-      return;
-    }
-    auto row = argument.tree_elements();  // as evaluate() made it
-    insert(state, row.data(), heap);
-  }
   void merge(void* state, const void* other, HeapBytes& heap) const override {
     const Rows* from = peek<Rows>(other);
     if (from == nullptr) return;
@@ -230,6 +247,7 @@ class RowsAccumulator : public Accumulator {
     for (const Value& value : saved_rows.as_array()) {
       row.push_back(value);
       if (row.size() < width()) continue;
+      if (!good_row(row.data())) return bad_state("an N accumulator");
       insert(state, row.data(), heap);
       row.clear();
     }
@@ -238,6 +256,8 @@ class RowsAccumulator : public Accumulator {
 
  protected:
   virtual size_t width() const = 0;
+  // A loaded one.
+  virtual bool good_row(const Value* /*row*/) const { return true; }
   // Puts a row that is not owned yet where it belongs, and drops what is beyond n.
   virtual void insert(void* state, const Value* row, HeapBytes& heap) const = 0;
 
@@ -273,7 +293,7 @@ class RowsAccumulator : public Accumulator {
   Count n_;
 };
 
-// $firstN, $lastN: missing becomes null.
+// $firstN, $lastN: missing becomes null. A row is the value and its arrival; ascending by arrival.
 template <bool kFirst>
 class EdgeNAccumulator final : public RowsAccumulator {
  public:
@@ -283,13 +303,15 @@ class EdgeNAccumulator final : public RowsAccumulator {
     Value v = input_->evaluate(context);
     return v.is_missing() ? Value::null() : v;
   }
-  bool order_sensitive() const override { return true; }
+  void add(void* state, const Value& argument, HeapBytes& heap) const override {
+    Value row[kWidth] = {argument, Value::int64(heap.arrival)};
+    insert(state, row, heap);
+  }
   Value result(const void* state, Arena& arena) const override {
     const Rows* rows = peek<Rows>(state);
-    ArrayBuilder array(arena, rows ? rows->values.size() : 1);
-    if (rows != nullptr) {
-      for (const Value& value : rows->values) array.add(deep_copy(value, arena));
-    }
+    ArrayBuilder array(arena, rows ? count(*rows) : 1);
+    for (size_t i = 0; rows != nullptr && i < rows->values.size(); i += kWidth)
+      array.add(deep_copy(rows->values[i], arena));
     return array.finish();
   }
   void add_dependencies(Dependencies& dependencies) const override {
@@ -297,12 +319,19 @@ class EdgeNAccumulator final : public RowsAccumulator {
   }
 
  protected:
-  size_t width() const override { return 1; }
+  static constexpr size_t kWidth = 2;
+  size_t width() const override { return kWidth; }
+  bool good_row(const Value* row) const override { return row[1].is(Type::kInt64); }
   void insert(void* state, const Value* row, HeapBytes& heap) const override {
     Rows& rows = rows_of(state, heap);
-    if (kFirst && static_cast<int64_t>(rows.values.size()) >= rows.n) return;
-    insert_at(rows, rows.values.size(), row, heap);
-    if (static_cast<int64_t>(rows.values.size()) > rows.n) erase_at(rows, 0, heap);
+    int64_t arrival = row[1].as_int64();
+    heap.arrival = std::max(heap.arrival, arrival);
+    size_t at = count(rows);
+    while (at > 0 && rows.values[(at - 1) * kWidth + 1].as_int64() > arrival) --at;
+    bool full = static_cast<int64_t>(count(rows)) >= rows.n;
+    if (full && at == (kFirst ? count(rows) : 0)) return;
+    insert_at(rows, at, row, heap);
+    if (full) erase_at(rows, kFirst ? count(rows) - 1 : 0, heap);
   }
 
  private:
@@ -317,6 +346,9 @@ class ExtremeNAccumulator final : public RowsAccumulator {
   ExtremeNAccumulator(ExpressionPtr input, Count n)
       : RowsAccumulator(std::move(n)), input_(std::move(input)) {}
   Value evaluate(EvalContext& context) const override { return input_->evaluate(context); }
+  void add(void* state, const Value& argument, HeapBytes& heap) const override {
+    insert(state, &argument, heap);
+  }
   Value result(const void* state, Arena& arena) const override {
     const Rows* rows = peek<Rows>(state);
     ArrayBuilder array(arena, rows ? rows->values.size() : 1);
@@ -351,8 +383,8 @@ class ExtremeNAccumulator final : public RowsAccumulator {
   ExpressionPtr input_;
 };
 
-// $top, $topN, $bottom, $bottomN. Rows are kept in sortBy's order; a row is the key's values and
-// the output's.
+// $top, $topN, $bottom, $bottomN. Rows are kept in sortBy's order, equal ones in that of arrival; a
+// row is the key's values, the output's and the arrival.
 class SortedAccumulator final : public RowsAccumulator {
  public:
   SortedAccumulator(SortPattern sort, ExpressionPtr output, Count n, bool top, bool single)
@@ -365,17 +397,22 @@ class SortedAccumulator final : public RowsAccumulator {
     Value* row = context.arena->allocate_array<Value>(width());
     sort_.top_key(context, row);
     Value output = output_->evaluate(context);
-    row[width() - 1] = output.is_missing() ? Value::null() : output;
+    row[output_at()] = output.is_missing() ? Value::null() : output;
+    row[arrival_at()] = Value::int64(0);  // said by add()
     return Value::array({row, width()});
   }
-  bool order_sensitive() const override {
-    return true;
-  }  // of equal keys the first (top) or the last (bottom) is taken
+  void add(void* state, const Value& argument, HeapBytes& heap) const override {
+    auto row = argument.tree_elements();  // as evaluate() made it
+    const_cast<Value&>(row[arrival_at()]) = Value::int64(heap.arrival);
+    insert(state, row.data(), heap);
+  }
+  // Which of several equal ones at the end are left of $bottomN depends on what came after them.
+  bool order_sensitive() const override { return !top_ && !single_; }
   Value result(const void* state, Arena& arena) const override {
     const Rows* rows = peek<Rows>(state);
     ArrayBuilder array(arena, 4);
     for (size_t i = 0; rows != nullptr && i < count(*rows); ++i) {
-      array.add(deep_copy(rows->values[i * width() + width() - 1], arena));
+      array.add(deep_copy(rows->values[i * width() + output_at()], arena));
     }
     if (!single_) return array.finish();
     return array.size() == 0 ? Value::null() : array.at(0);
@@ -386,28 +423,42 @@ class SortedAccumulator final : public RowsAccumulator {
   }
 
  protected:
-  size_t width() const override { return sort_.size() + 1; }
+  size_t output_at() const { return sort_.size(); }
+  size_t arrival_at() const { return sort_.size() + 1; }
+  size_t width() const override { return sort_.size() + 2; }
+  bool good_row(const Value* row) const override { return row[arrival_at()].is(Type::kInt64); }
   void insert(void* state, const Value* row, HeapBytes& heap) const override {
     Rows& rows = rows_of(state, heap);
+    int64_t arrival = row[arrival_at()].as_int64();
+    heap.arrival = std::max(heap.arrival, arrival);
     size_t low = 0;
     size_t high = count(rows);
     while (low < high) {  // behind all that are not greater
       size_t middle = (low + high) / 2;
-      if (sort_.compare(row, &rows.values[middle * width()]) < 0) {
+      const Value* other = &rows.values[middle * width()];
+      int order = sort_.compare(row, other);
+      if (order < 0 || (order == 0 && arrival < other[arrival_at()].as_int64())) {
         high = middle;
       } else {
         low = middle + 1;
       }
     }
     bool full = static_cast<int64_t>(count(rows)) >= rows.n;
-    // A full one changes only for a row that is better, not for an equal one: so does the server,
-    // for both ends.
-    if (full && (top_ ? low == count(rows) : sort_.compare(row, rows.values.data()) <= 0)) return;
+    if (full && !better(row, low, rows)) return;
     insert_at(rows, low, row, heap);
-    if (full) erase_at(rows, top_ ? count(rows) - 1 : 0, heap);
+    if (!full) return;
+    erase_at(rows, top_ ? count(rows) - 1 : low == 0 ? 1 : 0, heap);
   }
 
  private:
+  // A full one changes only for a row that is better, not for an equal one that came later: so does
+  // the server, for both ends.
+  bool better(const Value* row, size_t position, const Rows& rows) const {
+    if (top_) return position < count(rows);
+    int order = sort_.compare(row, rows.values.data());
+    return order > 0 || (order == 0 && position == 0);
+  }
+
   SortPattern sort_;
   ExpressionPtr output_;
   bool top_;

@@ -317,6 +317,7 @@ size_t GroupTable::add(Groups& groups, std::span<const StreamDocument> documents
         for (size_t a = 0; a < arguments_.size(); ++a) arguments[a] = arguments_[a]->evaluate(eval);
         uint32_t index = groups.find(ids[i]);
         if (index == Groups::kNone) index = new_group(groups, ids[i], probes[i].value, eval);
+        ++heap_.arrival;
         add_values(groups.block(index), arguments);
       } catch (const EvaluationError& error) {
         dead_letter(document, error);

@@ -220,6 +220,50 @@ TEST(Pipeline, AWindowDropsWhatCannotBeAmongTheFirst) {
   }
 }
 
+// With $push a window has contents of its own; without it, it is put together from panes or from
+// sessions that became one. The others must not see the difference, whatever the disorder.
+TEST(Pipeline, TheOrderOfArrivalSurvivesMerging) {
+  const std::string group = R"({"$group": {"_id": "$k", "first": {"$first": "$i"},
+      "last": {"$last": "$i"}, "firstN": {"$firstN": {"n": 3, "input": "$i"}},
+      "lastN": {"$lastN": {"n": 3, "input": "$i"}},
+      "top": {"$top": {"sortBy": {"v": -1}, "output": "$i"}},
+      "bottom": {"$bottom": {"sortBy": {"v": -1}, "output": "$i"}},
+      "topN": {"$topN": {"n": 4, "sortBy": {"v": 1}, "output": "$i"}}}}, {"$sort": {"_id": 1}})";
+  std::string with_push = group;
+  with_push.insert(with_push.find("\"first\""), "\"all\": {\"$push\": \"$i\"}, ");
+  with_push += ", {\"$unset\": \"all\"}";
+  for (std::string window :
+       {R"({"$hoppingWindow": {"interval": {"size": 5, "unit": "second"},
+            "hopSize": {"size": 1, "unit": "second"})",
+        R"({"$sessionWindow": {"partitionBy": "$k", "gap": {"size": 300, "unit": "ms"})"}) {
+    window = "[" + window + R"(, "allowedLateness": {"size": 3, "unit": "second"}, "pipeline": [)";
+    auto merging = std::make_unique<Bench>(window + group + "]}}]");
+    Bench keeping(window + with_push + "]}}]");
+    ASSERT_TRUE(merging->error.ok() && keeping.error.ok()) << merging->error.message();
+    Lines got;
+    Lines expected;
+    uint32_t random = 11;
+    for (int i = 0; i < 4000; ++i) {
+      random = random * 1664525 + 1013904223;
+      int64_t jitter = (random >> 16) % 2500;
+      std::string line = "{\"t\": " + std::to_string(1'740'787'200'000 + i * 40 - jitter) +
+                         ", \"i\": " + std::to_string(i) +
+                         ", \"k\": " + std::to_string((random >> 8) % 7) +
+                         ", \"v\": " + std::to_string((random >> 4) % 5) + "}";
+      for (std::string& out : merging->feed({line})) got.push_back(std::move(out));
+      for (std::string& out : keeping.feed({line})) expected.push_back(std::move(out));
+      if (i % 500 != 499) continue;  // a state that was saved goes on alike
+      auto state = merging->pipeline->save();
+      merging = std::make_unique<Bench>(window + group + "]}}]");
+      ASSERT_TRUE(merging->pipeline->restore(state).ok());
+    }
+    for (std::string& out : merging->finish()) got.push_back(std::move(out));
+    for (std::string& out : keeping.finish()) expected.push_back(std::move(out));
+    ASSERT_GT(expected.size(), 500u);
+    EXPECT_EQ(got, expected);
+  }
+}
+
 TEST(Pipeline, ARestoredPipelineGoesOnWhereTheSavedOneStood) {
   Lines events;
   for (int i = 0; i < 100; ++i) events.push_back(event(i, i));
