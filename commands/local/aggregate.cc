@@ -203,10 +203,11 @@ Status AggregateStream::next_in(storage::ReadTransaction& txn, size_t wanted,
   try {
     while (status.ok() && !ended_ && out.size() < target) {
       batch_.clear();
-      bool only_copied = chain_.empty();
-      MR_ASSIGN_OR_RETURN(
-          bool more, read_source(txn, only_copied ? std::min(target - out.size(), kBatchDocuments)
-                                                  : kBatchDocuments));
+      size_t size =
+          chain_.empty() ? std::min(target - out.size(), kBatchDocuments) : kBatchDocuments;
+      // Documents behind the last one that a $limit lets through must not fail.
+      if (!limits_.empty()) size = 1;
+      MR_ASSIGN_OR_RETURN(bool more, read_source(txn, size));
       chain_.push(batch_, context_);
       MR_RETURN_IF_ERROR(check_memory());
       status = emit(batch_, out);

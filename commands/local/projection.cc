@@ -25,7 +25,8 @@ int64_t clamp_integer(const Value& value) {
   return number >= 2e9 ? INT32_MAX : number <= -2e9 ? INT32_MIN : static_cast<int64_t>(number);
 }
 
-// Calls `change` with each array at `path`, through arrays on the way: element by element.
+// Calls `change` with each array at `path`, through the objects of arrays on the way, but not of
+// arrays in arrays.
 template <typename Change>
 Status change_arrays(MutableDocument& document, MutableNode& node, std::string_view path,
                      engine::Arena& arena, const Change& change) {
@@ -38,8 +39,10 @@ Status change_arrays(MutableDocument& document, MutableNode& node, std::string_v
   }
   if (node.is_array()) {
     document.expand(node);
-    for (auto& child : node.children())
-      MR_RETURN_IF_ERROR(change_arrays(document, *child.node, path, arena, change));
+    for (auto& child : node.children()) {
+      if (child.node->is_object())
+        MR_RETURN_IF_ERROR(change_arrays(document, *child.node, path, arena, change));
+    }
     return {};
   }
   if (!node.is_object()) return {};
@@ -98,18 +101,12 @@ Status Projection::add_element_match(const Field& field, const Value& condition)
     return Status(31274, "elemMatch: Invalid argument, object required, but got " +
                              std::string(condition.type_name()));
   ArrayPart part{Kind::kElementMatch, std::string(field.name())};
-  auto fields = condition.as_object();
-  bool operators = !fields.empty() && fields.begin()->name().starts_with('$') &&
-                   fields.begin()->name() != "$and" && fields.begin()->name() != "$or" &&
-                   fields.begin()->name() != "$nor";
-  part.of_fields = !operators;
-  Value query = condition;
-  if (operators) {
-    engine::ObjectBuilder wrapped(evaluation_.parse().constants(), 1);
-    wrapped.add(kElement, condition);
-    query = wrapped.finish();
-  }
-  MR_ASSIGN_OR_RETURN(part.predicate, evaluation_.parse_predicate(query));
+  // Each element is tried as an array of its own, so that the rules are those of $match.
+  engine::ObjectBuilder match(evaluation_.parse().constants(), 1);
+  match.add("$elemMatch", condition);
+  engine::ObjectBuilder query(evaluation_.parse().constants(), 1);
+  query.add(kElement, match.finish());
+  MR_ASSIGN_OR_RETURN(part.predicate, evaluation_.parse_predicate(query.finish()));
   arrays_.push_back(std::move(part));
   return {};
 }
@@ -253,18 +250,14 @@ Status Projection::find_matches(const Value& document) {
     Value array = document.as_object().get(part.path);
     if (!array.is_array()) continue;
     for (const Value& element : array.as_array()) {
-      engine::ObjectBuilder wrapped(cut_, 1);
-      wrapped.add(kElement, element);
-      bool matches = false;
-      if (!part.of_fields) {
-        MR_ASSIGN_OR_RETURN(matches, evaluation_.matches(*part.predicate, wrapped.finish()));
-      } else if (element.is_object() || element.is_array()) {
-        MR_ASSIGN_OR_RETURN(matches, evaluation_.matches(*part.predicate, element));
-      }
-      if (!matches) continue;
       engine::ArrayBuilder one(cut_, 1);
       one.add(element);
-      part.matched = one.finish();
+      Value alone = one.finish();
+      engine::ObjectBuilder wrapped(cut_, 1);
+      wrapped.add(kElement, alone);
+      MR_ASSIGN_OR_RETURN(bool matches, evaluation_.matches(*part.predicate, wrapped.finish()));
+      if (!matches) continue;
+      part.matched = alone;
       break;
     }
   }
@@ -279,12 +272,9 @@ Status Projection::cut_arrays(const Value& document, MutableDocument& changed) {
     std::optional<size_t> position;
     std::string_view path = part.path;
     if (part.kind == Kind::kPositional) {
-      MR_ASSIGN_OR_RETURN(position, matched_position(query_, part.path, document, evaluation_));
+      MR_ASSIGN_OR_RETURN(position, matched_position(query_, document, evaluation_));
       std::string_view above = path.substr(0, path.find('.'));
-      if (!position && above != path) {  // {"list.x.$": 1}: the array is further up
-        MR_ASSIGN_OR_RETURN(position,
-                            matched_position(query_, std::string(above), document, evaluation_));
-      }
+      // {"list.x.$": 1}: the array is further up
       if (!document.as_object().get(above).is_object()) path = above;
     }
     auto change = [&](const Value& array) -> Result<Value> {
@@ -296,7 +286,10 @@ Status Projection::cut_arrays(const Value& document, MutableDocument& changed) {
                       "couldn't find a matching element in the array");
       }
       auto elements = array.as_array().elements(cut_);
-      return *position < elements.size() ? Value::array(elements.subspan(*position, 1)) : array;
+      if (*position < elements.size()) return Value::array(elements.subspan(*position, 1));
+      return Status(51247,
+                    "Executor error during find command :: caused by :: positional operator '.$' "
+                    "element mismatch");
     };
     MR_RETURN_IF_ERROR(change_arrays(changed, changed.root(), path, cut_, change));
   }

@@ -40,7 +40,6 @@ class Projection {
     bool from_end = false;  // $slice: -n
     engine::PredicatePtr
         predicate;  // of $elemMatch, on {element: <value>} or on the element's fields
-    bool of_fields = false;
     engine::Value matched;  // what $elemMatch found
   };
   explicit Projection(Evaluation& evaluation) : evaluation_(evaluation) {}

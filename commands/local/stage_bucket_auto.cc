@@ -169,6 +169,17 @@ Result<int64_t> read_buckets(const Value& value) {
   return int64_t{*count};
 }
 
+// `n` of {$minN: {input, n}} is the same for all groups here: there is no key that it could name.
+Status check_constant_count(const Value& accumulator, StageContext& context) {
+  if (!accumulator.is_object() || accumulator.as_object().empty()) return {};
+  Value operand = accumulator.as_object().begin()->value;
+  if (!operand.is_object() || !operand.as_object().has("n")) return {};
+  MR_ASSIGN_OR_RETURN(auto count,
+                      engine::parse_expression(operand.as_object().get("n"), context.parse));
+  if (count->constant() != nullptr) return {};
+  return Status(4544714, "Can't refer to the group key in $bucketAuto");
+}
+
 Result<std::unique_ptr<GroupTable>> parse_output(const Value& output, StageContext& context) {
   Arena& arena = context.parse.constants();
   ObjectBuilder group(arena);
@@ -178,7 +189,10 @@ Result<std::unique_ptr<GroupTable>> parse_output(const Value& output, StageConte
     count.add("$sum", Value::int32(1));
     group.add("count", count.finish());
   } else {
-    for (const auto& field : output.as_object()) group.add(field.name(), field.value);
+    for (const auto& field : output.as_object()) {
+      MR_RETURN_IF_ERROR(check_constant_count(field.value, context));
+      group.add(field.name(), field.value);
+    }
   }
   return GroupTable::parse(group.finish(), context.parse);
 }

@@ -102,7 +102,8 @@ class DensifyOperator final : public Operator {
   };
   struct Partition {
     Key key;
-    Value next;  // the next value of its sequence
+    Value next;           // the next value of its sequence
+    bool stands = false;  // which cannot be reached: the step changes nothing any more
   };
 
   Value at(const Value& document, const FieldPath& path) {
@@ -149,6 +150,10 @@ class DensifyOperator final : public Operator {
                                           engine::TimeZone::utc()));
     }
     std::array<Value, 2> both = {value, parts_.step};
+    // Two numbers are added as decimals at once when one of them is: a double has 15 digits then.
+    if (value.is(Type::kDecimal) || parts_.step.is(Type::kDecimal)) {
+      for (Value& v : both) v = Value::decimal(engine::to_decimal(v), *eval.arena);
+    }
     return engine::find_expression("$add")->evaluate(eval, both);
   }
 
@@ -160,9 +165,10 @@ class DensifyOperator final : public Operator {
       bool own = parts_.bounds == Bounds::kPartition;
       partition = &partitions_.emplace_back(Partition{row.key, own ? row.value : lower});
     }
-    while (engine::compare(partition->next, row.value) < 0 && within(partition->next, lower, upper))
+    while (!partition->stands && engine::compare(partition->next, row.value) < 0 &&
+           within(partition->next, lower, upper))
       generate(*partition, batch, eval);
-    if (engine::equal(partition->next, row.value)) partition->next = stepped(partition->next, eval);
+    if (engine::equal(partition->next, row.value)) advance(*partition, eval);
   }
   bool within(const Value& value, const Value& lower, const Value& upper) const {
     if (parts_.bounds != Bounds::kExplicit) return true;
@@ -173,8 +179,11 @@ class DensifyOperator final : public Operator {
   void finish(Partition& partition, const Value& lower, const Value& upper, Batch& batch,
               EvalContext& eval) {
     if (parts_.bounds == Bounds::kPartition) return;
-    while (parts_.bounds == Bounds::kExplicit ? within(partition.next, lower, upper)
-                                              : engine::compare(partition.next, upper) <= 0)
+    // Behind documents a range of no width adds nothing (6.0.5).
+    if (parts_.bounds == Bounds::kExplicit && !rows_.empty() && engine::equal(lower, upper)) return;
+    while (!partition.stands &&
+           (parts_.bounds == Bounds::kExplicit ? within(partition.next, lower, upper)
+                                               : engine::compare(partition.next, upper) <= 0))
       generate(partition, batch, eval);
   }
 
@@ -197,7 +206,13 @@ class DensifyOperator final : public Operator {
     }
     batch.documents.emplace_back().body = with_field(
         document, parts_.field.parts, engine::deep_copy(partition.next, batch.arena), batch.arena);
-    partition.next = stepped(partition.next, eval);
+    advance(partition, eval);
+  }
+  // The step can be too small for the value: 1E16 + 1.
+  void advance(Partition& partition, EvalContext& eval) const {
+    Value next = stepped(partition.next, eval);
+    partition.stands = engine::equal(next, partition.next);
+    partition.next = next;
   }
 
   Parts parts_;

@@ -42,12 +42,16 @@ class Replacement final : public Update {
     Value new_id = document_.as_object().get("_id");
     if (!old_id.is_missing() && !new_id.is_missing() && !engine::equal(old_id, new_id)) {
       if (new_id.is_array()) return id_is_array(inserting);
+      if (!inserting && (new_id.is(engine::Type::kRegex) || new_id.is(engine::Type::kUndefined))) {
+        return Status(ErrorCode::kInvalidIdField,
+                      "The '_id' value cannot be of type " + std::string(new_id.type_name()));
+      }
       return Status(ErrorCode::kImmutableField,
                     "After applying the update, the (immutable) field '_id' was found to have been "
                     "altered to _id: " +
                         shell_text(new_id));
     }
-    out.append("_id", old_id.is_missing() ? new_id : old_id);
+    out.append("_id", new_id.is_missing() ? old_id : new_id);  // equal, but perhaps of another type
     for (const auto& field : document_.as_object()) {
       if (!field.has_name("_id")) out.append(field.name(), field.value);
     }
@@ -154,7 +158,9 @@ class PipelineUpdate final : public Update {
 }  // namespace
 
 Status check_id_unchanged(const Value& before, const Value& after, bool by_path) {
-  if (engine::equal(before, after) && !after.is_missing()) return {};
+  // An operator may not even change the type of a number there.
+  bool same_type = !by_path || before.type() == after.type();
+  if (engine::equal(before, after) && same_type && !after.is_missing()) return {};
   if (before.is_missing() && after.is_missing()) return {};
   if (by_path) {
     return Status(ErrorCode::kImmutableField,

@@ -49,10 +49,9 @@ engine::Status check_id_unchanged(const engine::Value& before, const engine::Val
 // 3} gives {_id: 1, b: 3}. Only _id for a replacement. Errors: 54 NotSingleValueField.
 engine::Result<engine::Document> upsert_base(const engine::Value& query, bool only_id);
 
-// The position in the array at `path` that made `document` match the query: what $ stands for.
-// Nothing when none did.
+// The position in an array that made `document` match the query: what $ stands for, in whatever
+// array. Nothing when none did.
 engine::Result<std::optional<size_t>> matched_position(const engine::Value& query,
-                                                       std::string_view path,
                                                        const engine::Value& document,
                                                        Evaluation& evaluation);
 

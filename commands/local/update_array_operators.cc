@@ -104,6 +104,11 @@ class PushAction final : public UpdateAction {
   }
 };
 
+bool has_empty_part(std::string_view path) {
+  return path.empty() || path.front() == '.' || path.back() == '.' ||
+         path.find("..") != std::string_view::npos;
+}
+
 Status parse_push_sort(const Value& operand, PushAction* push, Evaluation& evaluation) {
   if (operand.is_number()) {
     auto order = whole_number(operand);
@@ -124,6 +129,9 @@ Status parse_push_sort(const Value& operand, PushAction* push, Evaluation& evalu
     auto order = whole_number(field.value);
     if (!order || (*order != 1 && *order != -1))
       return Status(ErrorCode::kBadValue, "The sort element value must be either 1 or -1");
+    if (has_empty_part(field.name()))
+      return Status(ErrorCode::kBadValue,
+                    "The sort field has an empty part: \"" + std::string(field.name()) + "\"");
   }
   MR_ASSIGN_OR_RETURN(push->pattern, engine::SortPattern::parse(operand, evaluation.parse()));
   evaluation.ready();

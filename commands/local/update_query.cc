@@ -67,19 +67,51 @@ Status collect(const Value& query, FixedFields* fields, int depth) {
   return {};
 }
 
-// The clauses of the query that stand on `path` or below it, with the value beside them.
-void clauses_on(const Value& query, std::string_view path, std::vector<engine::Field>* clauses,
-                int depth) {
+// The clauses of the query on fields, as they are written.
+void field_clauses(const Value& query, std::vector<engine::Field>* clauses, int depth) {
   if (!query.is_object() || depth > 20) return;
   for (const auto& field : query.as_object()) {
-    if (field.name().starts_with('$')) {
-      if (!field.value.is_array() || field.has_name("$nor")) continue;
-      for (Value clause : field.value.as_array()) clauses_on(clause, path, clauses, depth + 1);
-    } else if (field.name() == path ||
-               (field.name().starts_with(path) && field.name()[path.size()] == '.')) {
+    if (!field.name().starts_with('$')) {
       clauses->push_back(field);
+    } else if (field.value.is_array() && !field.has_name("$nor")) {
+      for (Value clause : field.value.as_array()) field_clauses(clause, clauses, depth + 1);
     }
   }
+}
+
+// The first array on a path of a document.
+struct ArrayOnPath {
+  Value array;             // missing when there is none
+  std::string_view below;  // what is left of the path
+};
+
+ArrayOnPath first_array(const Value& document, std::string_view path) {
+  Value at = document;
+  while (!path.empty() && at.is_object()) {
+    size_t dot = std::min(path.find('.'), path.size());
+    at = at.as_object().get(path.substr(0, dot));
+    path.remove_prefix(std::min(dot + 1, path.size()));
+  }
+  return {at.is_array() ? at : Value(), path};
+}
+
+// What an element of the array itself must satisfy. Missing when the condition is one of the whole
+// array, or says what there is not: such a clause finds no element.
+Value element_condition(const Value& condition, engine::Arena& arena) {
+  Value tried = condition;
+  if (!is_operator_object(condition)) {
+    engine::ObjectBuilder equality(arena, 1);
+    equality.add(condition.is(Type::kRegex) ? "$regex" : "$eq", condition);
+    tried = equality.finish();
+  }
+  for (const auto& part : tried.as_object()) {
+    for (std::string_view whole : {"$size", "$not", "$ne", "$nin"})
+      if (part.has_name(whole)) return {};
+    if (part.has_name("$elemMatch") || part.has_name("$all")) return condition;
+  }
+  engine::ObjectBuilder match(arena, 1);
+  match.add("$elemMatch", tried);
+  return match.finish();
 }
 
 }  // namespace
@@ -134,26 +166,23 @@ Result<Document> upsert_base(const Value& query, bool only_id) {
   return Document(writer.bytes());
 }
 
-// A clause is tried against the document with the array cut down to one of its elements: the first
-// that satisfies it is the position. The last clause on the array decides, as on the server.
-Result<std::optional<size_t>> matched_position(const Value& query, std::string_view path,
-                                               const Value& document, Evaluation& evaluation) {
-  Value array = document;
-  for (std::string_view rest = path; !rest.empty() && array.is_object();) {
-    size_t dot = std::min(rest.find('.'), rest.size());
-    array = array.as_object().get(rest.substr(0, dot));
-    rest.remove_prefix(std::min(dot + 1, rest.size()));
-  }
+// A clause is tried against the first array on its path, cut down to one of its elements: the first
+// that satisfies it is the position. The last clause decides, whatever array it is on, as on the
+// server.
+Result<std::optional<size_t>> matched_position(const Value& query, const Value& document,
+                                               Evaluation& evaluation) {
   std::optional<size_t> position;
-  if (!array.is_array()) return position;
   std::vector<engine::Field> clauses;
-  clauses_on(query, path, &clauses, 0);
+  field_clauses(query, &clauses, 0);
   Evaluation local(evaluation.clock());
   for (const engine::Field& clause : clauses) {
-    std::string below(clause.name());
-    below.replace(0, path.size(), "array");
-    engine::ObjectBuilder wrapped(local.parse().constants(), 1);
-    wrapped.add(below, clause.value);
+    auto [array, below] = first_array(document, clause.name());
+    if (!array.is_array()) continue;
+    engine::Arena& constants = local.parse().constants();
+    Value condition = below.empty() ? element_condition(clause.value, constants) : clause.value;
+    if (condition.is_missing()) continue;
+    engine::ObjectBuilder wrapped(constants, 1);
+    wrapped.add(constants.copy(below.empty() ? "array" : "array." + std::string(below)), condition);
     MR_ASSIGN_OR_RETURN(auto predicate, local.parse_predicate(wrapped.finish()));
     size_t index = 0;
     for (const Value& element : array.as_array()) {

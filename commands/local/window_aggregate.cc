@@ -153,7 +153,7 @@ class RemovableSum final : public WindowState {
       if (d >= -9223372036854775808.0 && d < 9223372036854775808.0)
         return Value::integer(std::llround(d));
     }
-    return sum;
+    return sum.is(Type::kInt64) ? Value::integer(sum.integer_value()) : sum;
   }
 
   AccumulatorState sum_;
@@ -196,9 +196,9 @@ class RemovableDeviation final : public WindowState {
   void add(const Value& value, EvalContext& eval) override { update(value, 1, eval); }
   void remove(const Value& value, EvalContext& eval) override { update(value, -1, eval); }
   Value result(EvalContext& eval) override {
-    if (not_finite_ > 0) return Value::number(std::numeric_limits<double>::quiet_NaN());
+    if (not_finite_ > 0) return Value::null();
     int64_t divisor = sample_ ? count_ - 1 : count_;
-    if (divisor == 0) return Value::null();  // -0.0 for a sample of nothing, as 6.0.5 has it
+    if (divisor <= 0) return Value::null();  // 6.0.5 has -0.0 for a sample of nothing
     double squares = squares_.result(eval).to_double();
     if (squares < 0 || (!sample_ && count_ == 1)) {
       squares_.reset();

@@ -78,7 +78,7 @@ def start_genuine():
     """A connection to MILLRACE_REAL_MONGODB, else to a standalone mongod of compat/servers that ends with this program."""
     uri = os.environ.get("MILLRACE_REAL_MONGODB")
     if not uri:
-        harness.server_script("mongod", "fetch", seconds=300)
+        use_test_commands(harness.server_script("mongod", "fetch", seconds=300)[-1])
         directory = os.path.join(harness.WORK, "genuine")
         uri = harness.server_script("mongod", "start", "--standalone", "--port", str(harness.free_port()), "--dir", directory)[-1]
         harness._ON_EXIT.append(lambda: harness.server_script("mongod", "kill", "--dir", directory))
@@ -91,6 +91,34 @@ def start_genuine():
         except Failed:
             continue
     return connection
+
+
+def use_test_commands(binary):
+    """The script starts what MONGOD names: here the same server with its test commands, which can turn its optimizer off."""
+    if "MONGOD" in os.environ:
+        return
+    wrapper = os.path.join(harness.WORK, "mongod-with-test-commands")
+    with open(wrapper, "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\nexec "{binary}" --setParameter enableTestCommands=1 "$@"\n')
+    os.chmod(wrapper, 0o755)
+    os.environ["MONGOD"] = wrapper
+
+
+class WithoutOptimizer:
+    """with WithoutOptimizer(connection): pipelines and predicates are computed as they are written. Needs --setParameter enableTestCommands=1."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def __enter__(self):
+        self._switch("alwaysOn")
+
+    def __exit__(self, *_):
+        self._switch("off")
+
+    def _switch(self, mode):
+        for name in ("disablePipelineOptimization", "disableMatchExpressionOptimization"):
+            self.connection.command({"configureFailPoint": name, "mode": mode, "$db": "admin"})
 
 
 def version_of(connection):

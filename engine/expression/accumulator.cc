@@ -19,6 +19,8 @@ Result<AccumulatorPtr> parse_accumulator(std::string_view name, const Value& ope
         return Status(ErrorCode::kNotImplemented,
                       "Accumulator " + std::string(name) + " is not supported by Millrace yet");
       }
+      if (operand.is_array())
+        return Status(40237, "The " + std::string(name) + " accumulator is a unary operator");
       return row.parse(name, operand, context);
     }
   }

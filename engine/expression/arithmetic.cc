@@ -172,8 +172,11 @@ Value subtract_from_date(const Value& date, const Value& v) {
   }
   if (!v.is_number())
     fail_evaluation(ErrorCode::kTypeMismatch, "can't $subtract " + type_text(v) + " from a date");
+  int64_t offset = date_offset(v);
   int64_t ms;
-  if (__builtin_sub_overflow(date.as_date(), date_offset(v), &ms)) {
+  // The smallest offset cannot be negated, whatever the date is (6.0.5).
+  if (offset == std::numeric_limits<int64_t>::min() ||
+      __builtin_sub_overflow(date.as_date(), offset, &ms)) {
     fail_evaluation(ErrorCode::kDurationOverflow, "date overflow in $subtract");
   }
   return Value::date(ms);

@@ -668,9 +668,12 @@ std::string_view coerce_to_string(const Value& value, Arena& arena) {
     case Type::kSymbol:
     case Type::kCode:
       return value.as_string();
+    case Type::kDouble:  // other than $toString has it
+      if (double d = value.as_double(); !std::isfinite(d))
+        return std::isnan(d) ? "nan" : d < 0 ? "-inf" : "inf";
+      [[fallthrough]];
     case Type::kInt32:
     case Type::kInt64:
-    case Type::kDouble:
     case Type::kDecimal:
       return arena.copy(value_to_text(value));
     case Type::kDate:

@@ -252,7 +252,9 @@ class DateFromPartsExpression final : public Expression {
     int64_t local = days * calendar::kMsPerDay + parts[kHour] * calendar::kMsPerHour +
                     parts[kMinute] * calendar::kMsPerMinute;
     int64_t second_ms = 0;
-    if (__builtin_mul_overflow(parts[kSecond], calendar::kMsPerSecond, &second_ms) ||
+    int64_t microseconds = 0;  // the server counts in these on the way
+    if (__builtin_mul_overflow(parts[kMillisecond], int64_t{1000}, &microseconds) ||
+        __builtin_mul_overflow(parts[kSecond], calendar::kMsPerSecond, &second_ms) ||
         __builtin_add_overflow(local, second_ms, &local) ||
         __builtin_add_overflow(local, parts[kMillisecond], &local)) {
       fail_evaluation(
@@ -341,10 +343,11 @@ class DateAddExpression final : public Expression {
       : name_(std::move(name)), arguments_(std::move(arguments)), zone_(arguments_, kZone) {}
   Value evaluate(EvalContext& context) const override {
     Value start = arguments_.evaluate(kStart, context);
+    if (start.is_nullish()) return Value::null();
     Value unit_value = arguments_.evaluate(kUnit, context);
+    if (unit_value.is_nullish()) return Value::null();
     Value amount_value = arguments_.evaluate(kAmount, context);
-    if (start.is_nullish() || unit_value.is_nullish() || amount_value.is_nullish())
-      return Value::null();
+    if (amount_value.is_nullish()) return Value::null();
     const TimeZone* zone = zone_.get(arguments_, context);
     if (zone == nullptr) return Value::null();
     auto start_ms = date_of(start);
@@ -453,17 +456,21 @@ class DateDiffExpression final : public Expression {
     if (end.is_nullish()) return Value::null();
     Value unit_value = arguments_.evaluate(kUnit, context);
     if (unit_value.is_nullish()) return Value::null();
-    DateUnit unit = unit_argument(kName, unit_value);
-    int start_of_week = 0;
-    if (unit == DateUnit::kWeek && arguments_.given(kStartOfWeek)) {
-      Value day = arguments_.evaluate(kStartOfWeek, context);
+    // Null anywhere is null; then the zone, the dates, and the names in the end (as 6.0.5 has it).
+    bool weeks =
+        unit_value.is_string() && parse_date_unit(unit_value.as_string()) == DateUnit::kWeek;
+    Value day;
+    if (weeks && arguments_.given(kStartOfWeek)) {
+      day = arguments_.evaluate(kStartOfWeek, context);
       if (day.is_nullish()) return Value::null();
-      start_of_week = start_of_week_argument(kName, day);
     }
     const TimeZone* zone = zone_of(kName, zone_, arguments_, context);
     if (zone == nullptr) return Value::null();
-    return Value::int64(date_diff(date_argument("startDate", start), date_argument("endDate", end),
-                                  unit, *zone, start_of_week));
+    int64_t from = date_argument("startDate", start);
+    int64_t to = date_argument("endDate", end);
+    DateUnit unit = unit_argument(kName, unit_value);
+    int start_of_week = day.is_missing() ? 0 : start_of_week_argument(kName, day);
+    return Value::int64(date_diff(from, to, unit, *zone, start_of_week));
   }
   void add_dependencies(Dependencies& dependencies) const override {
     arguments_.add_dependencies(dependencies);

@@ -183,10 +183,10 @@ int64_t date_trunc(int64_t date_ms, DateUnit unit, int64_t bin_size, const TimeZ
     int64_t bin_ms = 0;
     int64_t reference = zone.to_utc(kReferenceDays * kMsPerDay);
     int64_t since = 0;
-    if (__builtin_mul_overflow(bin_size, unit_ms(unit), &bin_ms) ||
-        __builtin_sub_overflow(date_ms, reference, &since)) {
+    if (__builtin_mul_overflow(bin_size, unit_ms(unit), &bin_ms))
       fail_evaluation(5439002, "dateTrunc overflowed");
-    }
+    if (__builtin_sub_overflow(date_ms, reference, &since))
+      fail_evaluation(5439000, "dateTrunc overflowed");
     int64_t result = 0;
     if (__builtin_sub_overflow(date_ms, floor_mod(since, bin_ms), &result))
       fail_evaluation(5439002, "dateTrunc overflowed");
@@ -208,7 +208,7 @@ int64_t date_trunc(int64_t date_ms, DateUnit unit, int64_t bin_size, const TimeZ
     days = reference + floor_div(local_days(date_ms, zone) - reference, days_in_bin) * days_in_bin;
   }
   __int128 local = static_cast<__int128>(days) * kMsPerDay;
-  if (!fits(local)) fail_evaluation(5439002, "dateTrunc overflowed");
+  if (!fits(local)) fail_evaluation(5166406, "dateAdd overflowed");
   return zone.to_utc(static_cast<int64_t>(local));
 }
 

@@ -160,14 +160,12 @@ class DateToStringExpression final : public Expression {
     Value date = arguments_.evaluate(kDate, context);
     DatePattern scratch;
     const DatePattern* format = nullptr;
-    if (arguments_.given(kFormat)) {
-      format = format_.get(arguments_, context, scratch);
-      if (format == nullptr) return Value::null();
-    }
+    if (arguments_.given(kFormat)) format = format_.get(arguments_, context, scratch);
     const TimeZone* zone = zone_.get(arguments_, context);
-    if (zone == nullptr) return Value::null();
+    // Of several nulls the date's counts: onNull is for that one alone.
     if (date.is_nullish())
       return arguments_.given(kOnNull) ? arguments_.evaluate(kOnNull, context) : Value::null();
+    if (zone == nullptr || (format == nullptr && arguments_.given(kFormat))) return Value::null();
     int64_t ms = coerce_to_date(date);
     if (format != nullptr)
       return Value::string(context.arena->copy(format_date(ms, *format, *zone)));
@@ -228,17 +226,17 @@ class DateFromStringExpression final : public Expression {
     }
     DatePattern scratch;
     const DatePattern* format = nullptr;
-    if (arguments_.given(kFormat)) {
-      format = format_.get(arguments_, context, scratch);
-      if (format == nullptr) return Value::null();
-    }
+    if (arguments_.given(kFormat)) format = format_.get(arguments_, context, scratch);
     const TimeZone* zone = zone_.get(arguments_, context);
-    if (zone == nullptr) return Value::null();
     if (text.is_nullish())
       return arguments_.given(kOnNull) ? arguments_.evaluate(kOnNull, context) : Value::null();
-    if (!arguments_.given(kOnError)) return Value::date(parse(text, format, *zone));
+    // What is no string is an error even beside a null format or zone.
+    bool nothing = zone == nullptr || (format == nullptr && arguments_.given(kFormat));
+    if (nothing && text.is_string()) return Value::null();
+    const TimeZone& its_zone = zone == nullptr ? TimeZone::utc() : *zone;
+    if (!arguments_.given(kOnError)) return Value::date(parse(text, format, its_zone));
     try {
-      return Value::date(parse(text, format, *zone));
+      return Value::date(parse(text, format, its_zone));
     } catch (const EvaluationError& error) {
       if (!error.status().is(ErrorCode::kConversionFailure)) throw;
     }

@@ -270,7 +270,8 @@ class RegexExpression final : public Expression {
     if (!options.is_nullish() && !options.is_string())
       fail_evaluation(51106, name_ + " needs 'options' to be of type string");
     bool both = regex.is(Type::kRegex) && !regex.as_regex().options.empty() && options.is_string();
-    if (options.is_string() && !both) check_flags(options.as_string());
+    bool null_byte = regex.is_string() && regex.as_string().find('\0') != std::string_view::npos;
+    if (options.is_string() && !both && !null_byte) check_flags(options.as_string());
     if (regex.is_nullish()) return std::nullopt;
     RegexParts parts = regex.is_string() ? RegexParts{regex.as_string(), ""} : regex.as_regex();
     if (options.is_string()) {  // null counts as not given
@@ -283,10 +284,10 @@ class RegexExpression final : public Expression {
     return parts;
   }
 
-  // Wrong flags are an error beside a pattern that is null, too.
+  // Wrong flags are an error beside a pattern that is null, too; a null byte is one before them.
   void check_flags(std::string_view flags) const {
     size_t wrong = flags.find_first_not_of("imsux");
-    if (wrong == std::string_view::npos || flags[wrong] == '\0') return;
+    if (wrong == std::string_view::npos || flags.find('\0') != std::string_view::npos) return;
     fail_evaluation(
         51108, name_ + " invalid flag in regex options: " + std::string(flags.substr(wrong, 1)));
   }

@@ -37,9 +37,9 @@ int parse_place(const Value& v, std::string_view name) {
     fail_evaluation(31109, "a value out of range cannot become a long: " + shown(v));
   }
   auto place = whole_int64(v);
-  if (!place)
-    fail_evaluation(51082,
-                    "the place to which " + std::string(name) + " works must be a whole number");
+  if (!place || *place != static_cast<int32_t>(*place))
+    fail_evaluation(51082, "the place to which " + std::string(name) +
+                               " works must be a whole number of 32 bits");
   if (*place < kMinPlace || *place > kMaxPlace) {
     fail_evaluation(51083, std::string(name) + " works to places from -20 to 100, not " +
                                std::to_string(*place));

@@ -118,18 +118,17 @@ Result<ExpressionPtr> parse_set_equals(std::string_view name, const Value& opera
     return Status(17045, "$setEquals needs two arguments or more, but has " +
                              std::to_string(arguments.size()));
   }
-  // The first constant is what the others are compared with; it has been looked at by then.
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const Value* constant = arguments[i]->constant();
+    if (constant == nullptr || constant->is_array() || context.failed_constant) continue;
+    context.failed_constant =
+        Status(5887502, "All operands of $setEquals must be arrays, number " +
+                            std::to_string(i + 1) + " is " + type_text(*constant));
+  }
+  // The first constant is what the others are compared with.
   auto constant = std::find_if(arguments.begin(), arguments.end(),
                                [](const auto& e) { return e->constant() != nullptr; });
-  if (constant != arguments.end() && !(*constant)->constant()->is_array()) {
-    if (!context.failed_constant) {
-      context.failed_constant =
-          Status(5887502, "All operands of $setEquals must be arrays, one is " +
-                              type_text(*(*constant)->constant()));
-    }
-  } else if (constant != arguments.end()) {
-    std::rotate(arguments.begin(), constant, constant + 1);
-  }
+  if (constant != arguments.end()) std::rotate(arguments.begin(), constant, constant + 1);
   return make_ordered_call(eval_set_equals, std::move(arguments), context);
 }
 

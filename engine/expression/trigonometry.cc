@@ -71,10 +71,11 @@ MR_TRIGONOMETRIC(atanh, kUnit)
 
 Value eval_atan2(EvalContext& context, std::span<const Value> arguments) {
   const Value& y = arguments[0];
-  const Value& x = arguments[1];
   if (y.is_nullish()) return Value::null();
   if (!y.is_number())
     fail_evaluation(51044, "$atan2 only supports numeric types, not " + std::string(y.type_name()));
+  if (arguments.size() == 1) return Value::int32(0);  // the other failed: see OrderedCall
+  const Value& x = arguments[1];
   if (x.is_nullish()) return Value::null();
   if (!x.is_number())
     fail_evaluation(51045, "$atan2 only supports numeric types, not " + std::string(x.type_name()));
