@@ -98,11 +98,13 @@ class MergeEncoder final : public SinkEncoder {
     return builder.finish();
   }
 
-  // The server's rule for fields that identify a document (51132 and 51185).
+  // The server's rule for fields that identify a document (51132 and 51185). An _id may be null, as
+  // that of a group over everything is.
   static void check_on(const FieldPath& path, const Value& body, Arena& arena) {
     Value value = path.size() == 1 ? body.as_object().get(path.parts[0])
                                    : get_path(body, path.parts.data(), path.size(), arena);
-    if (value.is_nullish())
+    bool is_id = path.size() == 1 && path.parts[0] == "_id";
+    if (value.is_nullish() && !is_id)
       fail_evaluation(51132, "$merge write error: 'on' field '" + path.dotted() +
                                  "' cannot be missing, null, undefined or an array");
     if (value.is_array())

@@ -371,8 +371,15 @@ TEST_F(MergeTest, OnFieldsThatIdentifyNothing) {
   EXPECT_EQ(sink.encoder_letters[2], "$merge write error: 'on' field 'k.l' is an array");
   EXPECT_TRUE(sink.batch.items.empty());
   SinkUnderTest by_id = make(spec());
-  by_id.encode(R"({"_id": null})");
+  by_id.encode(R"({"_id": [1]})");
   EXPECT_EQ(by_id.encoder_letters.size(), 1u);
+}
+
+TEST_F(MergeTest, TheGroupOfEverythingHasNullForItsId) {
+  for (auto on : {"", R"("on": "_id")"}) {
+    EXPECT_EQ(merge(on, {R"({"_id": null, "n": 1})", R"({"_id": null, "m": 2})"}),
+              (Strings{R"({"_id":null,"n":1,"m":2})"}));
+  }
 }
 
 TEST_F(MergeTest, ValuesThatLookLikeConditionsAreCompared) {
