@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <string>
 
+#include "commands/local/index_keys.h"
 #include "commands/reply.h"
+#include "commands/write_concern.h"
 
 namespace millrace::commands {
 namespace {
@@ -47,6 +51,18 @@ Status check_api_version(const Request& request) {
   return Status(ErrorCode::kApiVersionError, "API version must be \"1\"");
 }
 
+// https://www.mongodb.com/docs/manual/reference/method/cursor.maxTimeMS/
+Status check_max_time(const Request& request) {
+  auto limit = request.get("maxTimeMS");
+  if (limit.is_missing()) return {};
+  if (!limit.is_number()) return Status(ErrorCode::kBadValue, "maxTimeMS must be a number");
+  double milliseconds = limit.to_double();
+  if (!(milliseconds >= 0 && milliseconds <= INT32_MAX)) {
+    return Status(ErrorCode::kBadValue, shell_text(limit) + " value for maxTimeMS is out of range");
+  }
+  return {};
+}
+
 Status check_request(const CommandRow* row, const Request& request) {
   if (row == nullptr)
     return Status(ErrorCode::kCommandNotFound,
@@ -67,7 +83,8 @@ Status check_request(const CommandRow* row, const Request& request) {
     return Status(ErrorCode::kIllegalOperation,
                   "Transaction numbers are only allowed on a replica set member or mongos");
   }
-  return {};
+  MR_RETURN_IF_ERROR(check_max_time(request));
+  return check_write_concern(request);
 }
 
 void count(const Request& request, Counters& counters) {

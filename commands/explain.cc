@@ -1,4 +1,7 @@
 // explain: https://www.mongodb.com/docs/manual/reference/command/explain/
+#include <algorithm>
+#include <iterator>
+
 #include "commands/arguments.h"
 #include "commands/dispatch.h"
 #include "commands/explain_plan.h"
@@ -33,6 +36,12 @@ Result<Value> only_statement(const Request& inner, std::string_view field) {
 }
 
 Status explain_other(Request& inner, ExplainVerbosity verbosity, BsonWriter& reply) {
+  static constexpr std::string_view kExplained[] = {"count",         "delete",        "distinct",
+                                                    "findAndModify", "findandmodify", "update"};
+  if (std::find(std::begin(kExplained), std::end(kExplained), inner.name) == std::end(kExplained)) {
+    return Status(ErrorCode::kCommandNotFound,
+                  "Explain failed due to unknown command: " + std::string(inner.name));
+  }
   MR_ASSIGN_OR_RETURN(auto name, collection_argument(inner));
   ExplainedQuery query{std::string(name), inner.get("query"), inner.get("hint"), {}};
   if (inner.name == "count") {
@@ -45,9 +54,6 @@ Status explain_other(Request& inner, ExplainVerbosity verbosity, BsonWriter& rep
     query.filter = statement.as_object().get("q");
     query.hint = statement.as_object().get("hint");
     query.stage = inner.name == "update" ? "UPDATE" : "DELETE";
-  } else if (inner.name != "distinct") {
-    return Status(ErrorCode::kCommandNotFound,
-                  "Explain failed due to unknown command: " + std::string(inner.name));
   }
   if (query.filter.is_nullish()) query.filter = Value::missing();
   if (!query.filter.is_missing() && !query.filter.is_object())

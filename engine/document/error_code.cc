@@ -58,6 +58,7 @@ constexpr std::array kCodes = {
     CodeRow{98, "DBPathInUse"},
     CodeRow{115, "CommandNotSupported"},
     CodeRow{121, "DocumentValidationFailure"},
+    CodeRow{123, "NotAReplicaSet"},
     CodeRow{125, "CommandFailed"},
     CodeRow{146, "ExceededMemoryLimit"},
     CodeRow{159, "DurationOverflow"},
