@@ -1,4 +1,5 @@
 // https://www.mongodb.com/docs/atlas/atlas-stream-processing/manage-stream-processor/#create-a-stream-processor
+#include "commands/demo.h"
 #include "commands/handlers.h"
 #include "commands/services.h"
 #include "commands/stream_options.h"
@@ -13,7 +14,7 @@ Result<Progress> cmd_create_stream_processor(Request& request, BsonWriter&) {
   MR_ASSIGN_OR_RETURN(create.name, processor_name(request));
   MR_ASSIGN_OR_RETURN(create.pipeline, wrap_pipeline(request.get("pipeline")));
   MR_RETURN_IF_ERROR(read_definition_options(options, &create));
-  MR_RETURN_IF_ERROR(request.services.processors->create(create));
+  MR_RETURN_IF_ERROR(create_over_demo(*request.services.processors, create));
   return Progress::kDone;
 }
 

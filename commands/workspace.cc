@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "commands/command.h"
+#include "commands/demo.h"
 #include "commands/local/index_build.h"
 #include "commands/local/local_database.h"
 #include "commands/local_cluster.h"
@@ -10,7 +11,6 @@
 #include "engine/connection/connections_file.h"
 #include "engine/connection/registry.h"
 #include "engine/document/clock.h"
-#include "engine/document/extended_json.h"
 #include "engine/runtime/connection_table.h"
 #include "engine/runtime/processor_manager.h"
 #include "engine/runtime/stage_table.h"
@@ -23,16 +23,6 @@ using engine::Result;
 using engine::Status;
 
 namespace {
-
-// What a new user finds running: readings of solar panels, averaged over ten seconds, into the
-// local database.
-constexpr std::string_view kDemoName = "solarDemo";
-constexpr std::string_view kDemoPipeline = R"({"pipeline": [
-  {"$source": {"connectionName": "sample_stream_solar", "timeField": {"$dateFromString": {"dateString": "$timestamp"}}}},
-  {"$tumblingWindow": {"interval": {"size": 10, "unit": "second"}, "allowedLateness": 0, "pipeline": [
-    {"$group": {"_id": "$group_id", "readings": {"$sum": 1}, "avgWatts": {"$avg": "$obs.watts"}, "maxTemp": {"$max": "$obs.temp"}}},
-    {"$project": {"_id": {"group": "$_id", "at": {"$meta": "stream.window.start"}}, "readings": 1, "avgWatts": 1, "maxTemp": 1}}]}},
-  {"$merge": {"into": {"connectionName": "local", "db": "demo", "coll": "solar"}}}]})";
 
 engine::StreamMetadata metadata_mode(std::string_view text) {
   if (text == "always") return engine::StreamMetadata::kAlways;
@@ -49,7 +39,6 @@ struct Workspace::Parts {
   Status load_connections();
   Status read_connections_file();
   Status start_processors();
-  Status start_demo();
 
   Services& services;
   std::vector<std::string> warnings;
@@ -173,16 +162,8 @@ Status Workspace::Parts::start_processors() {
     if (Status status = read_connections_file(); !status.ok())
       spdlog::error("the connections stay as they were: {}", status.message());
   });
-  if (settings.demo && processors->list().empty()) return start_demo();
+  if (settings.demo && processors->list().empty()) return start_demo(*processors);
   return {};
-}
-
-Status Workspace::Parts::start_demo() {
-  engine::CreateOptions demo;
-  demo.name = kDemoName;
-  MR_ASSIGN_OR_RETURN(demo.pipeline, engine::parse_extended_json(kDemoPipeline));
-  MR_RETURN_IF_ERROR(processors->create(demo));
-  return processors->start(kDemoName, {});
 }
 
 }  // namespace millrace::commands
