@@ -418,13 +418,25 @@ Status parse_config(const Options& config, ChangeStreamOptions& parsed) {
   return {};
 }
 
+// {enable: false}, as exported definitions have it, asks for nothing.
+Status check_initial_sync(const Options& options) {
+  if (options.get("initialSync").is_missing()) return {};
+  Options sync = options.sub("initialSync");
+  MR_RETURN_IF_ERROR(sync.only({"enable", "parallelism"}, {}));
+  MR_ASSIGN_OR_RETURN(auto enable, sync.boolean("enable"));
+  if (!enable) return sync.error("enable", "is required");
+  if (*enable) return options.error("initialSync", "is not supported by Millrace yet");
+  return sync.integer("parallelism", 1, INT32_MAX).status();
+}
+
 }  // namespace
 
 Result<SourcePtr> parse_change_stream_source(const SourceContext& context) {
   Options options(context.spec, "$source");
-  MR_RETURN_IF_ERROR(options.only(
-      {"connectionName", "db", "coll", "timeField", "tsFieldName", "readPreference", "config"},
-      {"initialSync", "readPreferenceTags"}));
+  MR_RETURN_IF_ERROR(options.only({"connectionName", "db", "coll", "timeField", "tsFieldName",
+                                   "readPreference", "initialSync", "config"},
+                                  {"readPreferenceTags"}));
+  MR_RETURN_IF_ERROR(check_initial_sync(options));
   MR_ASSIGN_OR_RETURN(auto preference,
                       options.choice("readPreference", {"primary", "primaryPreferred", "secondary",
                                                         "secondaryPreferred", "nearest"}));
