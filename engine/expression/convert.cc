@@ -728,8 +728,15 @@ std::string value_to_text(const Value& value) {
       append_iso_date(value.as_date(), text);
       return text;
     }
-    default:
-      return to_json(value);
+    default: {
+      // For error messages, which are not to outgrow a reply.
+      constexpr size_t kMaxShown = 100'000;
+      std::string text = to_json(value);
+      if (text.size() <= kMaxShown) return text;
+      size_t end = kMaxShown;
+      while (end > 0 && (text[end] & 0xC0) == 0x80) --end;
+      return text.substr(0, end) + "...";
+    }
   }
 }
 
