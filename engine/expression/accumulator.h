@@ -61,6 +61,8 @@ class Accumulator {
   // True if the result depends on the order in which documents came and the state does not say it
   // ($push, …), so that states of documents that came interleaved cannot be put together exactly.
   virtual bool order_sensitive() const { return false; }
+  // True for a state that is about as large as all that went into it ($push).
+  virtual bool grows() const { return false; }
   // The accumulator's value; does not change the state. Lives in `arena` alone.
   virtual Value result(const void* state, Arena& arena) const = 0;
 

@@ -1,5 +1,6 @@
 // $push, $addToSet, $mergeObjects, $concatArrays, $setUnion: accumulators that keep everything they
 // see, or every distinct value.
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <vector>
@@ -75,32 +76,168 @@ struct ValueList {
 };
 static_assert(sizeof(ValueList) == 24);
 
+// Values with the arrivals of their documents, ascending: like a ValueList, but each zero byte is
+// the difference to the arrival before, seven bits a byte, the lowest first (LEB128). That of the
+// first value is zero.
+struct ArrivalList {
+  ValueList list;
+  int64_t first = 0;
+  int64_t last = 0;
+
+  // Requires: `arrival` is not before `last`.
+  void append(const Value& value, int64_t arrival, HeapBytes& heap) {
+    static thread_local BsonWriter writer;
+    writer.clear();
+    writer.append("", value);
+    if (list.count == 0) first = last = arrival;
+    append_encoded(writer.bytes(), static_cast<uint64_t>(arrival - last), heap);
+    last = arrival;
+  }
+
+  void merge(const ArrivalList& other, HeapBytes& heap) {
+    if (other.list.count == 0) return;
+    if (list.count > 0 && other.first < last) return interleave(other, heap);
+    std::string_view elements = other.list.encoded();
+    if (list.count == 0) {
+      first = other.first;
+      list.append_encoded(elements, other.list.count, heap);
+    } else {  // what comes first there has a place relative to ours now
+      uint32_t end = 0;
+      uint64_t none;
+      read(elements.data(), &end, &none);
+      append_encoded(elements.substr(0, end), static_cast<uint64_t>(other.first - last), heap);
+      list.append_encoded(elements.substr(end), other.list.count - 1, heap);
+    }
+    last = other.last;
+  }
+
+  // The value at `*offset`, a view into `base`; moves `*offset` behind it.
+  static Value read(const char* base, uint32_t* offset, uint64_t* difference) {
+    const char* at = base + *offset;
+    auto type = static_cast<Type>(static_cast<uint8_t>(*at++));
+    *difference = 0;
+    for (int shift = 0;; shift += 7) {
+      auto byte = static_cast<uint8_t>(*at++);
+      *difference |= uint64_t{byte & 0x7FU} << shift;
+      if (byte < 0x80) break;
+    }
+    const char* end;
+    Value value = read_bson_value(type, at, &end);
+    *offset = static_cast<uint32_t>(end - base);
+    return value;
+  }
+
+  Value to_array(Arena& arena) const {
+    std::string_view copy = arena.copy(list.encoded());
+    ArrayBuilder array(arena, list.count);
+    uint64_t difference;
+    for (uint32_t offset = 0; offset < list.size;)
+      array.add(read(copy.data(), &offset, &difference));
+    return array.finish();
+  }
+
+ private:
+  // `element`: its type, a zero byte, its payload.
+  void append_encoded(std::string_view element, uint64_t difference, HeapBytes& heap) {
+    char head[11] = {element[0]};
+    size_t size = 1;
+    for (; difference >= 0x80; difference >>= 7)
+      head[size++] = static_cast<char>(difference | 0x80);
+    head[size++] = static_cast<char>(difference);
+    list.append_encoded({head, size}, 0, heap);
+    list.append_encoded(element.substr(2), 1, heap);
+  }
+  void interleave(const ArrivalList& other, HeapBytes& heap) {
+    ArrivalList both;
+    Cursor ours(*this);
+    Cursor theirs(other);
+    while (!ours.done() || !theirs.done()) {
+      bool take_ours = theirs.done() || (!ours.done() && ours.arrival <= theirs.arrival);
+      Cursor& next = take_ours ? ours : theirs;
+      both.append(next.value, next.arrival, heap);
+      next.advance();
+    }
+    list.release(heap);
+    *this = both;
+  }
+  struct Cursor {
+    explicit Cursor(const ArrivalList& list) : from(list), arrival(list.first) { advance(); }
+    bool done() const { return over; }
+    void advance() {
+      over = offset >= from.list.size;
+      if (over) return;
+      uint64_t difference;
+      value = read(from.list.bytes, &offset, &difference);
+      arrival += static_cast<int64_t>(difference);
+    }
+    const ArrivalList& from;
+    uint32_t offset = 0;
+    int64_t arrival;
+    Value value;
+    bool over = false;
+  };
+};
+
 // $push, and $concatArrays, which takes the elements of each value.
 class ListAccumulator : public SingleArgumentAccumulator {
  public:
   using SingleArgumentAccumulator::SingleArgumentAccumulator;
-  uint32_t state_size() const override { return sizeof(ValueList); }
+  uint32_t state_size() const override { return sizeof(ArrivalList); }
   bool zero_is_fresh() const override { return true; }
-  void init(void* state) const override { *static_cast<ValueList*>(state) = {}; }
+  void init(void* state) const override { *static_cast<ArrivalList*>(state) = {}; }
   void destroy(void* state, HeapBytes& heap) const override {
-    static_cast<ValueList*>(state)->release(heap);
+    static_cast<ArrivalList*>(state)->list.release(heap);
   }
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
-    if (!argument.is_missing()) static_cast<ValueList*>(state)->append(argument, heap);
+    if (!argument.is_missing())
+      static_cast<ArrivalList*>(state)->append(argument, heap.arrival, heap);
   }
   void merge(void* state, const void* other, HeapBytes& heap) const override {
-    auto* from = static_cast<const ValueList*>(other);
-    static_cast<ValueList*>(state)->append_encoded(from->encoded(), from->count, heap);
+    static_cast<ArrivalList*>(state)->merge(*static_cast<const ArrivalList*>(other), heap);
   }
-  bool order_sensitive() const override { return true; }
+  bool grows() const override { return true; }
   Value result(const void* state, Arena& arena) const override {
-    return static_cast<const ValueList*>(state)->to_array(arena);
+    return static_cast<const ArrivalList*>(state)->to_array(arena);
   }
-  Value save(const void* state, Arena& arena) const override { return result(state, arena); }
+  // {values: [...], first: the first's arrival, then: [each further one's distance to the one
+  // before]}
+  Value save(const void* state, Arena& arena) const override {
+    const auto& values = *static_cast<const ArrivalList*>(state);
+    ArrayBuilder distances(arena, values.list.count);
+    uint64_t difference;
+    for (uint32_t offset = 0; offset < values.list.size;) {
+      bool is_first = offset == 0;
+      ArrivalList::read(values.list.bytes, &offset, &difference);
+      if (!is_first) distances.add(Value::integer(static_cast<int64_t>(difference)));
+    }
+    ObjectBuilder saved(arena, 3);
+    saved.add("values", values.to_array(arena));
+    saved.add("first", Value::int64(values.first));
+    saved.add("then", distances.finish());
+    return saved.finish();
+  }
   Status load(void* state, const Value& saved, HeapBytes& heap) const override {
-    if (!saved.is_array()) return bad_state("$push");
-    for (const Value& element : saved.as_array())
-      static_cast<ValueList*>(state)->append(element, heap);
+    if (!saved.is_object()) return bad_state("$push");
+    Value values = saved.as_object().get("values");
+    Value first = saved.as_object().get("first");
+    Value distances = saved.as_object().get("then");
+    if (!values.is_array() || !first.is(Type::kInt64) || !distances.is_array())
+      return bad_state("$push");
+    int64_t arrival = first.as_int64();
+    ArrayView then = distances.as_array();
+    auto distance = then.begin();
+    bool is_first = true;
+    for (const Value& element : values.as_array()) {
+      if (!is_first) {
+        if (distance == then.end() || !(*distance).is_integer() || (*distance).integer_value() < 0)
+          return bad_state("$push");
+        arrival += (*distance).integer_value();
+        ++distance;
+      }
+      is_first = false;
+      static_cast<ArrivalList*>(state)->append(element, arrival, heap);
+    }
+    heap.arrival = std::max(heap.arrival, arrival);
     return {};
   }
 };
@@ -126,7 +263,7 @@ class ConcatArraysAccumulator final : public ListAccumulator {
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
     if (argument.is_missing()) return;
     for (const Value& element : argument.as_array())
-      static_cast<ValueList*>(state)->append(element, heap);
+      static_cast<ArrivalList*>(state)->append(element, heap.arrival, heap);
   }
 };
 

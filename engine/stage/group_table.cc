@@ -159,6 +159,7 @@ void GroupTable::lay_out(std::vector<Value> specs) {
     starts_with_key_ = starts_with_key_ || output.accumulator->starts_with_key();
     mergeable_ = mergeable_ && output.accumulator->mergeable();
     order_sensitive_ = order_sensitive_ || output.accumulator->order_sensitive();
+    grows_ = grows_ || output.accumulator->grows();
     if (output.kind == AccumulatorKind::kCount) continue;
     size_t a = 0;
     if (output.accumulator->argument() != nullptr) {

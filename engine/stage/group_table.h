@@ -84,6 +84,8 @@ class GroupTable {
 
   bool mergeable() const { return mergeable_; }
   bool order_sensitive() const { return order_sensitive_; }
+  // True if groups are about as large as all that went into them.
+  bool grows() const { return grows_; }
   void add_dependencies(Dependencies& dependencies) const;
 
   GroupsPtr make_groups() { return GroupsPtr(new Groups(*this)); }
@@ -140,6 +142,7 @@ class GroupTable {
   bool starts_with_key_ = false;
   bool mergeable_ = true;
   bool order_sensitive_ = false;
+  bool grows_ = false;
 
   GroupKeys keys_;
   HeapBytes heap_;

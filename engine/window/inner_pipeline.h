@@ -49,6 +49,7 @@ class InnerPipeline {
   // The stages that run on arrival do nothing to a document that leaves the window's bounds unread.
   bool reads_meta_on_add() const { return group_reads_meta_; }
   bool order_sensitive_group() const;
+  bool group_grows() const { return group_ != nullptr && group_->table().grows(); }
 
   // Turns what is needed behind the window into what the window needs of its input.
   void dependencies(Dependencies& dependencies);

@@ -40,9 +40,10 @@ void PaneMerger::merge_new(Panes& panes, int64_t first, int64_t last) {
 }
 
 // Each entry of the front holds most groups of a window. That pays when panes hold most of them
-// too; where each group is in few panes, merging these few every time costs less, and far less
-// memory.
+// too; where each group is in few panes, or holds all that it got, merging them every time costs
+// less, and far less memory.
 bool PaneMerger::worth_a_front(const Panes& panes, int64_t first, int64_t last) const {
+  if (pipeline_.group_grows()) return false;
   size_t entries = 0;
   size_t present = 0;
   for (auto at = panes.lower_bound(first); at != panes.end() && at->first <= last; ++at) {

@@ -220,25 +220,26 @@ TEST(Pipeline, AWindowDropsWhatCannotBeAmongTheFirst) {
   }
 }
 
-// With $push a window has contents of its own; without it, it is put together from panes or from
-// sessions that became one. The others must not see the difference, whatever the disorder.
+// With $mergeObjects a window has contents of its own; without it, it is put together from panes or
+// from sessions that became one. The others must not see the difference, whatever the disorder.
 TEST(Pipeline, TheOrderOfArrivalSurvivesMerging) {
   const std::string group = R"({"$group": {"_id": "$k", "first": {"$first": "$i"},
       "last": {"$last": "$i"}, "firstN": {"$firstN": {"n": 3, "input": "$i"}},
       "lastN": {"$lastN": {"n": 3, "input": "$i"}},
       "top": {"$top": {"sortBy": {"v": -1}, "output": "$i"}},
       "bottom": {"$bottom": {"sortBy": {"v": -1}, "output": "$i"}},
-      "topN": {"$topN": {"n": 4, "sortBy": {"v": 1}, "output": "$i"}}}}, {"$sort": {"_id": 1}})";
-  std::string with_push = group;
-  with_push.insert(with_push.find("\"first\""), "\"all\": {\"$push\": \"$i\"}, ");
-  with_push += ", {\"$unset\": \"all\"}";
+      "topN": {"$topN": {"n": 4, "sortBy": {"v": 1}, "output": "$i"}},
+      "all": {"$push": "$i"}, "objects": {"$push": {"k": "$k", "v": "$v"}}}}, {"$sort": {"_id": 1}})";
+  std::string kept_apart = group;
+  kept_apart.insert(kept_apart.find("\"first\""), R"("x": {"$mergeObjects": {"x": "$i"}}, )");
+  kept_apart += ", {\"$unset\": \"x\"}";
   for (std::string window :
        {R"({"$hoppingWindow": {"interval": {"size": 5, "unit": "second"},
             "hopSize": {"size": 1, "unit": "second"})",
         R"({"$sessionWindow": {"partitionBy": "$k", "gap": {"size": 300, "unit": "ms"})"}) {
     window = "[" + window + R"(, "allowedLateness": {"size": 3, "unit": "second"}, "pipeline": [)";
     auto merging = std::make_unique<Bench>(window + group + "]}}]");
-    Bench keeping(window + with_push + "]}}]");
+    Bench keeping(window + kept_apart + "]}}]");
     ASSERT_TRUE(merging->error.ok() && keeping.error.ok()) << merging->error.message();
     Lines got;
     Lines expected;
