@@ -105,12 +105,9 @@ class BucketAutoOperator final : public Operator {
     Value edge = parts_.granularity->above(bucket.max, arena_);
     while (bucket.last < rows_.size() && engine::compare(rows_[bucket.last].key, edge) < 0)
       ++bucket.last;
-    // Zeros alone: the series has nothing to end their bucket with.
-    bool zeros = edge.is_number() && edge.to_double() == 0 && bucket.last < rows_.size();
-    if (zeros) {
-      while (bucket.last < rows_.size() && engine::equal(rows_[bucket.last].key, edge))
-        ++bucket.last;
-    }
+    // Zeros alone: the series has nothing to end their bucket with, and further ones are not taken
+    // in.
+    bool zeros = edge.is_number() && edge.to_double() == 0;
     bucket.max = zeros && bucket.last < rows_.size()
                      ? parts_.granularity->below(rows_[bucket.last].key, arena_)
                      : edge;

@@ -168,7 +168,10 @@ class DensifyOperator final : public Operator {
     while (!partition->stands && engine::compare(partition->next, row.value) < 0 &&
            within(partition->next, lower, upper))
       generate(*partition, batch, eval);
-    if (engine::equal(partition->next, row.value)) advance(*partition, eval);
+    if (engine::equal(partition->next, row.value)) {
+      partition->next = row.value;  // the document's type goes on
+      advance(*partition, eval);
+    }
   }
   bool within(const Value& value, const Value& lower, const Value& upper) const {
     if (parts_.bounds != Bounds::kExplicit) return true;

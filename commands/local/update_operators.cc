@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <span>
+#include <unordered_map>
 
 #include "commands/local/index_keys.h"
 #include "commands/local/mutable_document.h"
@@ -130,6 +132,7 @@ class OperatorUpdate final : public Update {
   Status apply(const Value& document, bool inserting, BsonWriter& out) override {
     evaluation_.arena().reset();
     arena_.reset();
+    chosen_.clear();
     MutableDocument changed(document);
     for (const Assignment& assignment : assignments_) {
       bool idle = assignment.action != nullptr && assignment.action->only_on_insert() && !inserting;
@@ -278,7 +281,55 @@ class OperatorUpdate final : public Update {
       child = &changed.add(node, arena_.copy(name));
       if (depth + 1 < path.parts.size()) child->set(Value::object({}));
     }
+    step_to(name, depth);
     return descend(changed, *child, depth + 1, assignment, document);
+  }
+
+  // Of the array that the first `depth` names on the way lead to; none when it is new.
+  std::span<const Value> original_elements(const Value& document, size_t depth) {
+    Value at = document;
+    for (size_t i = 0; i < depth; ++i) {
+      if (at.is_object()) {
+        at = at.as_object().get(trail_[i]);
+      } else if (at.is_array() && is_array_position(trail_[i])) {
+        at = at.as_array().at(std::stoul(trail_[i]));
+      } else {
+        return {};
+      }
+    }
+    if (!at.is_array()) return {};
+    return at.as_array().elements(arena_);
+  }
+
+  void step_to(std::string name, size_t depth) {
+    trail_.resize(depth);
+    trail_.push_back(std::move(name));
+  }
+
+  // Two paths with $[] or $[id] may not meet in one element: {"a.$[i]": …, "a.$[]": …}. Whether one
+  // of them would change it does not matter.
+  Status choose_element(const Assignment& assignment, size_t depth) {
+    if (assignments_.size() == 1) return {};
+    std::string at = trail_[0];
+    for (size_t i = 1; i <= depth; ++i) at += "." + trail_[i];
+    auto rest = std::span(assignment.path.parts).subspan(depth + 1);
+    std::vector<const Assignment*>& here = chosen_[at];
+    for (const Assignment* earlier : here) {
+      if (earlier == &assignment) continue;
+      auto other = std::span(earlier->path.parts).subspan(depth + 1);
+      size_t common = std::min(rest.size(), other.size());
+      bool same = std::equal(rest.begin(), rest.begin() + static_cast<ptrdiff_t>(common),
+                             other.begin(), [](const UpdatePart& a, const UpdatePart& b) {
+                               return a.kind == UpdatePart::Kind::kName && b.kind == a.kind &&
+                                      a.text == b.text;
+                             });
+      if (!same) continue;
+      for (const UpdatePart& part : rest.first(common)) at += "." + part.text;
+      return Status(ErrorCode::kConflictingUpdateOperators,
+                    "Update created a conflict at '" + at + "'");
+    }
+    here.push_back(&assignment);
+    return {};
   }
 
   Status descend_position(MutableDocument& changed, MutableNode& array, size_t depth,
@@ -295,6 +346,7 @@ class OperatorUpdate final : public Update {
       // Not there before: an operator sees a missing value, not the null that fills up.
       child->set(depth + 1 < assignment.path.parts.size() ? Value::object({}) : Value::missing());
     }
+    step_to(name, depth);
     return descend(changed, *child, depth + 1, assignment, document);
   }
 
@@ -315,14 +367,22 @@ class OperatorUpdate final : public Update {
     }
     changed.expand(array);
     auto& children = array.children();
+    // A filter sees the elements as they were before the update's other paths.
+    std::span<const Value> originals;
+    if (part.kind == UpdatePart::Kind::kFiltered && assignments_.size() > 1)
+      originals = original_elements(document, depth);
     for (size_t i = 0; i < children.size(); ++i) {
       if (part.kind == UpdatePart::Kind::kFiltered) {
         engine::ObjectBuilder wrapped(arena_, 1);
-        wrapped.add(part.text, changed.value(*children[i].node, arena_));
+        Value before =
+            i < originals.size() ? originals[i] : changed.value(*children[i].node, arena_);
+        wrapped.add(part.text, before);
         MR_ASSIGN_OR_RETURN(
             bool chosen, evaluation_.matches(*filters_.at(part.text).predicate, wrapped.finish()));
         if (!chosen) continue;
       }
+      step_to(std::to_string(i), depth);
+      MR_RETURN_IF_ERROR(choose_element(assignment, depth));
       MR_RETURN_IF_ERROR(descend(changed, *children[i].node, depth + 1, assignment, document));
     }
     return {};
@@ -407,6 +467,9 @@ class OperatorUpdate final : public Update {
   std::vector<UpdatePath> claimed_;
   const UpdateAction* action_ = nullptr;  // of the assignment at work
   IdleAction idle_;
+  std::vector<std::string> trail_;  // the names on the way to where `descend` is
+  // The elements that $[] and $[id] have chosen in the document at hand.
+  std::unordered_map<std::string, std::vector<const Assignment*>> chosen_;
   std::optional<size_t> position_;  // what $ stands for in the document at hand
 };
 

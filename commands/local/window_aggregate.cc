@@ -412,11 +412,12 @@ class WindowedFunction : public WindowFunction {
 class AccumulatorFunction final : public WindowedFunction {
  public:
   AccumulatorFunction(WindowBounds bounds, const WindowSort& sort, std::string_view name,
-                      AccumulatorPtr accumulator, AccumulatorPtr sum)
+                      AccumulatorPtr accumulator, AccumulatorPtr sum, ExpressionPtr argument)
       : WindowedFunction(std::move(bounds), sort),
         name_(name),
         accumulator_(std::move(accumulator)),
-        sum_(std::move(sum)) {}
+        sum_(std::move(sum)),
+        argument_(std::move(argument)) {}
 
  protected:
   std::vector<Value> arguments(const WindowPartition& partition, EvalContext& eval) override {
@@ -424,7 +425,8 @@ class AccumulatorFunction final : public WindowedFunction {
     values.reserve(partition.documents.size());
     for (const Value& document : partition.documents) {
       eval.root = document;
-      values.push_back(name_ == "$count" ? Value::int32(1) : accumulator_->evaluate(eval));
+      values.push_back(argument_ != nullptr ? argument_->evaluate(eval)
+                                            : accumulator_->evaluate(eval));
     }
     return values;
   }
@@ -444,6 +446,7 @@ class AccumulatorFunction final : public WindowedFunction {
   std::string_view name_;
   AccumulatorPtr accumulator_;
   AccumulatorPtr sum_;
+  ExpressionPtr argument_;  // of $count and $sum, whose accumulators do not keep a constant
 };
 
 // $first and $last: the value as it is, also a missing one; null for a window without documents.
@@ -646,9 +649,14 @@ Result<WindowFunctionPtr> parse_window_accumulator(const WindowFunctionSpec& spe
     operand = wrapped.finish();
   }
   MR_ASSIGN_OR_RETURN(auto accumulator, engine::parse_accumulator(spec.name, operand, spec.parse));
+  ExpressionPtr argument;
+  if (spec.name == "$count") argument = engine::make_constant(Value::int32(1), spec.parse);
+  if (spec.name == "$sum") {
+    MR_ASSIGN_OR_RETURN(argument, engine::parse_expression(operand, spec.parse));
+  }
   return WindowFunctionPtr(std::make_unique<AccumulatorFunction>(
       std::move(bounds), spec.sort, spec.name, std::move(accumulator),
-      make_accumulator("$sum", spec.parse)));
+      make_accumulator("$sum", spec.parse), std::move(argument)));
 }
 
 Result<WindowFunctionPtr> parse_window_covariance(const WindowFunctionSpec& spec) {

@@ -122,13 +122,13 @@ Value eval_log(EvalContext& context, std::span<const Value> arguments) {
     fail_evaluation(28756, "$log's argument must be a number, not " + std::string(v.type_name()));
   if (!base.is_number())
     fail_evaluation(28757, "$log's base must be a number, not " + std::string(base.type_name()));
-  if (is_nan(v) || is_nan(base)) return Value::number(std::nan(""));
   if (!is_positive_or_nan(v))
     fail_evaluation(28758, "$log's argument must be a positive number, but is " + shown(v));
   if (!is_positive_or_nan(base) || base.to_double() == 1) {
     fail_evaluation(28759,
                     "$log's base must be a positive number other than 1, but is " + shown(base));
   }
+  if (is_nan(v) || is_nan(base)) return Value::number(std::nan(""));
   if (v.is(Type::kDecimal) || base.is(Type::kDecimal)) {
     return Value::decimal(decimal_logarithm(to_decimal(v), to_decimal(base)), *context.arena);
   }

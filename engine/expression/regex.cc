@@ -286,8 +286,12 @@ class RegexExpression final : public Expression {
 
   // Wrong flags are an error beside a pattern that is null, too; a null byte is one before them.
   void check_flags(std::string_view flags) const {
+    if (flags.find('\0') != std::string_view::npos) {
+      fail_evaluation(51110,
+                      name_ + ": regular expression options cannot contain an embedded null byte");
+    }
     size_t wrong = flags.find_first_not_of("imsux");
-    if (wrong == std::string_view::npos || flags.find('\0') != std::string_view::npos) return;
+    if (wrong == std::string_view::npos) return;
     fail_evaluation(
         51108, name_ + " invalid flag in regex options: " + std::string(flags.substr(wrong, 1)));
   }

@@ -133,6 +133,11 @@ std::optional<int32_t> exact_int32(const Value& number) {
     return std::nullopt;
   }
   if (!number.is_number()) return std::nullopt;
+  if (number.is(Type::kDecimal)) {  // which may be too small for a double, and not be zero
+    auto whole = decimal::to_int64_exact(number.as_decimal());
+    if (!whole || *whole != static_cast<int32_t>(*whole)) return std::nullopt;
+    return static_cast<int32_t>(*whole);
+  }
   double d = number.to_double();
   if (d >= -2147483648.0 && d <= 2147483647.0 && d == static_cast<int32_t>(d))
     return static_cast<int32_t>(d);
