@@ -8,6 +8,7 @@
 #include <string>
 
 #include "commands/local/index_keys.h"
+#include "commands/local/time_limit.h"
 #include "commands/reply.h"
 #include "commands/write_concern.h"
 
@@ -100,6 +101,9 @@ void count(const Request& request, Counters& counters) {
 
 // The handler, with what a library below it may throw.
 engine::Result<Progress> call(const CommandRow& row, Request& request, engine::BsonWriter& reply) {
+  // A getMore's says how long it waits for documents (get_more.cc).
+  auto limit = row.name == "getMore" ? engine::Value() : request.get("maxTimeMS");
+  TimeLimit time_limit(limit.is_number() ? static_cast<int64_t>(limit.to_double()) : 0);
   try {
     return row.handler(request, reply);
   } catch (const engine::EvaluationError& error) {

@@ -2,6 +2,7 @@
 
 #include <unordered_set>
 
+#include "commands/local/time_limit.h"
 #include "storage/index_entries.h"
 
 namespace millrace::commands {
@@ -24,6 +25,7 @@ Result<std::unique_ptr<DocumentScan>> DocumentScan::open(Collection collection, 
 }
 
 Result<bool> DocumentScan::offer(RecordId record, std::string_view bson, const Visit& visit) {
+  MR_RETURN_IF_ERROR(TimeLimit::check());
   ++documents_examined_;
   Value document = Value::bson_object(bson.data());
   if (predicate_ != nullptr) {
