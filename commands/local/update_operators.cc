@@ -306,8 +306,8 @@ class OperatorUpdate final : public Update {
     trail_.push_back(std::move(name));
   }
 
-  // Two paths with $[] or $[id] may not meet in one element: {"a.$[i]": …, "a.$[]": …}. Whether one
-  // of them would change it does not matter.
+  // Two paths may not meet in one element: {"a.$[i]": …, "a.$[]": …, "a.$": …}. Whether one of them
+  // would change it does not matter.
   Status choose_element(const Assignment& assignment, size_t depth) {
     if (assignments_.size() == 1) return {};
     std::string at = trail_[0];
@@ -336,6 +336,8 @@ class OperatorUpdate final : public Update {
                           const std::string& name, const Assignment& assignment,
                           const Value& document) {
     auto index = static_cast<size_t>(std::stoul(name));
+    step_to(name, depth);
+    MR_RETURN_IF_ERROR(choose_element(assignment, depth));
     MutableNode* child = changed.element(array, index);
     if (child == nullptr) {
       if (action_->absent() != UpdateAction::Absent::kCreate) return {};
@@ -346,7 +348,6 @@ class OperatorUpdate final : public Update {
       // Not there before: an operator sees a missing value, not the null that fills up.
       child->set(depth + 1 < assignment.path.parts.size() ? Value::object({}) : Value::missing());
     }
-    step_to(name, depth);
     return descend(changed, *child, depth + 1, assignment, document);
   }
 
@@ -468,7 +469,7 @@ class OperatorUpdate final : public Update {
   const UpdateAction* action_ = nullptr;  // of the assignment at work
   IdleAction idle_;
   std::vector<std::string> trail_;  // the names on the way to where `descend` is
-  // The elements that $[] and $[id] have chosen in the document at hand.
+  // The elements on the way of the paths in the document at hand.
   std::unordered_map<std::string, std::vector<const Assignment*>> chosen_;
   std::optional<size_t> position_;  // what $ stands for in the document at hand
 };

@@ -127,7 +127,11 @@ class RemovableSum final : public WindowState {
     count_ += sign;
     if (value.is(Type::kDecimal)) decimals_ += sign;
     if (value.is(Type::kDouble)) doubles_ += sign;
-    if (is_finite(value)) {
+    constexpr int64_t kSmallest = std::numeric_limits<int64_t>::min();
+    if (sign < 0 && value.is(Type::kInt64) && value.as_int64() == kSmallest) {
+      sum_.add(Value::int64(-(kSmallest + 1)), eval);  // it cannot be negated
+      sum_.add(Value::int32(1), eval);
+    } else if (is_finite(value)) {
       sum_.add(sign > 0 ? value : negated(value, *eval.arena), eval);
     } else if (engine::is_nan(value)) {
       nan_ += sign;

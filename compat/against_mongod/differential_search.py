@@ -275,6 +275,11 @@ class Search:
         finally:
             self.load(case)
 
+    def cause_averages_of_large_longs(self, case, theirs, ours, only):
+        def smaller(value):
+            return type(value)(1) if isinstance(value, Int64) and abs(value) > 1 << 53 else value
+        return "$avg" in operators_of(case) and self.vanishes(case, in_case(case, smaller), only)
+
     def cause_rounding_at_32_bits(self, case, theirs, ours, only):
         return "$round" in operators_of(case) and self.vanishes(case, in_case(case, lambda one: Int64(one) if type(one) is int and abs(one) > 1 << 30 else one), only)
 
@@ -296,8 +301,11 @@ class Search:
 
     def cause_optimizer(self, case, theirs, ours, only):
         """Without its optimizer the server does what Millrace does."""
+        plain = case
+        if case["kind"] == "find" and not any(name.endswith(".$") for name in case["projection"]):  # it can be turned off for aggregates alone
+            plain = {**case, "kind": "pipeline", "pipeline": [{"$match": case["filter"]}, {"$project": case["projection"]}]}
         with servers.WithoutOptimizer(self.genuine):
-            return same(case, self.alone(self.genuine, case, only), ours)
+            return same(case, self.alone(self.genuine, plain, only), ours)
 
     def cause_plain_find(self, case, theirs, ours, only):
         """In an aggregate, where 6.0.5 optimizes expressions, it does what Millrace does."""
@@ -371,7 +379,7 @@ class Search:
         def whole(value):
             return {**value, "window": {"documents": ["unbounded", "unbounded"]}} if isinstance(value, dict) and "window" in value else value
         return any(self.alone(self.genuine, {**case, "pipeline": changed}).code == ours.code for changed in (
-            renamed(case["pipeline"], {"$first": "$last", "$firstN": "$lastN"}), everywhere(renamed(case["pipeline"], {"$first": "$push", "$last": "$push"}), whole)))
+            renamed(case["pipeline"], {"$first": "$last", "$firstN": "$lastN"}), everywhere(case["pipeline"], whole), everywhere(renamed(case["pipeline"], {"$first": "$push", "$last": "$push"}), whole)))
 
     def cause_newer_conversions(self, case, theirs, ours, only):
         """The server takes the way of onError for a type that it does not convert yet."""
@@ -557,7 +565,15 @@ def known_newer_patterns(case, theirs, ours):
 
 
 def known_code_of_too_large(case, theirs, ours):
-    return (theirs.code, ours.code) == (13548, 10334)
+    return (theirs.code, ours.code) in ((13548, 10334), (10334, 17419))
+
+
+def known_sign_of_overflow(case, theirs, ours):
+    def positive(value):
+        if is_decimal(value) and Decimal128.from_bid(value.data).to_decimal().is_infinite():
+            return float("inf")
+        return value
+    return "$pow" in operators_of(case) and theirs.code is None and ours.code is None and identical(everywhere(theirs.results, positive), everywhere(ours.results, positive))
 
 
 def known_code_of_a_collision(case, theirs, ours):
