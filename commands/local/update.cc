@@ -128,6 +128,7 @@ class PipelineUpdate final : public Update {
       out.end();
       return {};
     }
+    if (inserting && !old_id.is_missing() && new_id.is_array()) return id_is_array(true);
     if (!inserting || !old_id.is_missing())
       MR_RETURN_IF_ERROR(check_id_unchanged(old_id, new_id, false));
     out.append_document(result);

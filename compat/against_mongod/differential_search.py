@@ -304,6 +304,11 @@ class Search:
         plain = case
         if case["kind"] == "find" and not any(name.endswith(".$") for name in case["projection"]):  # it can be turned off for aggregates alone
             plain = {**case, "kind": "pipeline", "pipeline": [{"$match": case["filter"]}, {"$project": case["projection"]}]}
+            reduced = {**case, "projection": {name: one for name, one in case["projection"].items() if not (isinstance(one, dict) and set(one) & {"$slice", "$elemMatch"})}}
+            if reduced["projection"] != case["projection"]:
+                return bool(reduced["projection"]) and self.cause_optimizer(reduced, self.alone(self.genuine, reduced), self.alone(self.millrace, reduced), only)
+        if plain["kind"] == "pipeline":     # not into the query before it either
+            plain = {**plain, "pipeline": [{"$_internalInhibitOptimization": {}}, *plain["pipeline"]]}
         with servers.WithoutOptimizer(self.genuine):
             return same(case, self.alone(self.genuine, plain, only), ours)
 
@@ -352,6 +357,17 @@ class Search:
             return any(self.alone(self.genuine, {"kind": "expression", "expr": part, "docs": [], "other": []}).code == ours.code for part in expressions_in([case[name] for name in BODIES if name in case]))
         finally:
             self.load(case)
+
+    def cause_constants_not_computed(self, case, theirs, ours, only):
+        """With the values of such constants in their places the server does what Millrace does."""
+        def computed(value):
+            if not (isinstance(value, dict) and len(value) == 1 and set(value) <= CONSTANTS_COMPUTED_LATE - {"$lookup"}) or "$" in to_json(list(value.values())):
+                return value
+            found = self.alone(self.genuine, {"kind": "expression", "expr": value, "docs": [], "other": []})
+            return {"$literal": found.results[0]["r"]} if found.results and "r" in found.results[0] else value
+        if not operators_of(case) & CONSTANTS_COMPUTED_LATE or case["kind"] == "update":
+            return False
+        return same(case, self.alone(self.genuine, in_bodies(case, computed), only), ours)
 
     def cause_hash_of_decimals(self, case, theirs, ours, only):
         """The server makes two groups of a double and a decimal that it compares as equal."""
@@ -573,7 +589,7 @@ def known_sign_of_overflow(case, theirs, ours):
         if is_decimal(value) and Decimal128.from_bid(value.data).to_decimal().is_infinite():
             return float("inf")
         return value
-    return "$pow" in operators_of(case) and theirs.code is None and ours.code is None and identical(everywhere(theirs.results, positive), everywhere(ours.results, positive))
+    return "$pow" in operators_of(case) and theirs.code is None and ours.code is None and nearly_identical(everywhere(theirs.results, positive), everywhere(ours.results, positive))
 
 
 def known_code_of_a_collision(case, theirs, ours):
@@ -588,7 +604,7 @@ def known_count_of_a_group(case, theirs, ours):
     return ours.code in (5787902, 5787903, 5787908) and "PlanExecutor" not in ours.message and bool(operators_of(case) & N_FORMS)
 
 
-CONSTANTS_COMPUTED_LATE = {"$setField", "$getField", "$unsetField", "$regexMatch", "$regexFind", "$regexFindAll"}
+CONSTANTS_COMPUTED_LATE = {"$setField", "$getField", "$unsetField", "$regexMatch", "$regexFind", "$regexFindAll", "$replaceOne", "$replaceAll", "$lookup"}
 N_FORMS = {"$firstN", "$lastN", "$minN", "$maxN", "$topN", "$bottomN"}
 
 
@@ -774,7 +790,7 @@ def known_last_digit_of_decimals(case, theirs, ours):
 
 
 DECIMAL_FUNCTIONS = {"$pow", "$exp", "$ln", "$log", "$log10", "$sqrt", "$sin", "$cos", "$tan", "$asin", "$acos", "$atan", "$atan2", "$sinh", "$cosh", "$tanh", "$asinh", "$acosh", "$atanh",
-                     "$degreesToRadians", "$radiansToDegrees", "$stdDevPop", "$stdDevSamp", "$avg", "$divide", "$add", "$multiply"}
+                     "$degreesToRadians", "$radiansToDegrees", "$stdDevPop", "$stdDevSamp", "$avg", "$divide", "$add", "$multiply", "$fill", "$linearFill"}
 
 
 def nearly_identical(left, right):
@@ -783,6 +799,14 @@ def nearly_identical(left, right):
         return True
     if isinstance(left, float) and isinstance(right, float) and left == left and right == right:
         return left == right or abs(left - right) <= abs(left) * 1e-15
+    if isinstance(left, str) and isinstance(right, str):    # decimals as text
+        try:
+            with decimal.localcontext() as context:
+                context.prec = 40
+                x, y = decimal.Decimal(left), decimal.Decimal(right)
+                return x.is_finite() and y.is_finite() and abs(x - y) <= abs(x) * decimal.Decimal("1E-31")
+        except decimal.InvalidOperation:
+            return False
     if isinstance(left, dict) and isinstance(right, dict):
         return list(left) == list(right) and all(map(nearly_identical, left.values(), right.values()))
     if isinstance(left, list) and isinstance(right, list):

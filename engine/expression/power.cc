@@ -74,7 +74,11 @@ Value eval_pow(EvalContext& context, std::span<const Value> arguments) {
   if (!exponent.is_number())
     fail_evaluation(28763,
                     "$pow's exponent must be a number, not " + std::string(exponent.type_name()));
-  if (sign_of(exponent) < 0 && sign_of(base) == 0 && !is_nan(base)) {
+  // Among decimals -0 is a negative exponent, too.
+  bool decimals = base.is(Type::kDecimal) || exponent.is(Type::kDecimal);
+  bool negative = decimals && !is_nan(exponent) ? decimal::is_negative(to_decimal(exponent))
+                                                : sign_of(exponent) < 0;
+  if (negative && sign_of(base) == 0 && !is_nan(base)) {
     fail_evaluation(28764, "$pow cannot raise 0 to a negative exponent");
   }
   if (base.is(Type::kDecimal) || exponent.is(Type::kDecimal)) {
