@@ -150,8 +150,11 @@ class RemovableSum final : public WindowState {
     if (positive_ > 0) return special(kInfinity, eval);
     if (negative_ > 0) return special(-kInfinity, eval);
     Value sum = sum_.result(eval);
-    if (sum.is(Type::kDecimal) && decimals_ == 0)
+    if (sum.is(Type::kDecimal) && decimals_ == 0) {  // they have left: longs keep their digits
+      auto whole = decimal::to_int64_exact(decimal::quantize(sum.as_decimal(), 0, false));
+      if (doubles_ == 0 && whole) return Value::integer(*whole);
       sum = Value::number(decimal::to_double(sum.as_decimal()));
+    }
     if (sum.is(Type::kDouble) && doubles_ == 0) {
       double d = sum.as_double();
       if (d >= -9223372036854775808.0 && d < 9223372036854775808.0)

@@ -20,7 +20,7 @@ import unittest
 
 import servers
 from bson.decimal128 import Decimal128
-from bson_values import DATE, DECIMAL, Int64, Opaque, date, identical, raw_batch, read, to_json, write
+from bson_values import DATE, DECIMAL, OID, Int64, Opaque, date, identical, raw_batch, read, to_json, write
 from generate_expressions import Expressions
 from generate_pipelines import Pipelines
 from generate_queries import Queries
@@ -280,6 +280,11 @@ class Search:
             return type(value)(1) if isinstance(value, Int64) and abs(value) > 1 << 53 else value
         return "$avg" in operators_of(case) and self.vanishes(case, in_case(case, smaller), only)
 
+    def cause_powers_of_ten(self, case, theirs, ours, only):
+        def eleven(value):
+            return 11 if is_decimal(value) and Decimal128.from_bid(value.data).to_decimal() == 10 else value
+        return "$pow" in operators_of(case) and self.vanishes(case, in_case(case, eleven), only)
+
     def cause_rounding_at_32_bits(self, case, theirs, ours, only):
         return "$round" in operators_of(case) and self.vanishes(case, in_case(case, lambda one: Int64(one) if type(one) is int and abs(one) > 1 << 30 else one), only)
 
@@ -394,8 +399,13 @@ class Search:
             return False
         def whole(value):
             return {**value, "window": {"documents": ["unbounded", "unbounded"]}} if isinstance(value, dict) and "window" in value else value
-        return any(self.alone(self.genuine, {**case, "pipeline": changed}).code == ours.code for changed in (
-            renamed(case["pipeline"], {"$first": "$last", "$firstN": "$lastN"}), everywhere(case["pipeline"], whole), everywhere(renamed(case["pipeline"], {"$first": "$push", "$last": "$push"}), whole)))
+        for end in range(1, len(case["pipeline"]) + 1):
+            stages = case["pipeline"][:end]
+            last_one = {name: renamed(body, {"$first": "$push", "$last": "$push"}) for name, body in stages[-1].items()}
+            for changed in (renamed(stages, {"$first": "$last", "$firstN": "$lastN"}), everywhere(stages, whole), everywhere([*stages[:-1], last_one], whole)):
+                if self.alone(self.genuine, {**case, "pipeline": changed}).code == ours.code:
+                    return True
+        return False
 
     def cause_newer_conversions(self, case, theirs, ours, only):
         """The server takes the way of onError for a type that it does not convert yet."""
@@ -582,6 +592,12 @@ def known_newer_patterns(case, theirs, ours):
 
 def known_code_of_too_large(case, theirs, ours):
     return (theirs.code, ours.code) in ((13548, 10334), (10334, 17419))
+
+
+def known_generated_ids(case, theirs, ours):
+    def without_ids(results):
+        return everywhere(results, lambda one: "generated" if isinstance(one, Opaque) and one.type == OID else one)
+    return "upsert" in case and theirs.code is None and ours.code is None and "_id" not in names_in(case["update"], set()) and identical(without_ids(theirs.results), without_ids(ours.results))
 
 
 def known_sign_of_overflow(case, theirs, ours):
@@ -772,7 +788,8 @@ def parts_of(case):
     bodies = [case[name] for name in BODIES if name in case]
     if kind != "update" or isinstance(case["update"], list):
         documents = {"docs": case["docs"], "other": case["other"]}
-        found += [{"kind": "expression", **documents, "expr": one} for one in expressions_in(bodies) if one is not case.get("expr")]
+        free = everywhere(bodies, lambda one: 1 if isinstance(one, str) and one.startswith("$$") and one[2:3].islower() else one)     # variables are bound elsewhere
+        found += [{"kind": "expression", **documents, "expr": one} for one in [*expressions_in(bodies), *(expressions_in(free) if free != bodies else ())] if one is not case.get("expr")]
     return found[:80]
 
 
