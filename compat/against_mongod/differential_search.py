@@ -333,6 +333,8 @@ class Search:
             return ours.code is None and any(same(case, self.alone(self.genuine, {**case, "filter": one}), ours) for one in deletions(case["filter"]))
         if case["kind"] != "pipeline":
             return False
+        if ours.code is None and {"$or", "$nor", "$and"} & operators_of(case) and any(same(case, self.alone(self.genuine, {**case, "pipeline": one}), ours) for one in deletions(case["pipeline"])):
+            return True
         filters = [one["$match"] for one in parts_everywhere(case["pipeline"]) if set(one) == {"$match"}]
         return any(self.alone(self.genuine, {**case, "kind": "match", "filter": one}).code is None for one in filters if "$expr" in names_in(one, set()))
 
