@@ -569,7 +569,7 @@ def known_code_of_a_constant_set(case, theirs, ours):
 
 
 def known_place_of_a_removed_field(case, theirs, ours):
-    removing = {"$unset", "$unsetField", "$project", "$$REMOVE", "$setField", "$addFields", "$set", "$replaceWith"}
+    removing = {"$unset", "$unsetField", "$project", "$$REMOVE", "$setField", "$addFields", "$set", "$replaceWith", "$unwind"}
     return theirs.code is None and ours.code is None and len(operators_of(case) & removing) > 0 and alike_but_for_one_place(theirs.results, ours.results)
 
 
@@ -622,7 +622,7 @@ def known_count_of_a_group(case, theirs, ours):
     return ours.code in (5787902, 5787903, 5787908) and "PlanExecutor" not in ours.message and bool(operators_of(case) & N_FORMS)
 
 
-CONSTANTS_COMPUTED_LATE = {"$setField", "$getField", "$unsetField", "$regexMatch", "$regexFind", "$regexFindAll", "$replaceOne", "$replaceAll", "$lookup"}
+CONSTANTS_COMPUTED_LATE = {"$setField", "$getField", "$unsetField", "$regexMatch", "$regexFind", "$regexFindAll", "$replaceOne", "$replaceAll", "$lookup", "$setEquals"}
 N_FORMS = {"$firstN", "$lastN", "$minN", "$maxN", "$topN", "$bottomN"}
 
 
