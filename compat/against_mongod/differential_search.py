@@ -368,7 +368,7 @@ class Search:
     def cause_constants_not_computed(self, case, theirs, ours, only):
         """With the values of such constants in their places the server does what Millrace does."""
         def computed(value):
-            if not (isinstance(value, dict) and len(value) == 1 and set(value) <= CONSTANTS_COMPUTED_LATE - {"$lookup"}) or "$" in to_json(list(value.values())):
+            if not (isinstance(value, dict) and len(value) == 1 and set(value) <= CONSTANTS_COMPUTED_LATE - {"$lookup"}) or any_value(value, lambda one: isinstance(one, str) and one.startswith("$")):
                 return value
             found = self.alone(self.genuine, {"kind": "expression", "expr": value, "docs": [], "other": []})
             return {"$literal": found.results[0]["r"]} if found.results and "r" in found.results[0] else value
