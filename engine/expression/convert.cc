@@ -669,8 +669,11 @@ std::string_view coerce_to_string(const Value& value, Arena& arena) {
     case Type::kCode:
       return value.as_string();
     case Type::kDouble:  // other than $toString has it
-      if (double d = value.as_double(); !std::isfinite(d))
-        return std::isnan(d) ? "nan" : d < 0 ? "-inf" : "inf";
+      if (double d = value.as_double(); !std::isfinite(d)) {
+        bool negative = std::signbit(d);  // that of a NaN too: inf * 0 has one on x86
+        if (std::isnan(d)) return negative ? "-nan" : "nan";
+        return negative ? "-inf" : "inf";
+      }
       [[fallthrough]];
     case Type::kInt32:
     case Type::kInt64:
