@@ -15,8 +15,9 @@ namespace millrace::engine {
 namespace {
 
 constexpr int kConnectTimeoutMs = 10'000;
-constexpr std::chrono::seconds kNoProgressLimit{
-    10};  // then the caller hears of it; nothing is given up
+// Without a report for so long, the caller hears of it; nothing is given up. The connection's
+// delivery.timeout.ms takes its place.
+constexpr std::chrono::seconds kNoProgressLimit{10};
 constexpr int kPollMs = 50;
 constexpr int64_t kQueueKilobytes = 65'536;
 constexpr size_t kMaxTopics = 1000;      // distinct dynamic targets of one processor
@@ -59,7 +60,6 @@ Result<KafkaProperties> producer_properties(const Connection& connection, std::s
   KafkaProperties properties = {
       {"client.id", "millrace"},
       {"linger.ms", "5"},
-      {"message.timeout.ms", "30000"},
       {"log.connection.close", "false"},
   };
   MR_ASSIGN_OR_RETURN(KafkaProperties own, kafka_properties(connection, KafkaRole::kProducer));
@@ -126,9 +126,17 @@ bool is_fault_of_message(rd_kafka_resp_err_t error) {
          error == RD_KAFKA_RESP_ERR_INVALID_RECORD || error == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE;
 }
 
+std::chrono::milliseconds patience(const KafkaProperties& properties) {
+  std::string_view given = last_of(properties, {"delivery.timeout.ms"});
+  int64_t ms = 0;
+  std::from_chars(given.data(), given.data() + given.size(), ms);
+  return ms > 0 ? std::chrono::milliseconds(ms) : kNoProgressLimit;
+}
+
 class KafkaWriter final : public SinkWriter {
  public:
-  explicit KafkaWriter(KafkaEmitPlan plan) : plan_(std::move(plan)) {}
+  explicit KafkaWriter(KafkaEmitPlan plan)
+      : plan_(std::move(plan)), no_progress_limit_(patience(plan_.properties)) {}
   ~KafkaWriter() override { close(); }
 
   Status open() override;
@@ -160,6 +168,7 @@ class KafkaWriter final : public SinkWriter {
 
   // Configuration.
   const KafkaEmitPlan plan_;
+  const std::chrono::milliseconds no_progress_limit_;
 
   // The sink thread's; callbacks run on it too, inside rd_kafka_poll.
   std::unique_ptr<rd_kafka_t, HandleDeleter> handle_;
@@ -190,6 +199,9 @@ Status KafkaWriter::create_handle() {
                      (secret ? name + " is not valid" : std::string(text)));
     }
   }
+  // librdkafka gives no message up: when it gave up some of those that wait, later ones could
+  // overtake them.
+  rd_kafka_conf_set(conf.get(), "message.timeout.ms", "0", text, sizeof text);
   rd_kafka_conf_set_opaque(conf.get(), this);
   rd_kafka_conf_set_dr_msg_cb(conf.get(), on_delivery);
   rd_kafka_conf_set_error_cb(conf.get(), on_error);
@@ -316,7 +328,7 @@ Status KafkaWriter::send_pending() {
     MR_RETURN_IF_ERROR(drain());
     last_error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   }
-  auto deadline = std::chrono::steady_clock::now() + kNoProgressLimit;
+  auto deadline = std::chrono::steady_clock::now() + no_progress_limit_;
   uint64_t reports = reports_;
   while (!pending_.empty()) {
     Message* message = pending_.front();
@@ -343,7 +355,7 @@ Status KafkaWriter::send_pending() {
     auto now = std::chrono::steady_clock::now();
     if (reports_ != reports) {
       reports = reports_;
-      deadline = now + kNoProgressLimit;
+      deadline = now + no_progress_limit_;
     } else if (now > deadline) {
       return failure();
     }
@@ -358,14 +370,14 @@ Status KafkaWriter::wait_for_acknowledgements() {
 
 // Returns when librdkafka holds no message any more, whatever became of them.
 Status KafkaWriter::drain() {
-  auto deadline = std::chrono::steady_clock::now() + kNoProgressLimit;
+  auto deadline = std::chrono::steady_clock::now() + no_progress_limit_;
   uint64_t reports = reports_;
   while (in_flight_ > 0) {
     rd_kafka_poll(handle_.get(), kPollMs);
     auto now = std::chrono::steady_clock::now();
     if (reports_ != reports) {
       reports = reports_;
-      deadline = now + kNoProgressLimit;
+      deadline = now + no_progress_limit_;
     } else if (now > deadline) {
       return failure();
     }
@@ -420,7 +432,7 @@ Status KafkaWriter::renew_after_fatal_error() {
   if (rd_kafka_fatal_error(handle_.get(), text, sizeof text) == RD_KAFKA_RESP_ERR_NO_ERROR)
     return {};
   rd_kafka_purge(handle_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-  auto deadline = std::chrono::steady_clock::now() + kNoProgressLimit;
+  auto deadline = std::chrono::steady_clock::now() + no_progress_limit_;
   while (in_flight_ > 0) {
     rd_kafka_poll(handle_.get(), kPollMs);
     if (std::chrono::steady_clock::now() > deadline)
