@@ -1,79 +1,57 @@
-// Runs tests/commands/*.json: commands of the local database, one after the other. A case:
-//   {"name": …, "steps": [<step>…]}, a step
-//   {"run": <command>, "db": <name, default "test">, then one of
-//    "reply": <the whole reply without ok>, equal to the bit
-//    "includes": <document>                 what is given of the reply; documents inside may have
-//    further fields, arrays may not "error": {"code": n, "message": <whole text, optional>,
-//    <further fields, as given>} nothing: it must succeed}
-// {"$reply": "cursor.id"} in a command stands for that value of the step before. Each case starts
-// with an empty database; the database's time is 2024-03-01T12:00:00Z.
+// Runs tests/commands/*.json: commands, one after the other, through the dispatcher. A case:
+//   {"name": …, "connections": [<definition as the Admin API has it>…], "server": <settings>,
+//    "steps": [<step>…]}, a step
+//   {"run": <command>, "db": <name, default "test"; "admin" for a command that runs nowhere else>,
+//   then one of
+//    "reply": <the whole reply without ok>
+//    "includes": <document>   what is given of the reply; documents inside may have further fields,
+//                             arrays may not
+//    "error": {"code": n, "message": <whole text, optional>, <further fields, as given>}
+//    nothing: it must succeed; and, before that is looked at,
+//    "until": <as includes>   the command is repeated until the reply is like this, 20 s at most
+//    "save": {<name>: <path>} puts values of the reply aside
+//    "exhaust": true          the client takes a stream of replies; "moreToCome": the reply says
+//                             that more follow (default: it does not)
+//    "waitsMs": n             the answer does not come before that}
+// {"$reply": path} and {"$saved": name} stand for values of replies before; what differs from run
+// to run is expected by {"$type": …}, {"$matches": …} and the like: expectation.h.
+//
+// "server": "startupWarnings" and "recentLog" (lists of lines, for getLog), "commandLine",
+// "memoryLimitMb" (of a processor), "enforceTierLimits", "demo" (the demonstration runs).
+//
+// Each case starts with an empty database and without a stream processor; the database's time is
+// 2024-03-01T12:00:00Z, the processors run by the real clock. `command_cases --each-fails FOLDER`
+// is green when no case passes: tests/runner/false_cases holds expectations that are wrong.
+#include <spdlog/spdlog.h>
+
 #include <array>
 #include <string>
+#include <thread>
 
 #include "commands/command.h"
 #include "commands/dispatch.h"
 #include "commands/services.h"
 #include "commands/table.h"
-#include "engine/document/compare.h"
-#include "engine/document/extended_json.h"
 #include "tests/runner/case_file.h"
+#include "tests/runner/expectation.h"
 #include "tests/runner/local_fixture.h"
+#include "tests/runner/stream_fixture.h"
 
 namespace millrace::tests {
 namespace {
 
 using namespace engine;  // NOLINT(google-build-using-namespace)
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
-constexpr std::array<std::string_view, 3> kCaseKeys = {"name", "note", "steps"};
-constexpr std::array<std::string_view, 5> kStepKeys = {"run", "db", "reply", "includes", "error"};
+constexpr std::array<std::string_view, 5> kCaseKeys = {"name", "note", "connections", "server",
+                                                       "steps"};
+constexpr std::array<std::string_view, 10> kStepKeys = {
+    "run", "db", "reply", "includes", "error", "until", "save", "exhaust", "moreToCome", "waitsMs"};
+constexpr std::array<std::string_view, 6> kServerKeys = {
+    "startupWarnings", "recentLog", "commandLine", "memoryLimitMb", "enforceTierLimits", "demo"};
 
-std::string describe(Value value) {
-  return value.is_missing() ? "missing" : to_json(value, JsonFormat::kCanonical);
-}
-
-Value at_path(Value value, std::string_view path) {
-  while (!path.empty() && value.is_object()) {
-    size_t dot = std::min(path.find('.'), path.size());
-    value = value.as_object().get(path.substr(0, dot));
-    path.remove_prefix(std::min(dot + 1, path.size()));
-  }
-  return value;
-}
-
-// The command with what stands for parts of the last reply put in.
-Value substitute(Value value, Value last, Arena& arena) {
-  if (value.is_array()) {
-    ArrayBuilder array(arena);
-    for (Value element : value.as_array()) array.add(substitute(element, last, arena));
-    return array.finish();
-  }
-  if (!value.is_object()) return value;
-  Value path = value.as_object().get("$reply");
-  if (path.is_string()) return at_path(last, path.as_string());
-  ObjectBuilder object(arena);
-  for (const auto& field : value.as_object())
-    object.add(field.name(), substitute(field.value, last, arena));
-  return object.finish();
-}
-
-// True when `actual` has all of `expected`.
-bool includes(Value actual, Value expected) {
-  if (expected.is_object() && actual.is_object()) {
-    for (const auto& field : expected.as_object()) {
-      if (!includes(actual.as_object().get(field.name()), field.value)) return false;
-    }
-    return true;
-  }
-  if (expected.is_array() && actual.is_array()) {
-    if (expected.as_array().size() != actual.as_array().size()) return false;
-    size_t index = 0;
-    for (Value element : expected.as_array()) {
-      if (!includes(actual.as_array().at(index++), element)) return false;
-    }
-    return true;
-  }
-  return describe(actual) == describe(expected);
-}
+constexpr std::chrono::seconds kPatience{20};
 
 Document without_ok(const Document& reply) {
   BsonWriter writer;
@@ -85,13 +63,43 @@ Document without_ok(const Document& reply) {
   return Document(writer.bytes());
 }
 
+// What is the same for every command that is answered at all: clients read `ok` as a double (or
+// int32) and an error's code as an int32.
+CaseFailure check_frame(const Document& reply, bool ok) {
+  Value flag = reply.get("ok");
+  if (!flag.is(Type::kDouble) || flag.to_double() != (ok ? 1 : 0))
+    return "the reply's ok is " + describe(flag);
+  bool names = reply.get("code").is(Type::kInt32) && reply.get("codeName").is_string() &&
+               reply.get("errmsg").is_string();
+  if (!ok && !names) return "an error without code, codeName or errmsg";
+  return std::nullopt;
+}
+
+std::vector<std::string> lines(Value list) {
+  std::vector<std::string> texts;
+  if (!list.is_array()) return texts;
+  for (Value line : list.as_array()) texts.emplace_back(line.as_string());
+  return texts;
+}
+
 class Session {
  public:
-  Session() {
-    services_.database = &fixture().database();
-    services_.settings.data_dir = fixture().root();
-    client_.remote_address = "127.0.0.1:1";
+  // `settings` and `connections` as in the case; missing: none.
+  CaseFailure open(Value settings, Value connections) {
+    if (auto failure = configure(settings)) return failure;
+    streams_ = std::make_unique<StreamFixture>(services_, fixture().store());
+    if (connections.is_array()) {
+      for (Value connection : connections.as_array()) {
+        if (auto status = streams_->add_connection(connection); !status.ok())
+          return "connections: " + status.message();
+      }
+    }
+    if (settings.is_object() && settings.as_object().get("demo").truthy()) {
+      if (auto status = streams_->start_demo(); !status.ok()) return "demo: " + status.message();
+    }
+    return std::nullopt;
   }
+
   static LocalFixture& fixture() {
     static LocalFixture instance;
     return instance;
@@ -102,47 +110,134 @@ class Session {
     if (!step.get("run").is_object() || step.get("run").as_object().empty())
       return "a step without a command";
     Arena arena;
-    Document command(substitute(step.get("run"), last_.value(), arena));
-    std::string name(command.view().begin()->name());
-    std::string database = step.has("db") ? std::string(step.get("db").as_string()) : "test";
-    commands::Request request{services_, client_,  command.value(),
-                              name,      database, std::chrono::steady_clock::now()};
-    BsonWriter reply;
-    auto outcome = commands::run_command(commands::find_command(name), request, reply);
-    if (outcome.progress != commands::Progress::kDone) return name + " waits";
-    if (auto status = validate_bson(reply.bytes()); !status.ok())
-      return "the reply is no valid BSON: " + status.message();
-    last_ = Document(reply.bytes());
-    return check(step, outcome.ok);
-  }
-
- private:
-  CaseFailure check(ObjectView step, bool ok) const {
-    std::string got = "\n        got      " + describe(last_.value());
-    if (step.has("error")) {
-      ObjectView error = step.get("error").as_object();
-      bool same = !ok && error.get("code").is_number() &&
-                  error.get("code").to_double() == last_.get("code").to_double();
-      for (const auto& field : error) {
-        if (field.has_name("code")) continue;
-        same = same && includes(last_.get(field.has_name("message") ? "errmsg" : field.name()),
-                                field.value);
-      }
-      if (same) return std::nullopt;
-      return "expected error " + describe(error.value()) + got;
+    KnownValues known{last_.value(), saved_};
+    std::string lost;
+    Document command(substitute(step.get("run"), known, arena, &lost));
+    Document expected(substitute(step.value(), known, arena, &lost));
+    if (!lost.empty()) return lost + " leads nowhere; the last reply is " + describe(last_.value());
+    auto give_up = steady_clock::now() + kPatience;
+    while (true) {
+      if (auto failure = run(command, step)) return failure;
+      if (!expected.view().has("until")) break;
+      if (!ok_) return "expected success" + got();
+      auto missing = difference(last_.value(), expected.get("until"), Fields::kMore);
+      if (!missing) break;
+      if (steady_clock::now() > give_up) return "not within 20 s: " + *missing + got();
+      std::this_thread::sleep_for(milliseconds(20));
     }
-    if (!ok) return "expected success" + got;
-    if (step.has("includes") && !includes(last_.value(), step.get("includes")))
-      return "expected " + describe(step.get("includes")) + got;
-    if (step.has("reply") && describe(without_ok(last_).value()) != describe(step.get("reply"))) {
-      return "expected " + describe(step.get("reply")) + got;
+    if (auto failure = check(expected.view())) return failure;
+    if (step.has("save")) {
+      for (const auto& field : step.get("save").as_object()) put_aside(field);
     }
     return std::nullopt;
   }
 
+ private:
+  CaseFailure configure(Value settings) {
+    services_.database = &fixture().database();
+    services_.settings.data_dir = fixture().root();
+    services_.settings.version = "0.0.0";
+    services_.compressors = {"snappy", "zlib", "zstd"};
+    client_.remote_address = "127.0.0.1:1";
+    client_.connection_id = 7;
+    if (settings.is_missing()) return std::nullopt;
+    if (auto failure = check_keys(settings, kServerKeys)) return failure;
+    ObjectView given = settings.as_object();
+    services_.startup_warnings = lines(given.get("startupWarnings"));
+    services_.recent_log = [log = lines(given.get("recentLog"))](int64_t* total) {
+      *total = static_cast<int64_t>(log.size());
+      return log;
+    };
+    services_.settings.command_line = lines(given.get("commandLine"));
+    if (given.has("memoryLimitMb"))
+      services_.settings.memory_limit_mb = given.get("memoryLimitMb").integer_value();
+    services_.settings.enforce_tier_limits = given.get("enforceTierLimits").truthy();
+    return std::nullopt;
+  }
+
+  void put_aside(const Field& field) {
+    BsonWriter writer;
+    writer.begin_document();
+    writer.append("value", at_path(last_.value(), field.value.as_string()));
+    writer.end();
+    saved_[std::string(field.name())] = Document(writer.bytes());
+  }
+
+  // One command to its end; the reply is in last_ and ok_.
+  CaseFailure run(const Document& command, ObjectView step) {
+    std::string name(command.view().begin()->name());
+    std::string database = step.has("db") ? std::string(step.get("db").as_string()) : "test";
+    const auto* row = commands::find_command(name);
+    if (!step.has("db") && row != nullptr && (row->flags & commands::kAdminOnly) != 0)
+      database = "admin";
+    commands::Request request{services_, client_,  command.value(),
+                              name,      database, steady_clock::now()};
+    request.exhaust_allowed = step.get("exhaust").truthy();
+    BsonWriter reply;
+    // As the wire layer does it: a handler that waits is called again.
+    auto outcome = commands::run_command(row, request, reply);
+    for (auto pause = milliseconds(5); outcome.progress == commands::Progress::kWait;
+         pause = std::min(pause + milliseconds(5), milliseconds(25))) {
+      auto next = std::max(steady_clock::now() + pause, request.next_attempt);
+      if (next > request.received + kPatience) return name + " waits for more than 20 s";
+      std::this_thread::sleep_until(next);
+      request.next_attempt = {};
+      outcome = commands::run_command(row, request, reply);
+    }
+    if (auto status = validate_bson(reply.bytes()); !status.ok())
+      return "the reply is no valid BSON: " + status.message();
+    last_ = Document(reply.bytes());
+    ok_ = outcome.ok;
+    if (request.more_to_come != step.get("moreToCome").truthy())
+      return std::string("the reply says that ") + (request.more_to_come ? "more" : "nothing") +
+             " follows";
+    if (steady_clock::now() < request.received + waits(step)) return name + " does not wait";
+    return check_frame(last_, ok_);
+  }
+
+  static milliseconds waits(ObjectView step) {
+    Value ms = step.get("waitsMs");
+    return milliseconds(ms.is_integer() ? ms.integer_value() : 0);
+  }
+
+  std::string got() const { return "\n        got      " + describe(last_.value()); }
+
+  CaseFailure check(ObjectView step) const {
+    if (step.has("error")) return check_error(step.get("error"));
+    if (!ok_) return "expected success" + got();
+    if (step.has("includes")) {
+      if (auto unlike = difference(last_.value(), step.get("includes"), Fields::kMore))
+        return *unlike + "\n        expected " + describe(step.get("includes")) + got();
+    }
+    if (step.has("reply")) {
+      Document reply = without_ok(last_);
+      if (auto unlike = difference(reply.value(), step.get("reply"), Fields::kThese))
+        return *unlike + "\n        expected " + describe(step.get("reply")) + got();
+    }
+    return std::nullopt;
+  }
+
+  CaseFailure check_error(Value error) const {
+    bool same = !ok_ && error.is_object() && error.as_object().get("code").is_number() &&
+                error.as_object().get("code").to_double() == last_.get("code").to_double();
+    std::string why;
+    for (const auto& field : error.as_object()) {
+      if (field.has_name("code")) continue;
+      auto unlike = difference(last_.get(field.has_name("message") ? "errmsg" : field.name()),
+                               field.value, Fields::kMore);
+      same = same && !unlike;
+      if (unlike) why = ": " + std::string(field.name()) + ": " + *unlike;
+    }
+    if (same) return std::nullopt;
+    return "expected error " + describe(error) + why + got();
+  }
+
   commands::Services services_;
   commands::Client client_;
+  std::map<std::string, Document, std::less<>> saved_;
   Document last_;
+  bool ok_ = false;
+  std::unique_ptr<StreamFixture> streams_;
 };
 
 CaseFailure run_case(const CaseFile&, Value value) {
@@ -152,6 +247,9 @@ CaseFailure run_case(const CaseFile&, Value value) {
   if (!Session::fixture().ready()) return "no temporary database";
   if (auto status = Session::fixture().clear(); !status.ok()) return status.message();
   Session session;
+  if (auto failure =
+          session.open(value.as_object().get("server"), value.as_object().get("connections")))
+    return failure;
   int number = 0;
   for (Value step : steps.as_array()) {
     ++number;
@@ -162,9 +260,22 @@ CaseFailure run_case(const CaseFile&, Value value) {
   return std::nullopt;
 }
 
+// A case whose last expectation is wrong must say so, and only there.
+CaseFailure run_false_case(const CaseFile& file, Value value) {
+  auto failure = run_case(file, value);
+  if (!failure) return "it passes, and should not";
+  size_t last = value.as_object().get("steps").as_array().size();
+  std::string where = "step " + std::to_string(last) + ": ";
+  if (failure->rfind(where, 0) == 0) return std::nullopt;
+  return "it fails elsewhere than in its last step: " + *failure;
+}
+
 }  // namespace
 }  // namespace millrace::tests
 
 int main(int argc, char** argv) {
+  spdlog::set_level(spdlog::level::off);  // what fails here fails on purpose
+  if (argc > 1 && std::string_view(argv[1]) == "--each-fails")
+    return millrace::tests::run_case_files(argc - 1, argv + 1, millrace::tests::run_false_case);
   return millrace::tests::run_case_files(argc, argv, millrace::tests::run_case);
 }

@@ -39,6 +39,7 @@ class LocalFixture {
   }
   bool ready() const { return database_ != nullptr; }
   commands::LocalDatabase& database() { return *database_; }
+  storage::Store& store() { return *store_; }
   const std::string& root() const { return root_; }
 
   // Everything that is in it goes.
