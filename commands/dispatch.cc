@@ -41,19 +41,26 @@ Status check_api_version(const Request& request) {
   if (version.is_missing()) {
     for (auto field : {"apiStrict", "apiDeprecationErrors"}) {
       if (!request.get(field).is_missing()) {
-        return Status(ErrorCode::kInvalidOptions,
-                      std::string("Provided ") + field + " without passing apiVersion");
+        return Status(4886600,
+                      "Provided apiStrict and/or apiDeprecationErrors without passing apiVersion");
       }
     }
     return {};
   }
-  if (!version.is_string()) return Status(ErrorCode::kTypeMismatch, "apiVersion must be a string");
+  if (!version.is_string()) {
+    return Status(ErrorCode::kTypeMismatch, "BSON field 'apiVersion' is the wrong type '" +
+                                                std::string(version.type_name()) +
+                                                "', expected type 'string'");
+  }
   if (version.as_string() == "1") return {};
-  return Status(ErrorCode::kApiVersionError, "API version must be \"1\"");
+  return Status(ErrorCode::kApiVersionError,
+                "Cannot accept API version " + std::string(version.as_string()));
 }
 
 // https://www.mongodb.com/docs/manual/reference/method/cursor.maxTimeMS/
-Status check_max_time(const Request& request) {
+// `limit_ms`: how long the command may run; 0 is without end.
+Status read_max_time(const CommandRow& row, const Request& request, int64_t* limit_ms) {
+  *limit_ms = 0;
   auto limit = request.get("maxTimeMS");
   if (limit.is_missing()) return {};
   if (!limit.is_number()) return Status(ErrorCode::kBadValue, "maxTimeMS must be a number");
@@ -61,10 +68,13 @@ Status check_max_time(const Request& request) {
   if (!(milliseconds >= 0 && milliseconds <= INT32_MAX)) {
     return Status(ErrorCode::kBadValue, shell_text(limit) + " value for maxTimeMS is out of range");
   }
+  // A getMore's says how long it waits for documents (get_more.cc).
+  if (row.name != "getMore") *limit_ms = static_cast<int64_t>(milliseconds);
   return {};
 }
 
-Status check_request(const CommandRow* row, const Request& request) {
+// What holds for every command. `limit_ms`: see read_max_time().
+Status check_request(const CommandRow* row, const Request& request, int64_t* limit_ms) {
   if (row == nullptr)
     return Status(ErrorCode::kCommandNotFound,
                   "no such command: '" + std::string(request.name) + "'");
@@ -84,7 +94,7 @@ Status check_request(const CommandRow* row, const Request& request) {
     return Status(ErrorCode::kIllegalOperation,
                   "Transaction numbers are only allowed on a replica set member or mongos");
   }
-  MR_RETURN_IF_ERROR(check_max_time(request));
+  MR_RETURN_IF_ERROR(read_max_time(*row, request, limit_ms));
   return check_write_concern(request);
 }
 
@@ -100,10 +110,9 @@ void count(const Request& request, Counters& counters) {
 }
 
 // The handler, with what a library below it may throw.
-engine::Result<Progress> call(const CommandRow& row, Request& request, engine::BsonWriter& reply) {
-  // A getMore's says how long it waits for documents (get_more.cc).
-  auto limit = row.name == "getMore" ? engine::Value() : request.get("maxTimeMS");
-  TimeLimit time_limit(limit.is_number() ? static_cast<int64_t>(limit.to_double()) : 0);
+engine::Result<Progress> call(const CommandRow& row, Request& request, int64_t limit_ms,
+                              engine::BsonWriter& reply) {
+  TimeLimit time_limit(limit_ms);
   try {
     return row.handler(request, reply);
   } catch (const engine::EvaluationError& error) {
@@ -123,12 +132,13 @@ bool runs_inline(const CommandRow* row) {
 
 Outcome run_command(const CommandRow* row, Request& request, engine::BsonWriter& reply) {
   reply.clear();
-  Status status = check_request(row, request);
+  int64_t limit_ms = 0;
+  Status status = check_request(row, request, &limit_ms);
   if (status.ok()) {
     auto& active = request.services.counters.active;
     active.fetch_add(1, std::memory_order_relaxed);
     reply.begin_document();
-    auto progress = call(*row, request, reply);
+    auto progress = call(*row, request, limit_ms, reply);
     active.fetch_sub(1, std::memory_order_relaxed);
     if (progress.ok() && *progress == Progress::kWait) return {Progress::kWait, false};
     count(request, request.services.counters);

@@ -35,20 +35,55 @@ constexpr std::array kParameters = {
 };
 // clang-format on
 
-bool wants_all(const Request& request) {
+struct Wanted {
+  bool all = false;
+  bool details = false;  // {value: …, settableAtRuntime: …, settableAtStartup: …}
+};
+
+// The command's own value: "*", {allParameters: …, showDetails: …}, or anything else, which means
+// nothing. Errors: 40415.
+engine::Result<Wanted> read_wanted(const Request& request) {
   auto argument = request.argument();
-  if (argument.is_string()) return argument.as_string() == "*";
-  return argument.is_object() && argument.as_object().get("allParameters").truthy();
+  if (argument.is_string()) return Wanted{.all = argument.as_string() == "*"};
+  Wanted wanted;
+  if (!argument.is_object()) return wanted;
+  for (const engine::Field& field : argument.as_object()) {
+    if (field.has_name("allParameters")) {
+      wanted.all = field.value.truthy();
+    } else if (field.has_name("showDetails")) {
+      wanted.details = field.value.truthy();
+    } else {
+      return unknown_field(request, field.name());
+    }
+  }
+  return wanted;
+}
+
+// No parameter of this server can be set.
+void append_details(const ParameterRow& row, const Services& services, BsonWriter& reply) {
+  BsonWriter value;
+  value.begin_document();
+  row.append(services, value);
+  value.end();
+  reply.begin_object(row.name);
+  reply.append("value", engine::Document(value.bytes()).get(row.name));
+  reply.append("settableAtRuntime", false);
+  reply.append("settableAtStartup", false);
+  reply.end();
 }
 
 }  // namespace
 
 Result<Progress> cmd_get_parameter(Request& request, BsonWriter& reply) {
-  bool all = wants_all(request);
+  MR_ASSIGN_OR_RETURN(Wanted wanted, read_wanted(request));
   bool found = false;
   for (const auto& row : kParameters) {
-    if (!all && request.get(row.name).is_missing()) continue;
-    row.append(request.services, reply);
+    if (!wanted.all && request.get(row.name).is_missing()) continue;
+    if (wanted.details) {
+      append_details(row, request.services, reply);
+    } else {
+      row.append(request.services, reply);
+    }
     found = true;
   }
   if (!found) return Status(ErrorCode::kInvalidOptions, "no option found to get");

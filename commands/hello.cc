@@ -82,9 +82,14 @@ void remember_client(Request& request) {
 }
 
 // The client's order of preference decides.
-void append_compression(const Request& request, engine::BsonWriter& reply) {
+Status append_compression(const Request& request, engine::BsonWriter& reply) {
   auto wanted = request.get("compression");
-  if (!wanted.is_array()) return;
+  if (wanted.is_nullish()) return {};
+  if (!wanted.is_array()) {
+    return Status(ErrorCode::kTypeMismatch,
+                  "BSON field '" + std::string(request.name) + ".compression' is the wrong type '" +
+                      std::string(wanted.type_name()) + "', expected type 'array'");
+  }
   std::vector<Value> agreed;
   for (auto name : wanted.as_array()) {
     if (!name.is_string()) continue;
@@ -92,9 +97,10 @@ void append_compression(const Request& request, engine::BsonWriter& reply) {
     if (std::find(ours.begin(), ours.end(), name.as_string()) != ours.end()) agreed.push_back(name);
   }
   if (!agreed.empty()) reply.append("compression", Value::array(agreed));
+  return {};
 }
 
-void append_hello(const Request& request, bool legacy, engine::BsonWriter& reply) {
+Status append_hello(const Request& request, bool legacy, engine::BsonWriter& reply) {
   const auto& services = request.services;
   if (request.get("helloOk").truthy()) reply.append("helloOk", true);
   reply.append(legacy ? "ismaster" : "isWritablePrimary", true);
@@ -111,7 +117,7 @@ void append_hello(const Request& request, bool legacy, engine::BsonWriter& reply
   reply.append("minWireVersion", kMinWireVersion);
   reply.append("maxWireVersion", kMaxWireVersion);
   reply.append("readOnly", false);
-  append_compression(request, reply);
+  return append_compression(request, reply);
 }
 
 engine::Result<Progress> answer(Request& request, bool legacy, engine::BsonWriter& reply) {
@@ -128,7 +134,7 @@ engine::Result<Progress> answer(Request& request, bool legacy, engine::BsonWrite
     }
   }
   request.more_to_come = await.asked && request.exhaust_allowed;
-  append_hello(request, legacy, reply);
+  MR_RETURN_IF_ERROR(append_hello(request, legacy, reply));
   return Progress::kDone;
 }
 

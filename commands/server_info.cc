@@ -64,8 +64,11 @@ Result<Progress> cmd_get_cmd_line_opts(Request& request, BsonWriter& reply) {
 
 Result<Progress> cmd_get_log(Request& request, BsonWriter& reply) {
   auto which = request.argument();
-  if (!which.is_string())
-    return Status(ErrorCode::kTypeMismatch, "Argument to getLog must be of type String");
+  if (!which.is_string()) {
+    return Status(ErrorCode::kTypeMismatch, "BSON field 'getLog.getLog' is the wrong type '" +
+                                                std::string(which.type_name()) +
+                                                "', expected type 'string'");
+  }
   auto name = which.as_string();
   if (name == "*") {
     reply.begin_array("names");
@@ -82,7 +85,7 @@ Result<Progress> cmd_get_log(Request& request, BsonWriter& reply) {
   } else if (name == "global") {
     if (request.services.recent_log) lines = request.services.recent_log(&total);
   } else {
-    return Status(ErrorCode::kOperationFailed, "no RecentEntries named: " + std::string(name));
+    return Status(ErrorCode::kOperationFailed, "No log named '" + std::string(name) + "'");
   }
   reply.append("totalLinesWritten", engine::Value::integer(total));
   reply.begin_array("log");

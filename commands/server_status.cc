@@ -4,9 +4,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <fstream>
 
 #include "commands/handlers.h"
+#include "commands/local/index_keys.h"
 #include "commands/services.h"
 
 namespace millrace::commands {
@@ -112,8 +114,18 @@ Result<Progress> cmd_current_op(Request&, BsonWriter& reply) {
 // currentOp shows.
 Result<Progress> cmd_kill_op(Request& request, BsonWriter& reply) {
   auto op = request.get("op");
-  if (op.is_missing()) return Status(ErrorCode::kNoSuchKey, "Did not provide \"op\" field");
-  if (!op.is_number()) return Status(ErrorCode::kTypeMismatch, "\"op\" must be a number");
+  if (op.is_missing()) return Status(ErrorCode::kNoSuchKey, "Missing expected field \"op\"");
+  if (!op.is_number()) {
+    return Status(
+        ErrorCode::kTypeMismatch,
+        "Expected field \"op\" to have numeric type, but found " + std::string(op.type_name()));
+  }
+  if (!op.is_integer() && op.to_double() != std::floor(op.to_double())) {
+    return Status(ErrorCode::kBadValue,
+                  "Expected field \"op\" to have a value exactly representable as a 64-bit "
+                  "integer, but found op: " +
+                      shell_text(op));
+  }
   reply.append("info", "attempting to kill op");
   return Progress::kDone;
 }

@@ -14,26 +14,58 @@ using engine::Type;
 
 constexpr size_t kMaxSessionsPerCommand = 10'000;
 
-// The ids of [{id: UUID}, …]. Errors: 14 TypeMismatch, 16 InvalidLength.
+Status wrong_type(const std::string& field, const engine::Value& value, std::string_view expected) {
+  return Status(ErrorCode::kTypeMismatch, "BSON field '" + field + "' is the wrong type '" +
+                                              std::string(value.type_name()) +
+                                              "', expected type '" + std::string(expected) + "'");
+}
+
+constexpr uint8_t kUuidSubtype = 4;
+constexpr uint8_t kOldUuidSubtype = 3;
+
+// The 16 bytes of {id: UUID}; `where` is what a MongoDB server calls the list in its messages.
+Result<std::string_view> read_session_id(const engine::Value& entry, size_t index,
+                                         const std::string& where) {
+  if (!entry.is_object()) return wrong_type(where + "." + std::to_string(index), entry, "object");
+  for (const engine::Field& field : entry.as_object()) {
+    if (field.has_name("id") || field.has_name("uid")) continue;
+    return Status(
+        40415, "BSON field '" + where + "." + std::string(field.name()) + "' is an unknown field.");
+  }
+  auto id = entry.as_object().get("id");
+  if (id.is_missing())
+    return Status(40414, "BSON field '" + where + ".id' is missing but a required field");
+  if (!id.is(Type::kBinData)) return wrong_type(where + ".id", id, "binData");
+  if (id.binary_subtype() != kUuidSubtype) {
+    std::string_view found =
+        id.binary_subtype() == kOldUuidSubtype ? "UUID(deprecated)" : "general";
+    return Status(ErrorCode::kTypeMismatch, "BSON field '" + where +
+                                                ".id' is the wrong binData type '" +
+                                                std::string(found) + "', expected type 'UUID'");
+  }
+  if (id.as_string().size() != 16) {
+    return Status(207, "uuid must be a 16-byte binary field with UUID (4) subtype");
+  }
+  return id.as_string();
+}
+
+// The ids of [{id: UUID}, …]. Errors: 14 TypeMismatch, 40414, 40415, 207 InvalidUUID, 16
+// InvalidLength; texts as MongoDB 6.0 has them.
 Result<std::vector<std::string>> read_session_ids(const Request& request) {
   auto list = request.argument();
-  auto wrong_type = [&](std::string_view what) {
-    return Status(
-        ErrorCode::kTypeMismatch,
-        std::string(request.name) + " takes an array of {id: UUID}: " + std::string(what));
-  };
-  if (!list.is_array()) return wrong_type("this is " + std::string(list.type_name()));
+  bool kill = request.name == "killSessions";
+  std::string command(kill ? "KillSessionsCmd" : request.name);
+  std::string where = command + "." + std::string(request.name);
+  if (!list.is_array()) return wrong_type(where, list, "array");
+  if (!kill) where += "FromClient";
   std::vector<std::string> ids;
   for (auto entry : list.as_array()) {
-    auto id = entry.is_object() ? entry.as_object().get("id") : engine::Value::missing();
-    if (!id.is(Type::kBinData) || id.binary_subtype() != 4 || id.as_string().size() != 16) {
-      return wrong_type("an element has no UUID named id");
-    }
+    MR_ASSIGN_OR_RETURN(std::string_view id, read_session_id(entry, ids.size(), where));
     if (ids.size() == kMaxSessionsPerCommand) {
       return Status(ErrorCode::kInvalidLength,
                     "at most 10000 sessions are allowed in one " + std::string(request.name));
     }
-    ids.emplace_back(id.as_string());
+    ids.emplace_back(id);
   }
   return ids;
 }

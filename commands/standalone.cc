@@ -29,8 +29,11 @@ Result<Progress> cmd_get_default_rw_concern(Request&, BsonWriter& reply) {
 // profiler on is refused.
 Result<Progress> cmd_profile(Request& request, BsonWriter& reply) {
   auto level = request.argument();
-  if (!level.is_number())
-    return Status(ErrorCode::kTypeMismatch, "the profiling level must be a number");
+  if (!level.is_number()) {
+    return Status(ErrorCode::kTypeMismatch, "BSON field 'profile.profile' is the wrong type '" +
+                                                std::string(level.type_name()) +
+                                                "', expected types '[long, int, decimal, double']");
+  }
   if (level.to_double() != 0 && level.to_double() != -1) {
     return Status(ErrorCode::kCommandNotSupported,
                   "Millrace has no database profiler: only level 0 is supported");

@@ -66,6 +66,7 @@ constexpr std::array kCodes = {
     CodeRow{167, "OptionNotSupportedOnView"},
     CodeRow{168, "InvalidPipelineOperator"},
     CodeRow{197, "InvalidIndexSpecificationOption"},
+    CodeRow{207, "InvalidUUID"},
     CodeRow{223, "IllegalOpMsgFlag"},
     CodeRow{238, "NotImplemented"},
     CodeRow{241, "ConversionFailure"},
