@@ -207,6 +207,12 @@ bool is_one_of(const std::array<std::string_view, N>& names, std::string_view na
 constexpr std::array<std::string_view, 2> kCommutativePairs = {"$add", "$multiply"};
 constexpr std::array<std::string_view, 2> kCommutative = {"$setIntersection", "$setUnion"};
 
+// Of these the server makes neighbouring constants one in advance, of the second ones (8.x) at the
+// beginning only: constants that cannot stand together are refused, and sums of doubles round so.
+constexpr std::array<std::string_view, 4> kAssociative = {"$concat", "$concatArrays",
+                                                          "$setIntersection", "$setUnion"};
+constexpr std::array<std::string_view, 2> kLeftAssociative = {"$add", "$multiply"};
+
 bool all_constant(const std::vector<ExpressionPtr>& expressions) {
   return std::all_of(expressions.begin(), expressions.end(),
                      [](const auto& e) { return e->constant() != nullptr; });
@@ -227,6 +233,23 @@ ExpressionPtr fold(ExpressionPtr node, ParseContext& context) {
     if (!context.failed_constant) context.failed_constant = error.status();
     return node;
   }
+}
+
+void fold_neighbours(EagerFunction evaluate, bool at_the_beginning,
+                     std::vector<ExpressionPtr>& arguments, ParseContext& context) {
+  std::vector<ExpressionPtr> folded;
+  for (size_t i = 0; i < arguments.size();) {
+    size_t end = i;
+    while (end < arguments.size() && arguments[end]->constant() != nullptr) ++end;
+    if (end - i < 2 || (at_the_beginning && i > 0)) {
+      folded.push_back(std::move(arguments[i++]));
+      continue;
+    }
+    std::vector<ExpressionPtr> constants;
+    for (; i < end; ++i) constants.push_back(std::move(arguments[i]));
+    folded.push_back(make_ordered_call(evaluate, std::move(constants), context));
+  }
+  arguments = std::move(folded);
 }
 
 Result<ExpressionPtr> parse_variable(std::string_view text, ParseContext& context) {
@@ -294,9 +317,30 @@ Result<ExpressionPtr> parse_operator(std::string_view name, const Value& operand
         (arguments.size() == 2 && is_one_of(kCommutativePairs, name))) {
       move_constants_last(arguments);
     }
+    bool left = is_one_of(kLeftAssociative, name);
+    if (left || is_one_of(kAssociative, name)) {
+      fold_neighbours(row->evaluate, left, arguments, context);
+      if (arguments.size() == 1 && arguments[0]->constant() != nullptr)
+        return std::move(arguments[0]);
+    }
     return make_ordered_call(row->evaluate, std::move(arguments), context);
   }
   return make_call(row->evaluate, std::move(arguments), row->deterministic, context);
+}
+
+// The name of a field behind which an expression stands. Codes: 6.0.5.
+Status check_name_in_object(std::string_view name) {
+  if (name.empty()) return Status(15998, "FieldPath field names may not be empty strings.");
+  if (name[0] == '$') {
+    return Status(
+        16410,
+        "FieldPath field names may not start with '$'. Consider using $getField or $setField.");
+  }
+  if (name.find('.') != std::string_view::npos) {
+    return Status(
+        16412, "FieldPath field names may not contain '.'. Consider using $getField or $setField.");
+  }
+  return Status();
 }
 
 Result<ExpressionPtr> parse_object(const Value& spec, ParseContext& context) {
@@ -305,7 +349,7 @@ Result<ExpressionPtr> parse_object(const Value& spec, ParseContext& context) {
   bool constant = true;
   for (const Field& field : spec.as_object()) {
     std::string_view name = field.name();
-    if (!name.empty() && name[0] == '$') {
+    if (names.empty() && !name.empty() && name[0] == '$') {
       if (spec.as_object().size() != 1) {
         return Status(
             15983,
@@ -314,11 +358,7 @@ Result<ExpressionPtr> parse_object(const Value& spec, ParseContext& context) {
       }
       return parse_operator(name, field.value, context);
     }
-    if (name.find('.') != std::string_view::npos) {
-      return Status(
-          16412,
-          "FieldPath field names may not contain '.'. Consider using $getField or $setField.");
-    }
+    MR_RETURN_IF_ERROR(check_name_in_object(name));
     MR_ASSIGN_OR_RETURN(ExpressionPtr value, parse_expression(field.value, context));
     constant = constant && value->constant() != nullptr;
     names.push_back(context.names().intern(name));
