@@ -12,7 +12,7 @@ import re
 
 import servers
 from bson.decimal128 import Decimal128
-from bson_values import DATE, DECIMAL, OID, Int64, Opaque, date, identical, to_json
+from bson_values import BINARY, DATE, DECIMAL, OID, Int64, Opaque, date, identical, to_json
 from cases import BODIES, DB, SAME, UNORDERED_ARRAYS, Outcome, bagged, names_in, operators_of, same
 from known_differences import rows
 from rewriting import any_value, deletions, everywhere, expressions_in, in_bodies, in_case, parts_everywhere, parts_of, renamed, without, without_one
@@ -224,14 +224,19 @@ def cause_last_digit_of_decimals(ask, case, theirs, ours, only):
 
 
 def cause_date_arithmetic_before_1970(ask, case, theirs, ours, only):
-    """Nothing is left of it with the dates cut to whole seconds."""
-    def whole_seconds(value):
+    """Nothing is left of it with the dates of the documents, or all that is added to, cut to whole seconds."""
+    def whole_second(value):
+        milliseconds = milliseconds_of(value)
+        return date(milliseconds + -milliseconds % 1000) if milliseconds is not None and milliseconds < 0 else value
+    def cut(value):
         if isinstance(value, dict) and len(value) == 1 and set(value) <= {"$dateAdd", "$dateSubtract"}:
             name, arguments = next(iter(value.items()))
             if isinstance(arguments, dict) and "startDate" in arguments:
                 return {name: {**arguments, "startDate": {"$dateTrunc": {"date": arguments["startDate"], "unit": "second"}}}}
         return value
-    return theirs.code is None and vanishes(ask, case, in_bodies(case, whole_seconds), only)
+    if theirs.code is not None or not operators_of(case) & {"$dateAdd", "$dateSubtract"}:
+        return False
+    return vanishes(ask, case, in_case(case, whole_second), only) or vanishes(ask, case, in_bodies(case, cut), only)
 
 
 def cause_order_of_ties(ask, case, theirs, ours, only):
@@ -293,7 +298,8 @@ def cause_limit(ask, case, theirs, ours, only):
     """Without the $limit the server fails as well."""
     if case["kind"] != "pipeline" or theirs.code is not None or ours.code is None or "$limit" not in operators_of(case):
         return False
-    return ask.alone(ask.genuine, {**case, "pipeline": [stage for stage in case["pipeline"] if "$limit" not in stage]}).code == ours.code
+    unlimited = everywhere(case["pipeline"], lambda one: [stage for stage in one if not (isinstance(stage, dict) and set(stage) == {"$limit"})] if isinstance(one, list) else one)
+    return ask.alone(ask.genuine, {**case, "pipeline": unlimited}).code == ours.code
 
 
 def cause_optimizer(ask, case, theirs, ours, only):
@@ -340,7 +346,12 @@ def cause_order_of_clauses(ask, case, theirs, ours, only):
 
 def cause_place_of_a_removed_field(ask, case, theirs, ours, only):
     """With the documents written and read between any two stages, and the objects of $unsetField and $setField built anew, the server does what Millrace does."""
-    if theirs.code is not None or ours.code is not None or case["kind"] not in ("pipeline", "expression"):
+    if theirs.code is not None or ours.code is not None:
+        return False
+    if case["kind"] == "update" and isinstance(case["update"], list):
+        outcome = stage_by_stage(ask, case["docs"], case["update"])
+        return outcome is not None and [sorted(one.items()) for one in theirs.results[2]] == [sorted(one.items()) for one in ours.results[2]] and identical(outcome.results, ours.results[2])
+    if case["kind"] not in ("pipeline", "expression"):
         return False
     def rebuilt(value):
         if isinstance(value, dict) and len(value) == 1 and set(value) <= {"$unsetField", "$setField"}:
@@ -457,11 +468,25 @@ def cause_newer_conversions(ask, case, theirs, ours, only):
         return True
     if theirs.code is not None or ours.code is not None or not {"$convert", "onError"} <= operators_of(case):
         return newer_conversion(theirs)
+    bare = in_bodies(case, lambda one: {"$convert": without_one(one["$convert"], "onError")} if isinstance(one, dict) and set(one) == {"$convert"} else one)
     if case["kind"] != "expression":
-        return newer_conversion(ask.alone(ask.genuine, in_bodies(case, lambda one: without_one(one, "onError"))))
-    bare = {**case, "expr": without(case["expr"], "onError")}
+        return newer_conversion(ask.alone(ask.genuine, bare))
     wrong = [document for document, one, other in zip(case["docs"], theirs.results, ours.results) if not identical(one, other)] if only is None else [{"_id": only}]
     return all(newer_conversion(ask.alone(ask.genuine, bare, document["_id"])) for document in wrong)
+
+
+def cause_bits_of_lost_data(ask, case, theirs, ours, only):
+    """With the positions of the bits written out instead of binary data."""
+    def positions(value):
+        if not isinstance(value, dict):
+            return value
+        return {name: bit_positions(one) if name.startswith("$bits") and isinstance(one, Opaque) and one.type == BINARY else one for name, one in value.items()}
+    return "arrayFilters" in case and vanishes(ask, case, {**case, "arrayFilters": everywhere(case["arrayFilters"], positions)}, only)
+
+
+def bit_positions(binary):
+    data = binary.data[5:]  # behind the length and the subtype
+    return [8 * index + bit for index, byte in enumerate(data) for bit in range(8) if byte >> bit & 1]
 
 
 def cause_z_of_local_time(ask, case, theirs, ours, only):

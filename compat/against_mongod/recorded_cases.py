@@ -54,7 +54,7 @@ class Runner:
 
     def match(self, case):
         if "error" in case:
-            results, code = outcome_of(lambda: self.connection.command({"find": "c", "filter": case["query"], "$db": DB}))
+            results, code = outcome_of(lambda: self.connection.command({"aggregate": "c", "pipeline": [{"$match": case["query"]}], "cursor": {}, "$db": DB}))
             return None, results, code
         if "match_error" in case:
             results, code = outcome_of(lambda: self.aggregate([case["match_error"]["doc"]], [{"$match": case["query"]}]))

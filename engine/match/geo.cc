@@ -226,8 +226,11 @@ Result<std::optional<FieldCondition>> parse_geo(const FieldOperator& field, Quer
 }
 
 // 5626500: what the server answers to the operators that need an index and an order of distance
-// where there is neither.
+// where there is neither. What is no point at all it does not take for such a query.
 Result<std::optional<FieldCondition>> refuse_near(const FieldOperator& field, QueryParse& parse) {
+  if (!field.operand.is_object() && !field.operand.is_array()) {
+    return bad(std::string(field.name) + " takes a point, not " + to_json(field.operand));
+  }
   return Status(5626500,
                 std::string(field.name) + " is not allowed in " + std::string(parse.options.place));
 }
