@@ -69,7 +69,8 @@ class ShiftFunction final : public WindowFunction {
   Value otherwise_;
 };
 
-// Computed with decimals whatever the input, and shown as a double as long as no decimal has come.
+// Computed with decimals whatever the input, and shown as a double as long as no decimal has come,
+// in this partition or in one before it (6.0.5 and later).
 class ExpMovingAvgFunction final : public WindowFunction {
  public:
   ExpMovingAvgFunction(ExpressionPtr input, Decimal128 alpha)
@@ -80,19 +81,18 @@ class ExpMovingAvgFunction final : public WindowFunction {
     Decimal128 rest = decimal::subtract(decimal::from_int64(1), alpha_);
     Decimal128 average;
     bool any = false;
-    bool any_decimal = false;
     for (Value& value : values) {
       if (value.is_number()) {
-        any_decimal = any_decimal || value.is(Type::kDecimal);
+        any_decimal_ = any_decimal_ || value.is(Type::kDecimal);
         Decimal128 now = engine::to_decimal(value);
         average =
             any ? decimal::add(decimal::multiply(now, alpha_), decimal::multiply(average, rest))
                 : now;
         any = true;
       }
-      value = !any          ? Value::null()
-              : any_decimal ? Value::decimal(average, *eval.arena)
-                            : Value::number(decimal::to_double(average));
+      value = !any           ? Value::null()
+              : any_decimal_ ? Value::decimal(average, *eval.arena)
+                             : Value::number(decimal::to_double(average));
     }
     return values;
   }
@@ -100,6 +100,7 @@ class ExpMovingAvgFunction final : public WindowFunction {
  private:
   ExpressionPtr input_;
   Decimal128 alpha_;
+  bool any_decimal_ = false;
 };
 
 class LocfFunction final : public WindowFunction {
