@@ -78,32 +78,14 @@ class Shop:
         return state
 
 
-class ChangeStreamToMongodb(harness.Case):
-    @classmethod
-    def setUpClass(cls):
-        cls.mongod = harness.Mongod()
-        cls.database = cls.mongod.client()
-        cls.server = harness.Millrace(connections=[harness.cluster("cluster", cls.mongod.uri)])
-        cls.client = cls.server.client()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.client.close()
-        cls.server.stop()
-
-    def tearDown(self):
-        self.drop_all()
-
+class ChangeStreamToMongodb(harness.ReplicaSetCase):
     def create(self, script, coll, post_images=False):
         self.database.shop.create_collection(coll, **({"changeStreamPreAndPostImages": {"enabled": True}} if post_images else {}))
         self.assertEqual(harness.mongosh(self.server.uri, script % {"coll": coll}).values[0]["ok"], 1)
         return Shop(self.database.shop[coll], coll)
 
     def check_latest(self, shop, coll):
-        expected = shop.latest()
-        found = harness.wait_until(lambda: (lambda f: f if f == expected else None)({d["_id"]: d for d in self.database.copies[coll].find()}), 30,
-                                   "the copy to equal the account")
-        self.assertEqual(found, expected)
+        self.wait_for_documents(self.database.copies[coll], shop.latest().values())
         self.assertEqual(list(self.database.copies[coll + "Dead"].find()), [])
 
     def test_latest_state(self):

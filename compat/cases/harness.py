@@ -378,6 +378,33 @@ class ServerCase(Case):
         self.assertIsNone(self.server.process.poll(), "millrace is gone: " + self.server.log()[-2000:])
 
 
+class ReplicaSetCase(Case):
+    """A genuine replica set for the whole class, and one millrace whose connection `cluster` it is."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.mongod = Mongod()
+        cls.database = cls.mongod.client()
+        cls.server = Millrace(connections=[cluster("cluster", cls.mongod.uri)])
+        cls.client = cls.server.client()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.client.close()
+        cls.database.close()
+        cls.server.stop()
+
+    def tearDown(self):
+        self.drop_all()
+
+    def wait_for_documents(self, collection, expected, projection=None, seconds=30):
+        """Until the collection holds these documents and no others; in the order of their _id, which all have."""
+        expected = sorted(expected, key=lambda document: document["_id"])
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: list(collection.find({}, projection).sort("_id")) == expected, seconds, "the documents")
+        self.assertEqual(list(collection.find({}, projection).sort("_id")), expected)
+
+
 # --- the program ------------------------------------------------------------------------------------------------------------------------
 
 class TimeIsOver(KeyboardInterrupt):

@@ -136,24 +136,8 @@ class LocalExamples(harness.ServerCase):
                 watched.watch()
 
 
-class OnGenuineServers(harness.Case):
+class OnGenuineServers(harness.ReplicaSetCase):
     """Change streams of a replica set, as the manual has them."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.mongod = harness.Mongod()
-        cls.database = cls.mongod.client()
-        cls.server = harness.Millrace(connections=[harness.cluster("cluster", cls.mongod.uri)])
-        cls.client = cls.server.client()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.client.close()
-        cls.database.close()
-        cls.server.stop()
-
-    def tearDown(self):
-        self.drop_all()
 
     def create_started(self, name, pipeline):
         self.command({"createStreamProcessor": name, "pipeline": pipeline})
@@ -190,8 +174,8 @@ class OnGenuineServers(harness.Case):
         db.sales.update_one({"_id": 2}, {"$set": {"status": "returned"}})
         db.sales.update_one({"_id": 4}, {"$set": {"note": "of no effect"}})
         db.sales.insert_one({"_id": 10, "purchaseMethod": "In store", "status": "completed"})
-        view = lambda: {d["_id"]: d["active_count"] for d in db.sales_by_channel.find()}
-        harness.wait_until(lambda: view() == {"Phone": 3, "Online": 1, "In store": 1}, 20, "the counts of each channel")
+        self.wait_for_documents(db.sales_by_channel, [{"_id": channel, "active_count": count} for channel, count in (("Phone", 3), ("Online", 1), ("In store", 1))],
+                                {"active_count": 1})
 
     def test_a_copy_that_follows_deletes(self):
         db = self.database.replicas
@@ -208,7 +192,7 @@ class OnGenuineServers(harness.Case):
         db.replicate.update_one({"_id": 1}, {"$set": {"a": 9}})
         db.replicate.delete_one({"_id": 2})
         db.replicate.insert_one({"_id": 3})
-        harness.wait_until(lambda: list(db.replicate_test.find().sort("_id")) == [{"_id": 1, "a": 9}, {"_id": 3}], 20, "the copy")
+        self.wait_for_documents(db.replicate_test, [{"_id": 1, "a": 9}, {"_id": 3}])
 
     def test_initial_sync_is_refused_by_name(self):
         source = {"connectionName": "cluster", "db": "d", "coll": "c"}
