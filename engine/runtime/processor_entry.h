@@ -30,4 +30,11 @@ struct ProcessorManager::Entry {
   int64_t counters_saved_ns = 0;
 };
 
+// How Atlas words it: the cause with its name before and behind.
+inline Status failed_start(const Status& cause) {
+  std::string name = code_name(cause.code());
+  return Status(cause.code(), "Failed to start stream processor: (" + name + ") " +
+                                  cause.message() + ": (" + name + ")");
+}
+
 }  // namespace millrace::engine

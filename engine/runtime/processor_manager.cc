@@ -194,9 +194,7 @@ Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options)
     if (!run.ok()) {
       entry.definition.state =
           before == ProcessorState::kProvisioning ? ProcessorState::kStopped : before;
-      return Status(run.status().code(), "Failed to start stream processor: (" +
-                                             code_name(run.status().code()) + ") " +
-                                             run.status().message());
+      return failed_start(run.status());
     }
     entry.run = std::shared_ptr<ProcessorRun>(std::move(*run));
     entry.base = entry.run->base_counters();
@@ -282,7 +280,9 @@ Status ProcessorManager::modify(std::string_view name, const ModifyOptions& opti
       changed.tier, changed.autoscaling, changed.failover};
   MR_RETURN_IF_ERROR(check(as_created, true));
   if (options.pipeline) {
-    if (options.resume) MR_RETURN_IF_ERROR(check_modification(entry->definition, changed));
+    // One that never ran has no saved state that the change must fit.
+    if (options.resume && entry->definition.has_started)
+      MR_RETURN_IF_ERROR(check_modification(entry->definition, changed));
     ++changed.pipeline_version;
   }
   changed.last_modified_ms = environment_.clock->now_ms();

@@ -23,6 +23,7 @@ Result<std::unique_ptr<ProcessorRun>> ProcessorRun::start(RunOptions options,
                                                           RunEnvironment environment) {
   std::unique_ptr<ProcessorRun> run(new ProcessorRun(std::move(options), std::move(environment)));
   MR_RETURN_IF_ERROR(run->core_.prepare());
+  run->core_.publish_stats();  // who asks before the first batch sees every operator
   run->sink_thread_ = std::thread([r = run.get()] { r->run_sink(); });
   run->pipeline_thread_ = std::thread([r = run.get()] { r->run_pipeline(); });
   run->source_thread_ = std::thread([r = run.get()] { r->run_source(); });

@@ -76,10 +76,7 @@ Status ProcessorManager::start_temporary(Entry& entry) {
   run_options.resume = false;
   run_options.cursor = entry.cursor;
   auto run = ProcessorRun::start(std::move(run_options), run_environment(entry.definition, true));
-  if (!run.ok())
-    return Status(run.status().code(), "Failed to start stream processor: (" +
-                                           code_name(run.status().code()) + ") " +
-                                           run.status().message());
+  if (!run.ok()) return failed_start(run.status());
   std::lock_guard view(entry.view);
   entry.run = std::shared_ptr<ProcessorRun>(std::move(*run));
   entry.definition.state = ProcessorState::kStarted;
