@@ -67,6 +67,7 @@ void append_stats(const Snapshot& snapshot, bool verbose, Scale scale, BsonWrite
     stats.append("watermark", Value::date(snapshot.run->watermark_ms));
   for (const engine::Field& field : snapshot.source_stats.view())
     stats.append(field.name(), field.value);
+  if (verbose && !snapshot.run) stats.begin_array("operatorStats"), stats.end();
   if (verbose && snapshot.run) {
     append_latency(snapshot.run->latency, stats);
     for (const auto& op : snapshot.run->operators) {
@@ -107,8 +108,9 @@ Result<Progress> cmd_get_stream_processor_stats(Request& request, BsonWriter& re
   if (d.autoscaling.get("enabled").truthy()) {
     reply.append("effectiveTier", tier);
     reply.begin_object("autoscaling");
-    reply.append("minTier", d.autoscaling.get("minTier"));
-    reply.append("maxTier", d.autoscaling.get("maxTier"));
+    TierBounds bounds = tier_bounds(processors.workspace(), tier, d.autoscaling);
+    reply.append("minTier", bounds.min);
+    reply.append("maxTier", bounds.max);
     reply.end();
   }
   reply.begin_object("stats");

@@ -7,6 +7,21 @@ namespace millrace::commands {
 
 using engine::Value;
 
+namespace {
+
+// The tier and the bounds that the processor has after the change, as far as it has any.
+engine::Status check_tier_against_bounds(const Services& services, std::string_view name,
+                                         const engine::ModifyOptions& modify) {
+  if (!modify.tier && !modify.autoscaling) return {};
+  MR_ASSIGN_OR_RETURN(auto snapshot, services.processors->get(name));
+  std::string tier = modify.tier.value_or(snapshot.definition.tier);
+  engine::Document autoscaling = modify.autoscaling.value_or(snapshot.definition.autoscaling);
+  if (tier.empty() || !autoscaling.get("enabled").truthy()) return {};
+  return check_within(tier, tier_bounds(services.processors->workspace(), tier, autoscaling));
+}
+
+}  // namespace
+
 Result<Progress> cmd_modify_stream_processor(Request& request, BsonWriter&) {
   MR_ASSIGN_OR_RETURN(std::string name, processor_name(request));
   MR_ASSIGN_OR_RETURN(
@@ -27,11 +42,11 @@ Result<Progress> cmd_modify_stream_processor(Request& request, BsonWriter&) {
     MR_ASSIGN_OR_RETURN(modify.tier, options.string("tier"));
     MR_RETURN_IF_ERROR(engine::check_tier(*modify.tier));
   }
-  if (request.body.as_object().has("autoscaling") ||
-      !options.get("autoscaling").is_missing()) {  // null resets
+  if (options.given("autoscaling")) {  // null resets
     MR_ASSIGN_OR_RETURN(modify.autoscaling, read_autoscaling(options.get("autoscaling")));
   }
   MR_ASSIGN_OR_RETURN(modify.resume, options.boolean("resumeFromCheckpoint", true));
+  MR_RETURN_IF_ERROR(check_tier_against_bounds(request.services, name, modify));
   MR_RETURN_IF_ERROR(request.services.processors->modify(name, modify));
   return Progress::kDone;
 }

@@ -41,6 +41,11 @@ Result<Progress> cmd_get_more_sample_stream_processor(Request& request, BsonWrit
   MR_ASSIGN_OR_RETURN(Options options,
                       Options::read(request, {}, {"cursorId", "cursorID", "batchSize"}));
   bool old_spelling = options.get("cursorId").is_missing();
+  if (old_spelling && options.get("cursorID").is_missing()) {
+    return engine::Status(
+        40414,
+        "BSON field 'getMoreSampleStreamProcessor.cursorId' is missing but a required field");
+  }
   MR_ASSIGN_OR_RETURN(int64_t id, options.integer(old_spelling ? "cursorID" : "cursorId", 0));
   MR_ASSIGN_OR_RETURN(int64_t batch_size, options.integer("batchSize", kDefaultBatch));
   if (batch_size < 0)

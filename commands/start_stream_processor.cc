@@ -2,6 +2,7 @@
 #include "commands/handlers.h"
 #include "commands/services.h"
 #include "commands/stream_options.h"
+#include "engine/connection/registry.h"
 
 namespace millrace::commands {
 
@@ -31,6 +32,30 @@ Result<engine::Document> start_position(const Options& options) {
   w.append("startAtOperationTime", time);
   w.end();
   return engine::Document(w.bytes());
+}
+
+// What depends on the processor as it is stored: its tier, and whether its source knows the
+// positions of a change stream.
+Status check_against_definition(const Services& services, std::string_view name,
+                                const engine::StartOptions& start) {
+  MR_ASSIGN_OR_RETURN(auto snapshot, services.processors->get(name));
+  const engine::ProcessorDefinition& stored = snapshot.definition;
+  const engine::WorkspaceSettings& workspace = services.processors->workspace();
+  std::string tier = !start.tier.empty()    ? start.tier
+                     : !stored.tier.empty() ? stored.tier
+                                            : workspace.default_tier;
+  MR_RETURN_IF_ERROR(engine::check_tier(tier));
+  MR_RETURN_IF_ERROR(
+      check_tier_allowed(workspace, tier, start.autoscaling.value_or(stored.autoscaling)));
+  if (start.start_position.view().empty()) return {};
+  Value source = stored.pipeline.get("pipeline").as_array().at(0).as_object().get("$source");
+  Value connection = source.is_object() ? source.as_object().get("connectionName") : Value();
+  if (connection.is_string()) {
+    MR_ASSIGN_OR_RETURN(auto found, services.connections->find(connection.as_string()));
+    if (found->type->name == "Cluster") return {};
+  }
+  return Status(ErrorCode::kInvalidOptions,
+                "startAfter and startAtOperationTime are for change stream sources only");
 }
 
 }  // namespace
@@ -68,6 +93,7 @@ Result<Progress> cmd_start_stream_processor(Request& request, BsonWriter&) {
     return Status(ErrorCode::kNotImplemented,
                   "failover to another region is not supported by Millrace yet");
   }
+  MR_RETURN_IF_ERROR(check_against_definition(request.services, name, start));
   MR_RETURN_IF_ERROR(request.services.processors->start(name, start));
   return Progress::kDone;
 }

@@ -69,6 +69,10 @@ Result<Options> Options::read(const Request& request, std::initializer_list<std:
   return options;
 }
 
+bool Options::given(std::string_view field) const {
+  return body_.as_object().has(field) || (options_.is_object() && options_.as_object().has(field));
+}
+
 Value Options::get(std::string_view field) const {
   Value value;
   if (options_.is_object()) value = options_.as_object().get(field);
@@ -143,7 +147,54 @@ Result<Document> read_autoscaling(const Value& spec) {
   }
   if (spec.as_object().get("enabled").is_missing())
     return Status(ErrorCode::kInvalidOptions, "autoscaling.enabled is required");
+  Value smallest = spec.as_object().get("minTier");
+  Value largest = spec.as_object().get("maxTier");
+  if (smallest.is_string() && largest.is_string() &&
+      engine::tier_rank(smallest.as_string()) > engine::tier_rank(largest.as_string())) {
+    return Status(ErrorCode::kInvalidOptions,
+                  "autoscaling.minTier must not be above autoscaling.maxTier");
+  }
   return Document(spec);
+}
+
+TierBounds tier_bounds(const engine::WorkspaceSettings& workspace, std::string_view tier,
+                       const Document& autoscaling) {
+  Value smallest = autoscaling.get("minTier");
+  Value largest = autoscaling.get("maxTier");
+  TierBounds bounds;
+  if (smallest.is_string()) {
+    bounds.min = smallest.as_string();
+  } else {
+    bool below = engine::tier_rank(tier) < engine::tier_rank(workspace.default_tier);
+    bounds.min = below ? std::string(tier) : workspace.default_tier;
+  }
+  bounds.max = largest.is_string() ? std::string(largest.as_string()) : workspace.max_tier;
+  return bounds;
+}
+
+Status check_within(std::string_view tier, const TierBounds& bounds) {
+  if (engine::tier_rank(tier) >= engine::tier_rank(bounds.min) &&
+      engine::tier_rank(tier) <= engine::tier_rank(bounds.max)) {
+    return {};
+  }
+  return Status(ErrorCode::kInvalidOptions, "tier " + std::string(tier) +
+                                                " is outside the bounds of autoscaling, " +
+                                                bounds.min + " to " + bounds.max);
+}
+
+Status check_tier_allowed(const engine::WorkspaceSettings& workspace, std::string_view tier,
+                          const Document& autoscaling) {
+  auto above = [&](std::string_view what, std::string_view which) {
+    return Status(ErrorCode::kInvalidOptions, std::string(what) + std::string(which) +
+                                                  " is above the workspace's maximum tier " +
+                                                  workspace.max_tier);
+  };
+  int largest = engine::tier_rank(workspace.max_tier);
+  if (engine::tier_rank(tier) > largest) return above("tier ", tier);
+  if (!autoscaling.get("enabled").truthy()) return {};
+  TierBounds bounds = tier_bounds(workspace, tier, autoscaling);
+  if (engine::tier_rank(bounds.max) > largest) return above("autoscaling.maxTier ", bounds.max);
+  return check_within(tier, bounds);
 }
 
 Status read_definition_options(const Options& options, engine::CreateOptions* create) {

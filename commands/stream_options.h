@@ -26,6 +26,8 @@ class Options {
                                       std::initializer_list<std::string_view> top,
                                       std::initializer_list<std::string_view> either);
 
+  // Whether it is there, be it null.
+  bool given(std::string_view field) const;
   // The value; missing when it is not given, or null.
   engine::Value get(std::string_view field) const;
   // Errors: 14 TypeMismatch.
@@ -44,6 +46,24 @@ engine::Result<engine::Document> wrap_pipeline(const engine::Value& pipeline);
 
 // autoscaling: {enabled: bool, minTier?, maxTier?}; null and {} mean off. Errors: 72.
 engine::Result<engine::Document> read_autoscaling(const engine::Value& spec);
+
+// Between what tiers an autoscaled processor may move; what it does not say follows from the
+// workspace and from its own tier.
+struct TierBounds {
+  std::string min;
+  std::string max;
+};
+// Requires: autoscaling.enabled; `tier` is one.
+TierBounds tier_bounds(const engine::WorkspaceSettings& workspace, std::string_view tier,
+                       const engine::Document& autoscaling);
+
+// Errors: 72 when `tier` is outside the bounds.
+engine::Status check_within(std::string_view tier, const TierBounds& bounds);
+
+// Whether a processor may run with `tier`: no larger than the workspace allows, and within its own
+// bounds if it is autoscaled. Errors: 72.
+engine::Status check_tier_allowed(const engine::WorkspaceSettings& workspace, std::string_view tier,
+                                  const engine::Document& autoscaling);
 
 // The options of create and process that make a definition.
 engine::Status read_definition_options(const Options& options, engine::CreateOptions* create);

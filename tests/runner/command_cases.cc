@@ -9,6 +9,8 @@
 //    "error": {"code": n, "message": <whole text, optional>, <further fields, as given>}
 //    nothing: it must succeed; and, before that is looked at,
 //    "until": <as includes>   the command is repeated until the reply is like this, 20 s at most
+//    "drain": <field>         the command is repeated until the reply's cursorId is 0; the replies'
+//                             arrays of this name are looked at as one
 //    "save": {<name>: <path>} puts values of the reply aside
 //    "exhaust": true          the client takes a stream of replies; "moreToCome": the reply says
 //                             that more follow (default: it does not)
@@ -17,7 +19,8 @@
 // to run is expected by {"$type": …}, {"$matches": …} and the like: expectation.h.
 //
 // "server": "startupWarnings" and "recentLog" (lists of lines, for getLog), "commandLine",
-// "memoryLimitMb" (of a processor), "enforceTierLimits", "demo" (the demonstration runs).
+// "memoryLimitMb" (of a processor), "defaultTier" and "maxTier" (of the workspace), "demo" (the
+// demonstration runs).
 //
 // Each case starts with an empty database and without a stream processor; the database's time is
 // 2024-03-01T12:00:00Z, the processors run by the real clock. `command_cases --each-fails FOLDER`
@@ -46,10 +49,12 @@ using std::chrono::steady_clock;
 
 constexpr std::array<std::string_view, 5> kCaseKeys = {"name", "note", "connections", "server",
                                                        "steps"};
-constexpr std::array<std::string_view, 10> kStepKeys = {
-    "run", "db", "reply", "includes", "error", "until", "save", "exhaust", "moreToCome", "waitsMs"};
-constexpr std::array<std::string_view, 6> kServerKeys = {
-    "startupWarnings", "recentLog", "commandLine", "memoryLimitMb", "enforceTierLimits", "demo"};
+constexpr std::array<std::string_view, 11> kStepKeys = {
+    "run",  "db",    "reply",   "includes",   "error",  "until",
+    "save", "drain", "exhaust", "moreToCome", "waitsMs"};
+constexpr std::array<std::string_view, 7> kServerKeys = {
+    "startupWarnings", "recentLog", "commandLine", "memoryLimitMb",
+    "defaultTier",     "maxTier",   "demo"};
 
 constexpr std::chrono::seconds kPatience{20};
 
@@ -75,6 +80,33 @@ CaseFailure check_frame(const Document& reply, bool ok) {
   return std::nullopt;
 }
 
+CaseFailure still_open(const Document& reply) {
+  Value cursor = reply.get("cursorId");
+  if (cursor.is(Type::kInt64) && cursor.integer_value() == 0) return std::nullopt;
+  return "cursorId is " + describe(cursor);
+}
+
+// The last of the replies, with the elements that all of them have in the array `field`.
+Document put_together(const std::vector<Document>& replies, std::string_view field) {
+  BsonWriter writer;
+  writer.begin_document();
+  for (const auto& given : replies.back().view()) {
+    if (!given.has_name(field)) {
+      writer.append(given.name(), given.value);
+      continue;
+    }
+    writer.begin_array(field);
+    size_t index = 0;
+    for (const Document& reply : replies) {
+      if (!reply.get(field).is_array()) continue;
+      for (Value element : reply.get(field).as_array()) writer.append_element(index++, element);
+    }
+    writer.end();
+  }
+  writer.end();
+  return Document(writer.bytes());
+}
+
 std::vector<std::string> lines(Value list) {
   std::vector<std::string> texts;
   if (!list.is_array()) return texts;
@@ -87,7 +119,7 @@ class Session {
   // `settings` and `connections` as in the case; missing: none.
   CaseFailure open(Value settings, Value connections) {
     if (auto failure = configure(settings)) return failure;
-    streams_ = std::make_unique<StreamFixture>(services_, fixture().store());
+    streams_ = std::make_unique<StreamFixture>(services_, workspace_, fixture().store());
     if (connections.is_array()) {
       for (Value connection : connections.as_array()) {
         if (auto status = streams_->add_connection(connection); !status.ok())
@@ -116,15 +148,20 @@ class Session {
     Document expected(substitute(step.value(), known, arena, &lost));
     if (!lost.empty()) return lost + " leads nowhere; the last reply is " + describe(last_.value());
     auto give_up = steady_clock::now() + kPatience;
+    std::vector<Document> drained;
     while (true) {
       if (auto failure = run(command, step)) return failure;
-      if (!expected.view().has("until")) break;
+      if (step.has("drain")) drained.push_back(last_);
+      if (!step.has("until") && !step.has("drain")) break;
       if (!ok_) return "expected success" + got();
-      auto missing = difference(last_.value(), expected.get("until"), Fields::kMore);
+      auto missing = step.has("until")
+                         ? difference(last_.value(), expected.get("until"), Fields::kMore)
+                         : still_open(last_);
       if (!missing) break;
       if (steady_clock::now() > give_up) return "not within 20 s: " + *missing + got();
       std::this_thread::sleep_for(milliseconds(20));
     }
+    if (step.has("drain")) last_ = put_together(drained, step.get("drain").as_string());
     if (auto failure = check(expected.view())) return failure;
     if (step.has("save")) {
       for (const auto& field : step.get("save").as_object()) put_aside(field);
@@ -151,7 +188,8 @@ class Session {
     services_.settings.command_line = lines(given.get("commandLine"));
     if (given.has("memoryLimitMb"))
       services_.settings.memory_limit_mb = given.get("memoryLimitMb").integer_value();
-    services_.settings.enforce_tier_limits = given.get("enforceTierLimits").truthy();
+    if (given.has("defaultTier")) workspace_.default_tier = given.get("defaultTier").as_string();
+    if (given.has("maxTier")) workspace_.max_tier = given.get("maxTier").as_string();
     return std::nullopt;
   }
 
@@ -233,6 +271,7 @@ class Session {
   }
 
   commands::Services services_;
+  WorkspaceSettings workspace_;
   commands::Client client_;
   std::map<std::string, Document, std::less<>> saved_;
   Document last_;

@@ -21,7 +21,8 @@ class StreamFixture {
  public:
   // `services` has a database already; it gets connections and processors for as long as this
   // lives. Processors run by the real clock.
-  StreamFixture(commands::Services& services, storage::Store& store)
+  StreamFixture(commands::Services& services, const engine::WorkspaceSettings& workspace,
+                storage::Store& store)
       : services_(services), connections_(engine::connection_types()) {
     services.connections = &connections_;
     engine::ProcessorManager::Environment environment;
@@ -30,7 +31,7 @@ class StreamFixture {
     environment.clusters = &clusters_;
     environment.clock = &clock_;
     environment.run.memory_limit_bytes = services.settings.memory_limit_mb << 20;
-    environment.workspace.enforce_tier_limits = services.settings.enforce_tier_limits;
+    environment.workspace = workspace;
     processors_ = std::make_unique<engine::ProcessorManager>(environment);
     services.processors = processors_.get();
     services.on_sessions_ended.push_back([this](const std::vector<std::string>& ids) {
