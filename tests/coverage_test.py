@@ -1,7 +1,7 @@
 """What the server's tables say is not supported must be what compat/unsupported.tsv explains.
 
 Usage: coverage_test.py BINARY REPOSITORY. Red: a gap without a reason, a reason without a gap, a row
-without a manual page, an operator without cases.
+without a manual page, an operator or a command without cases.
 """
 import collections
 import json
@@ -37,6 +37,25 @@ def case_names(folder):
     return names
 
 
+# Commands under other names: not in the report, and to be run by some case all the same.
+OTHER_NAMES = {"buildinfo", "collstats", "dbstats", "deleteIndexes", "findandmodify", "ismaster"}
+# Files of tests/commands that are about all commands, or about a part that several have.
+TOPICS = {"everyCommand", "maxTimeMS", "projection", "updateSupplied", "writeConcern"}
+
+
+def command_faults(rows, folder):
+    """Each command has a file of its name (or several, `aggregate_lookup`), in which it is run; each file is of a command."""
+    ran = collections.defaultdict(set)
+    for path in sorted(folder.rglob("*.json")):
+        for case in json.loads(path.read_text())["cases"]:
+            ran[path.stem.split("_")[0]] |= {next(iter(step["run"])) for step in case["steps"]}
+    commands = {name for kind, name, supported, _ in rows if kind == "command" and supported == "yes"}
+    faults = [f"not run in tests/commands/{name}.json: {name}" for name in sorted(commands) if name not in ran[name]]
+    faults += [f"run by no case: {name}" for name in sorted(OTHER_NAMES - set().union(*ran.values()))]
+    faults += [f"tests/commands/{name}*.json is of no command" for name in sorted(ran.keys() - commands - TOPICS)]
+    return faults
+
+
 def main():
     binary, repository = sys.argv[1], pathlib.Path(sys.argv[2])
     rows = read_rows(binary)
@@ -50,6 +69,7 @@ def main():
         names = case_names(repository / "tests" / folder)
         faults += [f"without cases in tests/{folder}: {name}" for k, name, supported, _ in rows
                    if k == kind and supported == "yes" and names[name] == 0]
+    faults += command_faults(rows, repository / "tests" / "commands")
     for fault in faults:
         print(fault)
     counts = collections.Counter((kind, supported) for kind, _, supported, _ in rows)
