@@ -131,9 +131,11 @@ def known_densify_behind_its_range(case, theirs, ours):
 
 def known_chosen_of_equal_elements(case, theirs, ours):
     def number(value):
-        number = Decimal128.from_bid(value.data).to_decimal() if is_decimal(value) else value
-        if is_decimal(value) or isinstance(value, (int, float)) and not isinstance(value, bool):
-            return str(fractions.Fraction(number)) if math.isfinite(number) else str(float(number))
+        if is_decimal(value):
+            exact = Decimal128.from_bid(value.data).to_decimal()
+            return str(fractions.Fraction(exact)) if exact.is_finite() else str(float("nan") if exact.is_nan() else float(exact))
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return str(fractions.Fraction(value)) if math.isfinite(value) else str(value)
         return value
 
     def by_value(value):
@@ -176,7 +178,7 @@ def known_sign_of_overflow(case, theirs, ours):
 
 
 def known_count_of_a_group(case, theirs, ours):
-    return ours.code in (5787902, 5787903, 5787908) and "PlanExecutor" not in ours.message and bool(operators_of(case) & N_FORMS)
+    return ours.code in (31109, 5787902, 5787903, 5787908) and "PlanExecutor" not in ours.message and bool(operators_of(case) & N_FORMS)
 
 
 CONSTANTS_COMPUTED_LATE = {"$setField", "$getField", "$unsetField", "$regexMatch", "$regexFind", "$regexFindAll", "$replaceOne", "$replaceAll", "$lookup", "$setEquals"}

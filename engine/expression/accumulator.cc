@@ -12,6 +12,8 @@ std::span<const std::span<const AccumulatorRow>> accumulator_families() {
 
 Result<AccumulatorPtr> parse_accumulator(std::string_view name, const Value& operand,
                                          ParseContext& context) {
+  if (operand.is_array())  // before the name is looked at
+    return Status(40237, "The " + std::string(name) + " accumulator is a unary operator");
   for (auto family : accumulator_families()) {
     for (const AccumulatorRow& row : family) {
       if (row.name != name) continue;
@@ -19,8 +21,6 @@ Result<AccumulatorPtr> parse_accumulator(std::string_view name, const Value& ope
         return Status(ErrorCode::kNotImplemented,
                       "Accumulator " + std::string(name) + " is not supported by Millrace yet");
       }
-      if (operand.is_array())
-        return Status(40237, "The " + std::string(name) + " accumulator is a unary operator");
       return row.parse(name, operand, context);
     }
   }

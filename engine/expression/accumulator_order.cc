@@ -2,6 +2,7 @@
 // keep some of the values they see.
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "engine/document/decimal.h"
 #include "engine/expression/accumulator.h"
 #include "engine/expression/accumulator_state.h"
+#include "engine/expression/number.h"
 #include "engine/expression/owned_value.h"
 #include "engine/expression/sort_pattern.h"
 
@@ -159,24 +161,13 @@ Result<int64_t> read_n(const Value& value) {
   if (!value.is_number())
     return Status(5787902, "Value for 'n' must be of integral type, but found " +
                                std::string(value.type_name()));
-  int64_t count = 0;
-  if (value.is_integer()) {
-    count = value.integer_value();
-  } else if (value.is(Type::kDecimal)) {
-    auto exact = decimal::to_int64_exact(value.as_decimal());
-    if (!exact) return Status(5787903, "Value for 'n' must be of integral type");
-    count = *exact;
-  } else {
-    double d = value.as_double();
-    if (!(d >= -9007199254740992.0 && d <= 9007199254740992.0) ||
-        d != static_cast<double>(static_cast<int64_t>(d))) {
-      return Status(5787903, "Value for 'n' must be of integral type");
-    }
-    count = static_cast<int64_t>(d);
-  }
-  if (count <= 0)
-    return Status(5787908, "'n' must be greater than 0, found " + std::to_string(count));
-  return count;
+  if (value.is(Type::kDouble) && !(std::fabs(value.as_double()) < 0x1p63))
+    return Status(31109, "Value for 'n' is out of range of a long");
+  auto count = whole_int64(value);
+  if (!count) return Status(5787903, "Value for 'n' must be of integral type");
+  if (*count <= 0)
+    return Status(5787908, "'n' must be greater than 0, found " + std::to_string(*count));
+  return *count;
 }
 
 Result<Count> parse_n(const Value& spec, ParseContext& context) {

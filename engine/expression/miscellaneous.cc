@@ -348,9 +348,7 @@ void append_hashed(std::string& bytes, const Value& value, const std::string_vie
 Value eval_to_hashed_index_key(EvalContext&, std::span<const Value> arguments) {
   std::string bytes;
   append_int32(bytes, 0);
-  append_hashed(bytes,
-                checked_size(arguments[0]).is(Type::kUndefined) ? Value::null() : arguments[0],
-                nullptr, 0);
+  append_hashed(bytes, checked_size(arguments[0]), nullptr, 0);
   int64_t key = 0;
   std::memcpy(&key, digest(EVP_md5(), bytes).data(), sizeof key);
   return Value::int64(key);
