@@ -1,6 +1,9 @@
 // $all $elemMatch $size.
 #include "engine/match/registry.h"
 
+#include <limits>
+#include <string>
+
 namespace millrace::engine {
 namespace {
 
@@ -115,6 +118,8 @@ Result<std::optional<FieldCondition>> parse_all(const FieldOperator& field, Quer
 Result<std::optional<FieldCondition>> parse_size(const FieldOperator& field, QueryParse&) {
   MR_ASSIGN_OR_RETURN(int64_t size, parse_integer("$size", field.operand, ErrorCode::kBadValue));
   if (size < 0) return Status(ErrorCode::kBadValue, "$size may not be negative");
+  if (size > std::numeric_limits<int32_t>::max())
+    return Status(ErrorCode::kBadValue, "$size must fit an int, but is " + std::to_string(size));
   FieldCondition condition;
   condition.leaf = LeafArray::kWhole;
   condition.test = std::make_unique<SizeTest>(size);

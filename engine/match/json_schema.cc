@@ -191,7 +191,9 @@ Status parse_multiple_of(std::string_view name, const Value& operand, const Obje
                          ParseContext&, Schema& to) {
   if (!operand.is_number()) return wrong_type(name, "a number");
   Decimal128 divisor = to_decimal(operand);
-  if (decimal::is_nan(divisor) || decimal::is_zero(divisor) || decimal::is_negative(divisor)) {
+  if (decimal::is_nan(divisor) || (decimal::is_infinite(divisor) && !decimal::is_negative(divisor)))
+    return Status(ErrorCode::kBadValue, "multipleOf must be finite");
+  if (decimal::is_zero(divisor) || decimal::is_negative(divisor)) {
     return bad_value(name, "must have a positive value");
   }
   to.add([divisor](const Value& value) {
