@@ -1,6 +1,7 @@
 #include "commands/local/aggregate.h"
 
 #include <algorithm>
+#include <array>
 
 #include "commands/local/aggregate_output.h"
 #include "commands/local/aggregate_sources.h"
@@ -17,6 +18,28 @@ using engine::Value;
 namespace {
 
 constexpr size_t kBatchDocuments = 1000;
+
+// What a stage does with a document that it is handed.
+enum class Flow : uint8_t {
+  kAtMostOne,  // gives it or another one on, or nothing
+  kHoldsBack,  // gives nothing before the input has ended
+  kSeveral,    // may give more than one
+};
+
+Flow flow_of(std::string_view stage) {
+  static constexpr std::array<std::string_view, 12> kAtMostOne = {
+      "$addFields",   "$graphLookup", "$limit", "$lookup", "$match",     "$project",
+      "$replaceRoot", "$replaceWith", "$set",   "$skip",   "$unionWith", "$unset"};
+  static constexpr std::array<std::string_view, 10> kHoldsBack = {
+      "$bucket", "$bucketAuto", "$count",           "$densify", "$facet",
+      "$group",  "$sample",     "$setWindowFields", "$sort",    "$sortByCount"};
+  auto among = [&](const auto& names) {
+    return std::find(names.begin(), names.end(), stage) != names.end();
+  };
+  if (among(kAtMostOne)) return Flow::kAtMostOne;
+  if (among(kHoldsBack)) return Flow::kHoldsBack;
+  return Flow::kSeveral;
+}
 
 // The server's words for a document that a stage could not process.
 Status executor_error(const Status& status) {
@@ -122,12 +145,18 @@ Status AggregateStream::open_source(storage::ReadTransaction& txn, std::string_v
 Status AggregateStream::build_operators() {
   std::vector<engine::OperatorPtr> operators;
   engine::StageContext context{evaluation_.parse(), builder_, engine::Place::kAggregate};
+  bool multiplied = false;
   for (const Value& stage : stages_) {
     MR_ASSIGN_OR_RETURN(
         auto made, builder_.build(Value::array({&stage, 1}), engine::Place::kAggregate, context));
     Value limit = stage.as_object().get("$limit");
-    if (limit.is_number())
-      limits_.push_back({made.back().get(), static_cast<int64_t>(limit.to_double())});
+    if (limit.is_number()) {
+      limits_.push_back({made.back().get(), static_cast<int64_t>(limit.to_double()), multiplied});
+      if (!holds_back_) limits_of_input_ = limits_.size();
+    }
+    Flow flow = flow_of(stage.as_object().begin()->name());
+    multiplied = multiplied || flow == Flow::kSeveral;
+    holds_back_ = holds_back_ || flow == Flow::kHoldsBack;
     for (auto& op : made) operators.push_back(std::move(op));
   }
   chain_ = OperatorChain(std::move(operators));
@@ -159,6 +188,21 @@ bool AggregateStream::limit_reached() const {
   return std::any_of(limits_.begin(), limits_.end(), [](const Limit& limit) {
     return limit.op->stats.output_count >= limit.count;
   });
+}
+
+// A document behind the last one that a $limit lets through must not be looked at: it could fail.
+// So no more are read than the limits before the first stage that holds back would still take, and
+// one at a time where a stage before a limit makes several of one.
+size_t AggregateStream::input_size(size_t missing) const {
+  if (chain_.empty()) return std::min(missing, kBatchDocuments);
+  if (limits_.empty()) return kBatchDocuments;
+  size_t size = holds_back_ ? kBatchDocuments : std::min(missing, kBatchDocuments);
+  for (size_t i = 0; i < limits_of_input_; ++i) {
+    const Limit& limit = limits_[i];
+    int64_t left = limit.multiplied ? 1 : limit.count - limit.op->stats.output_count;
+    size = std::min(size, static_cast<size_t>(std::max<int64_t>(left, 1)));
+  }
+  return size;
 }
 
 // Fills the batch; false when that was the end.
@@ -203,11 +247,7 @@ Status AggregateStream::next_in(storage::ReadTransaction& txn, size_t wanted,
   try {
     while (status.ok() && !ended_ && out.size() < target) {
       batch_.clear();
-      size_t size =
-          chain_.empty() ? std::min(target - out.size(), kBatchDocuments) : kBatchDocuments;
-      // Documents behind the last one that a $limit lets through must not fail.
-      if (!limits_.empty()) size = 1;
-      MR_ASSIGN_OR_RETURN(bool more, read_source(txn, size));
+      MR_ASSIGN_OR_RETURN(bool more, read_source(txn, input_size(target - out.size())));
       chain_.push(batch_, context_);
       MR_RETURN_IF_ERROR(check_memory());
       status = emit(batch_, out);

@@ -71,6 +71,8 @@ class AggregateStream final : public DocumentStream {
   engine::Result<bool> read_source(storage::ReadTransaction& txn, size_t wanted);
   engine::Status emit(const engine::Batch& batch, std::deque<std::string>& out);
   bool limit_reached() const;
+  // How many documents to read when `missing` more are wanted.
+  size_t input_size(size_t missing) const;
   engine::Status check_memory();
   engine::Status run_output(LocalDatabase& local);
 
@@ -90,8 +92,11 @@ class AggregateStream final : public DocumentStream {
   struct Limit {
     const engine::Operator* op;
     int64_t count;
+    bool multiplied;  // a stage before it may make several documents of one
   };
-  std::vector<Limit> limits_;
+  std::vector<Limit> limits_;   // all
+  size_t limits_of_input_ = 0;  // so many of them come before the first stage that holds back
+  bool holds_back_ = false;     // some stage gives nothing before its input has ended
   engine::OperatorContext context_;
   engine::MemoryAccount memory_;
   StageErrors errors_;
