@@ -318,7 +318,7 @@ Result<ExpressionPtr> parse_operator(std::string_view name, const Value& operand
       move_constants_last(arguments);
     }
     bool left = is_one_of(kLeftAssociative, name);
-    if (left || is_one_of(kAssociative, name)) {
+    if (arguments.size() > 1 && (left || is_one_of(kAssociative, name))) {
       fold_neighbours(row->evaluate, left, arguments, context);
       if (arguments.size() == 1 && arguments[0]->constant() != nullptr)
         return std::move(arguments[0]);
