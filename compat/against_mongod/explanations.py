@@ -6,7 +6,6 @@
 asks the servers again: `ask` is the search (load, outcomes, alone, genuine, millrace), `only` the _id of the one document the case is tried on.
 """
 import decimal
-import fractions
 import math
 import re
 
@@ -15,7 +14,7 @@ from bson.decimal128 import Decimal128
 from bson_values import BINARY, DATE, DECIMAL, OID, Int64, Opaque, date, identical, to_json
 from cases import BODIES, DB, SAME, UNORDERED_ARRAYS, Outcome, bagged, names_in, operators_of, same
 from known_differences import rows
-from rewriting import any_value, deletions, everywhere, expressions_in, in_bodies, in_case, parts_everywhere, parts_of, renamed, without, without_one
+from rewriting import any_value, deletions, everywhere, expressions_in, in_bodies, in_case, parts_everywhere, parts_of, renamed, values_everywhere, without_one
 
 
 def explanation(ask, case, theirs, ours, only=None):
@@ -122,21 +121,25 @@ def known_missing_stage(case, theirs, ours):
 
 def known_modified_without_change(case, theirs, ours):
     both = theirs.code is None and ours.code is None
-    return both and case["kind"] == "update" and theirs.results[1] == 1 and ours.results[1] == 0 and identical(theirs.results[2], ours.results[2])
+    counted = {"$push", "$inc", "$mul"}     # a $push with $sort, arithmetic on NaN
+    return both and case["kind"] == "update" and bool(operators_of(case) & counted) and theirs.results[1] == 1 and ours.results[1] == 0 and identical(theirs.results[2], ours.results[2])
 
 
 def known_densify_behind_its_range(case, theirs, ours):
-    return case["kind"] == "pipeline" and ours.code in (5733201, 6053600) and "$densify" in operators_of(case)
+    return case["kind"] == "pipeline" and theirs.code is None and ours.code in (5733201, 6053600) and "$densify" in operators_of(case)
 
 
 def known_chosen_of_equal_elements(case, theirs, ours):
+    digits = decimal.Context(prec=2000)     # of any double
+
     def number(value):
         if is_decimal(value):
             exact = Decimal128.from_bid(value.data).to_decimal()
-            return str(fractions.Fraction(exact)) if exact.is_finite() else str(float("nan") if exact.is_nan() else float(exact))
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return str(fractions.Fraction(value)) if math.isfinite(value) else str(value)
-        return value
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            exact = decimal.Decimal(value)
+        else:
+            return value
+        return "NaN" if exact.is_nan() else "0" if not exact else str(exact.normalize(digits))
 
     def by_value(value):
         return everywhere(value, number)
@@ -174,7 +177,7 @@ def known_sign_of_overflow(case, theirs, ours):
         if is_decimal(value) and Decimal128.from_bid(value.data).to_decimal().is_infinite():
             return float("inf")
         return value
-    return "$pow" in operators_of(case) and theirs.code is None and ours.code is None and nearly_identical(everywhere(theirs.results, positive), everywhere(ours.results, positive))
+    return "$pow" in operators_of(case) and theirs.code is None and ours.code is None and identical(everywhere(theirs.results, positive), everywhere(ours.results, positive))
 
 
 def known_count_of_a_group(case, theirs, ours):
@@ -194,12 +197,6 @@ def known_ambiguous_sort_keys(case, theirs, ours):
     return theirs.code == 16746 and bool(operators_of(case) & {"$top", "$topN", "$bottom", "$bottomN"})
 
 
-def known_deviation_of_nothing(case, theirs, ours):
-    def no_zero(value):
-        return None if isinstance(value, float) and value == 0 and str(value) == "-0.0" else value
-    return {"$setWindowFields", "$stdDevSamp"} <= operators_of(case) and theirs.code is None and ours.code is None and identical(everywhere(theirs.results, no_zero), everywhere(ours.results, no_zero))
-
-
 def known_get_field(case, theirs, ours):
     return "$getField" in operators_of(case) and theirs.code in (5654600, 5654601, 3041703)
 
@@ -212,7 +209,7 @@ INTEL_FUNCTIONS = {"$pow", "$exp", "$ln", "$log", "$log10", "$sqrt", "$sin", "$c
 def cause_last_digit_of_decimals(ask, case, theirs, ours, only):
     """There is no difference without the functions that Intel's library computes, and each of them by itself differs at most in the last digits of decimals."""
     found = operators_of(case) & INTEL_FUNCTIONS
-    if theirs.code is not None or ours.code is not None or not found:
+    if not found:
         return False
     if not vanishes(ask, case, {**case, **{part: renamed(case[part], dict.fromkeys(found, "$max")) for part in BODIES if part in case}}, only):
         return False
@@ -241,18 +238,26 @@ def cause_date_arithmetic_before_1970(ask, case, theirs, ours, only):
     return vanishes(ask, case, in_case(case, whole_second), only) or vanishes(ask, case, in_bodies(case, cut), only)
 
 
+def cause_deviation_of_nothing(ask, case, theirs, ours, only):
+    if not {"$setWindowFields", "$stdDevSamp"} <= operators_of(case) or not any_value(theirs.results, lambda one: isinstance(one, float) and str(one) == "-0.0"):
+        return False
+    return vanishes(ask, case, {**case, "pipeline": renamed(case["pipeline"], {"$stdDevSamp": "$stdDevPop"})}, only)
+
+
 def cause_order_of_ties(ask, case, theirs, ours, only):
     """The documents or elements are the same, and each $sort that says more leaves no difference."""
     if theirs.code is not None or ours.code is not None or not identical(bagged(theirs.results), bagged(ours.results)):
         return False
-    if "$sortArray" in operators_of(case):
-        return True
+    if "$sortArray" in operators_of(case):  # whose order of equal elements only long arrays lose
+        return any(isinstance(one, list) and len(one) > 16 for one in values_everywhere(theirs.results))
     def without_ties(value):
-        return {"$sort": {**value["$sort"], "_id": value["$sort"].get("_id", 1)}} if isinstance(value, dict) and set(value) == {"$sort"} and isinstance(value["$sort"], dict) else value
+        if not isinstance(value, dict):
+            return value
+        return {name: {**one, "_id": one.get("_id", 1)} if name in ("$sort", "sortBy") and isinstance(one, dict) else one for name, one in value.items()}
     return case["kind"] == "pipeline" and vanishes(ask, case, in_bodies(case, without_ties), only)
 
-def vanishes(ask, case, changed, only, code=None):
-    """The difference is gone when its cause is taken out of the documents or of the case, or what is left of it has one other cause. `code`: an error that both may have then."""
+def vanishes(ask, case, changed, only, codes=()):
+    """The difference is gone when its cause is taken out of the documents or of the case, or what is left of it has one other cause. `codes`: errors that both may have then."""
     if to_json([changed.get(part) for part in (*BODIES, "docs")]) == to_json([case.get(part) for part in (*BODIES, "docs")]):
         return False
     changed = {**changed, "docs": list(changed["docs"])}
@@ -260,7 +265,7 @@ def vanishes(ask, case, changed, only, code=None):
     try:
         theirs, ours = ask.outcomes(changed, only)
         if same(changed, theirs, ours):     # that both fail shows nothing
-            return theirs is SAME or theirs.code in (None, code)
+            return theirs is SAME or theirs.code in (None, *codes)
         if "without" in case:
             return False
         return explanation(ask, {**changed, "without": 1}, theirs, ours, only) is not None
@@ -276,7 +281,9 @@ def cause_averages_of_large_longs(ask, case, theirs, ours, only):
 
 def cause_powers_of_ten(ask, case, theirs, ours, only):
     def eleven(value):
-        return 11 if is_decimal(value) and Decimal128.from_bid(value.data).to_decimal() == 10 else value
+        if is_decimal(value):
+            return 11 if Decimal128.from_bid(value.data).to_decimal() == 10 else value
+        return type(value)(11) if isinstance(value, (int, float)) and value == 10 else value
     return "$pow" in operators_of(case) and vanishes(ask, case, in_case(case, eleven), only)
 
 
@@ -497,10 +504,10 @@ def cause_z_of_local_time(ask, case, theirs, ours, only):
 
 
 def cause_dates_at_the_end_of_64_bits(ask, case, theirs, ours, only):
-    code = theirs.code if ours.code is not None else None
-    if vanishes(ask, case, in_case(case, nearer_date), only, code):
+    codes = () if None in (theirs.code, ours.code) else (theirs.code, ours.code)    # of another document
+    if vanishes(ask, case, in_case(case, nearer_date), only, codes):
         return True
-    return bool(operators_of(case) & DATE_ARITHMETIC) and vanishes(ask, case, in_case(case, lambda value: nearer_number(nearer_date(value))), only, code)
+    return bool(operators_of(case) & DATE_ARITHMETIC) and vanishes(ask, case, in_case(case, lambda value: nearer_number(nearer_date(value))), only, codes)
 
 
 def cause_bits_of_decimals(ask, case, theirs, ours, only):

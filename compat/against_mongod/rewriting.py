@@ -24,6 +24,12 @@ def parts_everywhere(value):
             yield from parts_everywhere(item)
 
 
+def values_everywhere(value):
+    yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from values_everywhere(item)
+
+
 def expressions_in(value):
     if isinstance(value, dict):
         if len(value) == 1 and next(iter(value)).startswith("$"):
@@ -51,15 +57,12 @@ def in_bodies(case, change):
 
 
 def in_case(case, change):
-    return {**in_bodies(case, change), "docs": everywhere(case["docs"], change)}
+    """In the documents too, but for their _id."""
+    return {**in_bodies(case, change), "docs": [{**everywhere(one, change), **({"_id": one["_id"]} if "_id" in one else {})} for one in case["docs"]]}
 
 
 def without_one(value, name):
     return {key: one for key, one in value.items() if key != name} if isinstance(value, dict) else value
-
-
-def without(value, name):
-    return everywhere(value, lambda item: without_one(item, name))
 
 
 def renamed(value, names):
