@@ -161,10 +161,10 @@ Status ProcessorManager::start(std::string_view name, const StartOptions& option
 Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options) {
   end_run_locked(entry, false);
   int64_t now = environment_.clock->now_ms();
-  ProcessorState before;
+  ProcessorDefinition before;
   {
     std::lock_guard view(entry.view);
-    before = entry.definition.state;
+    before = entry.definition;
     entry.definition.state = ProcessorState::kProvisioning;
     if (!options.tier.empty()) entry.definition.tier = options.tier;
     if (options.autoscaling) entry.definition.autoscaling = *options.autoscaling;
@@ -190,12 +190,14 @@ Status ProcessorManager::start_locked(Entry& entry, const StartOptions& options)
                                  run_environment(entry.definition, entry.temporary));
   {
     std::lock_guard view(entry.view);
-    entry.definition.last_state_change_ms = now;
-    if (!run.ok()) {
-      entry.definition.state =
-          before == ProcessorState::kProvisioning ? ProcessorState::kStopped : before;
+    if (!run.ok()) {  // nothing of what the start asked for is kept
+      entry.definition = before;
+      entry.definition.last_state_change_ms = now;
+      if (before.state == ProcessorState::kProvisioning)
+        entry.definition.state = ProcessorState::kStopped;
       return failed_start(run.status());
     }
+    entry.definition.last_state_change_ms = now;
     entry.run = std::shared_ptr<ProcessorRun>(std::move(*run));
     entry.base = entry.run->base_counters();
     entry.definition.state = ProcessorState::kStarted;
