@@ -88,47 +88,56 @@ Value get_path(const Value& from, const std::string_view* parts, size_t count, A
   return PathWalk(arena).walk(from, parts, count);
 }
 
+// The child's index, or the number of children. Requires: only this class takes children away.
+size_t PathSet::position(std::string_view name) const {
+  constexpr size_t kWalked = 32;
+  if (children.size() <= kWalked) {
+    size_t i = 0;
+    while (i < children.size() && children[i].name != name) ++i;
+    return i;
+  }
+  for (size_t i = positions_.size(); i < children.size(); ++i)
+    positions_.emplace(children[i].name, i);
+  auto found = positions_.find(name);
+  return found == positions_.end() ? children.size() : found->second;
+}
+
 void PathSet::add(const std::string_view* parts, size_t count) {
   if (all) return;
   if (count == 0) return add_all();
-  for (Child& child : children) {
-    if (child.name == parts[0]) return child.set.add(parts + 1, count - 1);
-  }
-  children.push_back({parts[0], {}});
-  children.back().set.add(parts + 1, count - 1);
+  size_t at = position(parts[0]);
+  if (at == children.size()) children.push_back({parts[0], {}});
+  children[at].set.add(parts + 1, count - 1);
 }
 
 void PathSet::add(const PathSet& other) {
   if (all) return;
   if (other.all) return add_all();
   for (const Child& child : other.children) {
-    auto own = std::find_if(children.begin(), children.end(),
-                            [&](const Child& c) { return c.name == child.name; });
-    if (own == children.end()) {
+    size_t at = position(child.name);
+    if (at == children.size()) {
       children.push_back(child);
     } else {
-      own->set.add(child.set);
+      children[at].set.add(child.set);
     }
   }
 }
 
 void PathSet::remove(const std::string_view* parts, size_t count) {
   if (all || count == 0) return;
-  auto child = std::find_if(children.begin(), children.end(),
-                            [&](const Child& c) { return c.name == parts[0]; });
-  if (child == children.end()) return;
+  size_t at = position(parts[0]);
+  if (at == children.size()) return;
   if (count > 1) {
-    child->set.remove(parts + 1, count - 1);
-    if (!child->set.empty()) return;
+    children[at].set.remove(parts + 1, count - 1);
+    if (!children[at].set.empty()) return;
   }
-  children.erase(child);
+  children.erase(children.begin() + static_cast<ptrdiff_t>(at));
+  positions_.clear();
 }
 
 const PathSet* PathSet::find(std::string_view name) const {
-  for (const Child& child : children) {
-    if (child.name == name) return &child.set;
-  }
-  return nullptr;
+  size_t at = position(name);
+  return at == children.size() ? nullptr : &children[at].set;
 }
 
 }  // namespace millrace::engine

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -64,6 +65,11 @@ struct PathSet {
   void remove(const std::string_view* parts, size_t count);
   bool empty() const { return !all && children.empty(); }
   const PathSet* find(std::string_view name) const;
+
+ private:
+  size_t position(std::string_view name) const;
+  // Where names stand in `children`, kept only for long lists; brought up to date when asked.
+  mutable std::unordered_map<std::string_view, size_t> positions_;
 };
 struct PathSet::Child {
   std::string_view name;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <random>
 #include <unordered_map>
@@ -414,14 +415,33 @@ DBPointerParts Value::as_db_pointer() const {
   return {{at + 4, static_cast<size_t>(n - 1)}, reinterpret_cast<const ObjectId*>(at + 4 + n)};
 }
 
-void ObjectBuilder::set(std::string_view name, Value value) {
-  for (size_t i = 0; i < size_; ++i) {
-    if (fields_[i].has_name(name)) {
-      fields_[i].value = value;
-      return;
-    }
+size_t FieldIndex::look_up(std::span<const Field> fields, std::string_view name, Arena& arena) {
+  std::hash<std::string_view> hash;
+  if (slot_count_ < fields.size() * 2) {
+    slot_count_ = std::bit_ceil(fields.size() * 4);
+    slots_ = arena.allocate_array<uint32_t>(slot_count_);
+    std::fill_n(slots_, slot_count_, 0);
+    indexed_ = 0;
   }
-  add(name, value);
+  // The slot of `sought`, or the free one where it belongs.
+  auto slot_of = [&](std::string_view sought) -> uint32_t& {
+    size_t at = hash(sought) & (slot_count_ - 1);
+    while (slots_[at] != 0 && !fields[slots_[at] - 1].has_name(sought))
+      at = (at + 1) & (slot_count_ - 1);
+    return slots_[at];
+  };
+  for (; indexed_ < fields.size(); ++indexed_) {
+    uint32_t& slot = slot_of(fields[indexed_].name());
+    if (slot == 0) slot = static_cast<uint32_t>(indexed_ + 1);
+  }
+  uint32_t slot = slot_of(name);
+  return slot == 0 ? fields.size() : slot - 1;
+}
+
+void ObjectBuilder::set(std::string_view name, Value value) {
+  size_t at = index_.find({fields_, size_}, name, arena_);
+  if (at == size_) return add(name, value);
+  fields_[at].value = value;
 }
 
 void ObjectBuilder::grow() {

@@ -271,6 +271,24 @@ class Value {
 };
 static_assert(sizeof(Value) == 16 && std::is_trivially_copyable_v<Value>);
 
+// Short texts, as most names are, are compared as one or two words, without a call.
+inline bool same_bytes(const char* a, const char* b, size_t size) {
+  auto same = [&]<typename Word>(Word) {
+    Word first[2];
+    Word last[2];
+    std::memcpy(&first[0], a, sizeof(Word));
+    std::memcpy(&first[1], b, sizeof(Word));
+    std::memcpy(&last[0], a + size - sizeof(Word), sizeof(Word));
+    std::memcpy(&last[1], b + size - sizeof(Word), sizeof(Word));
+    return first[0] == first[1] && last[0] == last[1];
+  };
+  if (size >= 8 && size <= 16) return same(uint64_t{});
+  if (size >= 4 && size < 8) return same(uint32_t{});
+  if (size >= 2 && size < 4) return same(uint16_t{});
+  if (size == 1) return *a == *b;
+  return std::memcmp(a, b, size) == 0;
+}
+
 // A named value. The name is a view like the value.
 struct Field {
   Field() = default;
@@ -280,7 +298,7 @@ struct Field {
   // Names that come from one NameTable are the same pointer; others are compared by bytes.
   bool has_name(std::string_view other) const {
     return name_size == other.size() &&
-           (name_data == other.data() || std::memcmp(name_data, other.data(), name_size) == 0);
+           (name_data == other.data() || same_bytes(name_data, other.data(), name_size));
   }
 
   const char* name_data = "";
@@ -445,6 +463,27 @@ std::span<const Field> object_fields(Value object, Arena& arena);
 // A copy that owns nothing outside `arena`; containers become the tree form.
 Value deep_copy(Value value, Arena& arena);
 
+// Finds names in a list of fields that may be too long to walk.
+class FieldIndex {
+ public:
+  // Where the first field of that name stands in `fields`, or their number. Between calls `fields`
+  // may grow at its end, and values may change, but no names; the index itself lives in `arena`.
+  size_t find(std::span<const Field> fields, std::string_view name, Arena& arena) {
+    if (fields.size() > kWalked) return look_up(fields, name, arena);
+    size_t i = 0;
+    while (i < fields.size() && !fields[i].has_name(name)) ++i;
+    return i;
+  }
+
+ private:
+  static constexpr size_t kWalked = 32;
+  size_t look_up(std::span<const Field> fields, std::string_view name, Arena& arena);
+
+  uint32_t* slots_ = nullptr;  // open addressing: position + 1, or 0
+  size_t slot_count_ = 0;
+  size_t indexed_ = 0;  // fields that have their slots
+};
+
 // Collects fields or elements whose number is not known beforehand; finish() gives the tree form,
 // valid as long as the arena.
 class ObjectBuilder {
@@ -460,7 +499,7 @@ class ObjectBuilder {
     if (size_ == capacity_) grow();
     new (&fields_[size_++]) Field(name, value);
   }
-  // Replaces the value of an existing field in place, or appends.
+  // Replaces the value of the first field of that name in place, or appends.
   void set(std::string_view name, Value value);
   size_t size() const { return size_; }
   Field& at(size_t i) { return fields_[i]; }
@@ -472,6 +511,7 @@ class ObjectBuilder {
   Field* fields_;
   size_t size_ = 0;
   size_t capacity_;
+  FieldIndex index_;
 };
 
 class ArrayBuilder {

@@ -9,31 +9,48 @@ namespace {
 
 using Kind = ProjectionNode::Kind;
 
-// Fields that are set by name, in memory for as many as there can be. A field set to missing
-// disappears.
+// Finds fields by name: by walking, or by an index of them where so many names are looked for that
+// it pays.
+class FieldFinder {
+ public:
+  FieldFinder(size_t fields, size_t names, Arena& arena)
+      : arena_(arena), walks_(fields * names <= kMaxWalk) {}
+  // The position, or fields.size(). `fields` may only grow between calls.
+  size_t find(std::span<const Field> fields, std::string_view name) {
+    if (!walks_) return index_.find(fields, name, arena_);
+    size_t i = 0;
+    while (i < fields.size() && !fields[i].has_name(name)) ++i;
+    return i;
+  }
+
+ private:
+  static constexpr size_t kMaxWalk = 4096;
+  Arena& arena_;
+  bool walks_;
+  FieldIndex index_;
+};
+
+// A document's fields and those that are set by name. A field set to missing disappears.
 class FieldList {
  public:
-  FieldList(Arena& arena, size_t capacity)
-      : fields_(arena.allocate_array<Field>(capacity ? capacity : 1)) {}
-
-  void copy(std::span<const Field> fields) {
+  FieldList(std::span<const Field> fields, size_t names, Arena& arena)
+      : fields_(arena.allocate_array<Field>(fields.size() + names)),
+        size_(fields.size()),
+        finder_(fields.size() + names, names, arena) {
     std::copy(fields.begin(), fields.end(), fields_);
-    size_ = fields.size();
   }
-  void append(std::string_view name, const Value& value) {
-    new (&fields_[size_++]) Field(name, value);
-  }
-  Value get(std::string_view name) const {
-    size_t i = position(name);
+
+  Value get(std::string_view name) {
+    size_t i = finder_.find({fields_, size_}, name);
     return i < size_ ? fields_[i].value : Value();
   }
   void set(std::string_view name, const Value& value) {
-    size_t i = position(name);
+    size_t i = finder_.find({fields_, size_}, name);
     if (i < size_) {
       fields_[i].value = value;
       has_missing_ = has_missing_ || value.is_missing();
     } else if (!value.is_missing()) {
-      append(name, value);
+      new (&fields_[size_++]) Field(name, value);
     }
   }
   Value finish() {
@@ -46,13 +63,9 @@ class FieldList {
   }
 
  private:
-  size_t position(std::string_view name) const {
-    size_t i = 0;
-    while (i < size_ && !fields_[i].has_name(name)) ++i;
-    return i;
-  }
   Field* fields_;
-  size_t size_ = 0;
+  size_t size_;
+  FieldFinder finder_;
   bool has_missing_ = false;
 };
 
@@ -115,8 +128,7 @@ Value compute_value(const ProjectionNode& node, const Value& value, EvalContext&
   }
   std::span<const Field> own;
   if (value.is_object()) own = object_fields(value, *context.arena);
-  FieldList fields(*context.arena, own.size() + node.children.size());
-  fields.copy(own);
+  FieldList fields(own, node.children.size(), *context.arena);
   compute_children(node, fields, context);
   return fields.finish();
 }
@@ -148,11 +160,27 @@ void add_expressions(const ProjectionNode& node, Dependencies& dependencies) {
 
 }  // namespace
 
-ProjectionNode* ProjectionNode::find(std::string_view child) const {
-  for (const auto& node : children) {
-    if (node->name == child) return node.get();
+ProjectionNode* ProjectionNode::look_up(std::string_view child) const {
+  auto found = by_name_.find(child);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+ProjectionNode* ProjectionNode::add(std::string_view child) {
+  constexpr size_t kWalked = 16;
+  children.push_back(std::make_unique<ProjectionNode>());
+  ProjectionNode* added = children.back().get();
+  added->name = child;
+  if (!by_name_.empty()) {
+    by_name_.emplace(child, added);
+  } else if (children.size() > kWalked) {
+    for (const auto& node : children) by_name_.emplace(node->name, node.get());
   }
-  return nullptr;
+  return added;
+}
+
+void ProjectionNode::remove(const ProjectionNode* child) {
+  by_name_.erase(child->name);
+  std::erase_if(children, [&](const auto& node) { return node.get() == child; });
 }
 
 Value Projection::apply(EvalContext& context) const {
@@ -181,25 +209,24 @@ bool Projection::copy_as_before(std::span<const Field> fields, Field* to, size_t
     if (taken.is_missing() && node->computes) taken = Value::null();
     if (!taken.is_missing()) new (&to[n++]) Field(node->name, taken);
   }
+  FieldFinder finder(fields.size(), absent_.size(), *context.arena);
   for (const ProjectionNode* node : absent_) {
-    if (std::any_of(fields.begin(), fields.end(),
-                    [&](const Field& f) { return f.has_name(node->name); }))
-      return false;
+    if (finder.find(fields, node->name) < fields.size()) return false;
   }
   *count = n;
   return true;
 }
 
 // Notes where the included fields stand. Of fields with the same name the first one counts.
-void Projection::learn(std::span<const Field> fields) const {
+void Projection::learn(std::span<const Field> fields, Arena& arena) const {
   present_.clear();
   absent_.clear();
+  FieldFinder finder(fields.size(), root_.children.size(), arena);
   for (const auto& node : root_.children) {
     if (node->kind == Kind::kComputed) continue;
-    auto found = std::find_if(fields.begin(), fields.end(),
-                              [&](const Field& f) { return f.has_name(node->name); });
-    node->hint = static_cast<uint32_t>(found - fields.begin());
-    (found == fields.end() ? absent_ : present_).push_back(node.get());
+    size_t at = finder.find(fields, node->name);
+    node->hint = static_cast<uint32_t>(at);
+    (at == fields.size() ? absent_ : present_).push_back(node.get());
   }
   std::sort(present_.begin(), present_.end(),
             [](const auto* a, const auto* b) { return a->hint < b->hint; });
@@ -212,11 +239,12 @@ Value Projection::apply_inclusion(EvalContext& context) const {
       arena.allocate_array<Field>(root_.children.size());  // each node gives one field at most
   size_t count = 0;
   if (!copy_as_before(fields, out, &count, context)) {
-    learn(fields);
+    learn(fields, arena);
     copy_as_before(fields, out, &count, context);
   }
   if (!root_.computes) return Value::object({out, count});
   size_t passed = count;
+  FieldFinder finder(passed, root_.children.size(), arena);
   for (const auto& node : root_.children) {
     if (!node->computes) continue;
     if (node->kind ==
@@ -225,10 +253,9 @@ Value Projection::apply_inclusion(EvalContext& context) const {
       if (!value.is_missing()) new (&out[count++]) Field(node->name, value);
       continue;
     }
-    Field* own =
-        std::find_if(out, out + passed, [&](const Field& f) { return f.has_name(node->name); });
-    if (own != out + passed) {
-      own->value = compute_value(*node, own->value, context);
+    size_t own = finder.find({out, passed}, node->name);
+    if (own < passed) {
+      out[own].value = compute_value(*node, out[own].value, context);
     } else {
       new (&out[count++]) Field(node->name, compute_value(*node, Value(), context));
     }

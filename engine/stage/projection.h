@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/document/arena.h"
@@ -31,7 +32,24 @@ struct ProjectionNode {
   mutable uint32_t hint =
       0;  // where the field stood in the last document (nodes of the first level)
 
-  ProjectionNode* find(std::string_view child) const;
+  // The child of that name, or nullptr.
+  ProjectionNode* find(std::string_view child) const {
+    if (!by_name_.empty()) return look_up(child);
+    for (const auto& node : children) {
+      if (node->name.size() == child.size() &&
+          same_bytes(node->name.data(), child.data(), child.size()))
+        return node.get();
+    }
+    return nullptr;
+  }
+  // A new last child. Requires: there is none of that name.
+  ProjectionNode* add(std::string_view child);
+  void remove(const ProjectionNode* child);
+
+ private:
+  ProjectionNode* look_up(std::string_view child) const;
+  // Of many children.
+  std::unordered_map<std::string_view, ProjectionNode*> by_name_;
 };
 
 // A compiled projection. Used by one thread at a time.
@@ -70,7 +88,7 @@ class Projection {
   Value apply_addition(EvalContext& context) const;
   bool copy_as_before(std::span<const Field> fields, Field* to, size_t* count,
                       EvalContext& context) const;
-  void learn(std::span<const Field> fields) const;
+  void learn(std::span<const Field> fields, Arena& arena) const;
 
   Mode mode_ = Mode::kInclusion;
   ProjectionNode root_;

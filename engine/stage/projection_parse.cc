@@ -1,4 +1,5 @@
 // Parsing of what $project, $addFields and $unset are given.
+#include <algorithm>
 #include <optional>
 
 #include "engine/document/bson.h"
@@ -152,11 +153,10 @@ class ProjectionParser {
     bool inclusion = projection_->mode_ == Mode::kInclusion;
     if (id == nullptr) {
       if (!inclusion) return {};
-      children.insert(children.begin(), std::make_unique<ProjectionNode>());
-      children[0]->name = context_.names().intern("_id");
-      children[0]->kind = Kind::kInclude;
+      projection_->root_.add(context_.names().intern("_id"))->kind = Kind::kInclude;
+      std::rotate(children.begin(), children.end() - 1, children.end());
     } else if (id->kind == (inclusion ? Kind::kExclude : Kind::kInclude)) {
-      std::erase_if(children, [&](const auto& child) { return child.get() == id; });
+      projection_->root_.remove(id);
     }
     return {};
   }
@@ -224,11 +224,7 @@ class ProjectionParser {
       }
       if (next != nullptr && last && leaf)
         return Status(31250, "Path collision at " + std::string(path));
-      if (next == nullptr) {
-        at->children.push_back(std::make_unique<ProjectionNode>());
-        next = at->children.back().get();
-        next->name = parts.parts[i];
-      }
+      if (next == nullptr) next = at->add(parts.parts[i]);
       at = next;
     }
     return at;

@@ -6,6 +6,7 @@
 
 #include "engine/document/bson.h"
 #include "engine/document/compare.h"
+#include "engine/document/field_path.h"
 
 namespace millrace::engine {
 namespace {
@@ -33,6 +34,46 @@ TEST(Value, TreeAndBsonFormsReadAlike) {
   EXPECT_TRUE(bson.get("gone").is_missing());
   Document again(deep_copy(bson.value(), arena));
   EXPECT_EQ(again.bytes(), bson.bytes());
+}
+
+// A walk for each name would take minutes.
+TEST(Value, NamesAreSetInBigDocuments) {
+  constexpr int kFields = 300'000;
+  Arena arena;
+  ObjectBuilder object(arena);
+  object.add("twice", Value::int32(-1));
+  object.add("twice", Value::int32(-2));
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < kFields; ++i) {
+      object.set(arena.copy("f" + std::to_string(i)), Value::int32(round * i));
+      if (i % 1000 == 0) object.set("twice", Value::int32(i));
+    }
+  }
+  ASSERT_EQ(object.size(), size_t{kFields} + 2);
+  EXPECT_EQ(object.at(0).value.as_int32(), kFields - 1000);
+  EXPECT_EQ(object.at(1).value.as_int32(), -2);
+  for (int i = 0; i < kFields; ++i) EXPECT_EQ(object.at(i + 2).value.as_int32(), i);
+}
+
+TEST(PathSet, HoldsManyPaths) {
+  constexpr size_t kPaths = 100'000;
+  CompiledMemory memory;
+  PathSet set;
+  std::vector<FieldPath> paths;
+  for (size_t i = 0; i < kPaths; ++i)
+    paths.push_back(*parse_field_path("f" + std::to_string(i) + ".x", memory.names));
+  for (const FieldPath& path : paths) set.add(path);
+  for (const FieldPath& path : paths) set.add(path);
+  EXPECT_EQ(set.children.size(), kPaths);
+  PathSet both;
+  both.add(set);
+  both.add(set);
+  EXPECT_EQ(both.children.size(), kPaths);
+  both.remove(paths[5].parts.data(), 2);
+  EXPECT_EQ(both.find("f5"), nullptr);
+  ASSERT_NE(both.find("f6"), nullptr);
+  EXPECT_NE(both.find("f6")->find("x"), nullptr);
+  EXPECT_NE(both.find("f99999"), nullptr);
 }
 
 TEST(Value, NumbersCompareExactlyAcrossTypes) {
