@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <array>
 #include <charconv>
 #include <cstdlib>
 
@@ -74,49 +75,62 @@ void BsonWriter::append(std::string_view name, Value value) {
   write_payload(value);
 }
 
-// What most fields are, numbers and short strings, without a call: false for all else.
-inline bool BsonWriter::append_small(const Field& field) {
-  constexpr size_t kShort = 256;
-  const Value& value = field.value;
-  size_t size = 8;
-  switch (value.type()) {
-    case Type::kInt32:
-      size = 4;
-      break;
-    case Type::kInt64:
-    case Type::kDouble:
-    case Type::kDate:
-      break;
-    case Type::kString:
+namespace {
+
+// Bytes of the payload that is the low end of a value's 64 bits; kNoScalar for all other types.
+constexpr uint8_t kNoScalar = 0xFF;
+constexpr std::array<uint8_t, 256> scalar_sizes() {
+  std::array<uint8_t, 256> sizes;
+  sizes.fill(kNoScalar);
+  auto set = [&](Type type, uint8_t size) { sizes[static_cast<uint8_t>(type)] = size; };
+  for (Type type : {Type::kInt64, Type::kDouble, Type::kDate, Type::kTimestamp}) set(type, 8);
+  set(Type::kInt32, 4);
+  set(Type::kBool, 1);
+  for (Type type : {Type::kNull, Type::kUndefined, Type::kMinKey, Type::kMaxKey}) set(type, 0);
+  return sizes;
+}
+constexpr std::array<uint8_t, 256> kScalarSizes = scalar_sizes();
+
+}  // namespace
+
+// The fields of a tree. Scalars and strings, which most are, are written without a call, and the
+// place is kept in a local, for any store of a char could change at_.
+void BsonWriter::write_fields(std::span<const Field> fields) {
+  char* at = at_;
+  for (const Field& field : fields) {
+    const Value& value = field.value;
+    auto type = static_cast<uint8_t>(value.type());
+    size_t size = kScalarSizes[type];
+    if (value.is(Type::kString)) {
       size = value.as_string().size() + 5;
-      if (size > kShort) return false;
-      break;
-    default:
-      return false;
-  }
-  ensure(field.name_size + size + 2);
-  key(value.type(), field.name());
-  switch (value.type()) {
-    case Type::kInt32: {
-      int32_t v = value.as_int32();
-      std::memcpy(at_, &v, 4);
-      break;
+    } else if (size == kNoScalar) {
+      at_ = at;
+      append(field.name(), value);
+      at = at_;
+      continue;
     }
-    case Type::kString: {
+    // 8: a shorter number is stored whole, and what follows overwrites the rest
+    if (field.name_size + size + 2 + 8 > static_cast<size_t>(limit_ - at)) [[unlikely]] {
+      at_ = at;
+      reserve_more(field.name_size + size + 2 + 8);
+      at = at_;
+    }
+    *at = static_cast<char>(type);
+    copy_short(at + 1, field.name());
+    at += field.name_size + 1;
+    *at++ = 0;
+    if (value.is(Type::kString)) {
       auto n = static_cast<int32_t>(size - 4);
-      std::memcpy(at_, &n, 4);
-      copy_short(at_ + 4, value.as_string());
-      at_[size - 1] = 0;
-      break;
+      std::memcpy(at, &n, 4);
+      copy_short(at + 4, value.as_string());
+      at[size - 1] = 0;
+    } else {
+      int64_t bits = value.as_int64();
+      std::memcpy(at, &bits, 8);
     }
-    default: {
-      int64_t v = value.as_int64();
-      std::memcpy(at_, &v, 8);
-      break;
-    }
+    at += size;
   }
-  at_ += size;
-  return true;
+  at_ = at;
 }
 
 void BsonWriter::append_element(size_t index, Value value) {
@@ -153,9 +167,7 @@ void BsonWriter::write_payload(const Value& value) {
     case Type::kObject:
       if (!value.is_tree()) return append_raw(value.bson_bytes());
       begin_tree();
-      for (const Field& field : value.tree_fields()) {
-        if (!append_small(field)) append(field.name(), field.value);
-      }
+      write_fields(value.tree_fields());
       end_tree();
       return;
     case Type::kArray: {

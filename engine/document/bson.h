@@ -101,6 +101,8 @@ class BsonWriter {
       copy_ends<uint64_t>(to, from, size);
     } else if (size >= 4 && size < 8) {
       copy_ends<uint32_t>(to, from, size);
+    } else if (size >= 2 && size < 4) {
+      copy_ends<uint16_t>(to, from, size);
     } else {
       std::memcpy(to, from, size);
     }
@@ -114,7 +116,7 @@ class BsonWriter {
     std::memcpy(to, &first, sizeof first);
     std::memcpy(to + size - sizeof last, &last, sizeof last);
   }
-  bool append_small(const Field& field);
+  void write_fields(std::span<const Field> fields);
   void write_string(std::string_view text);
   void write_payload(const Value& value);
 
