@@ -121,7 +121,8 @@ class BucketAutoOperator final : public Operator {
     for (size_t i = bucket.first; i < bucket.last; ++i) documents.push_back(rows_[i].document);
     parts_.output->add(*groups, documents, context, name());
     std::vector<StreamDocument> made;
-    parts_.output->emit(*groups, 0, groups->count(), batch.arena, StreamDocument(), made);
+    engine::GroupsCursor all(*groups);
+    parts_.output->emit(all, groups->count(), batch.arena, StreamDocument(), made);
     ObjectBuilder id(batch.arena, 2);
     id.add("min", engine::deep_copy(bucket.min, batch.arena));
     id.add("max", engine::deep_copy(bucket.max, batch.arena));

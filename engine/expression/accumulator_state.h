@@ -99,6 +99,24 @@ struct SumState {
         return true;
     }
   }
+
+  // False, and nothing changed: the states need SumAccumulator::merge.
+  bool merge_fast(const SumState& other) {
+    if (is_integer() && other.is_integer()) {
+      int64_t sum;
+      if (__builtin_add_overflow(integer(), other.integer(), &sum)) return false;
+      bits = static_cast<uint64_t>(sum);
+      tag |= other.tag;
+      return true;
+    }
+    if (!is_compensated() || !other.is_compensated()) return false;
+    CompensatedSum s = compensated();
+    CompensatedSum from = other.compensated();
+    s.add(from.sum);
+    if (!(s.sum - s.sum == 0)) return false;
+    s.add(from.addend);
+    return store(s);
+  }
 };
 static_assert(sizeof(SumState) == 16);
 
@@ -113,6 +131,11 @@ struct AverageState {
     ++count;
     return true;
   }
+  bool merge_fast(const AverageState& other) {
+    if (!sum.merge_fast(other.sum)) return false;
+    count += other.count;
+    return true;
+  }
 };
 
 // $count, and $sum over a constant int32: how many documents.
@@ -123,6 +146,9 @@ struct CountState {
 // $min and $max: the best value so far, owned (owned_value.h); missing as long as there is none.
 struct ExtremeState {
   Value best;
+
+  // Numbers are copied by copying the Value.
+  bool is_plain() const { return best.is_number() && !best.is(Type::kDecimal); }
 
   // False: the value needs the accumulator's add.
   template <bool kMin>

@@ -132,7 +132,7 @@ class Check {
  public:
   void add(const OutputBatch& output) {
     rows_ += static_cast<int64_t>(output.items.size());
-    for (const OutputBatch::Item& item : output.items) add(output.document(item).data());
+    for (const OutputBatch::Item& item : output.items) add(output.document(item));
   }
   std::string json() const {
     return fmt::format(R"({{"rows":{},"count":{},"sum":{},"min":{},"max":{},"avg":{:.2f}}})", rows_,
@@ -140,26 +140,58 @@ class Check {
   }
 
  private:
-  // Walks the bytes: a figure for each document is too often for values.
-  void add(const char* document) {
-    for (const char* at = document + 4; *at != 0;) {
-      auto type = static_cast<Type>(static_cast<uint8_t>(*at));
-      std::string_view name(at + 1);
-      at += name.size() + 2;
-      if (type == Type::kInt32) {
-        count(name, load<int32_t>(at));
+  // What a field counts for.
+  enum class Role : uint8_t { kNone, kCount, kSum, kMin, kMax, kAverage };
+  // A column of the documents seen last.
+  struct Known {
+    Type type;
+    Role role;
+    uint32_t key_size;  // of type, name and the name's end
+    char key[56];
+  };
+
+  // Walks the bytes: a figure for each document is too often for values. Documents have mostly the
+  // columns of the one before.
+  void add(std::string_view document) {
+    const char* at = document.data() + 4;
+    const char* end = document.data() + document.size();
+    for (size_t column = 0; *at != 0; ++column) {
+      if (column == columns_.size()) columns_.push_back({});
+      Known& known = columns_[column];
+      if (known.key_size == 0 || known.key_size > static_cast<size_t>(end - at) ||
+          known.key_size > sizeof known.key || !same_bytes(known.key, at, known.key_size))
+        learn(known, at);
+      at += known.key_size;
+      if (known.type == Type::kInt32) {
+        count(known.role, load<int32_t>(at));
         at += sizeof(int32_t);
-      } else if (type == Type::kDouble) {
-        count(name, load<double>(at));
+      } else if (known.type == Type::kDouble) {
+        count(known.role, load<double>(at));
         at += sizeof(double);
-      } else if (type == Type::kString) {
+      } else if (known.type == Type::kString) {
         at += sizeof(int32_t) + load<int32_t>(at);
       } else {
-        Value value = read_bson_value(type, at, &at);
-        if (value.is_integer()) count(name, value.integer_value());
-        if (value.is(Type::kDecimal)) count(name, value.to_double());
+        const char* next;
+        Value value = read_bson_value(known.type, at, &next);
+        at = next;
+        if (value.is_integer()) count(known.role, value.integer_value());
+        if (value.is(Type::kDecimal)) count(known.role, value.to_double());
       }
     }
+  }
+  static void learn(Known& known, const char* at) {
+    std::string_view name(at + 1);
+    known.type = static_cast<Type>(static_cast<uint8_t>(*at));
+    known.role = role(name);
+    known.key_size = static_cast<uint32_t>(name.size() + 2);
+    std::memcpy(known.key, at, std::min<size_t>(known.key_size, sizeof known.key));
+  }
+  static Role role(std::string_view name) {
+    if (name == "count") return Role::kCount;
+    if (name == "watts" || name == "sum_watts") return Role::kSum;
+    if (name == "min_watts") return Role::kMin;
+    if (name == "max_watts") return Role::kMax;
+    return name == "avg_temp" || name == "load_pct" ? Role::kAverage : Role::kNone;
   }
   template <typename Number>
   static Number load(const char* at) {
@@ -168,26 +200,30 @@ class Check {
     return number;
   }
   template <typename Number>
-  void count(std::string_view name, Number number) {
+  void count(Role role, Number number) {
     auto whole = static_cast<int64_t>(number);
-    switch (name.size()) {
-      case 5:
-        if (name == "count") count_ += whole;
-        if (name == "watts") sum_ += whole;
-        break;
-      case 8:
-        if (name == "avg_temp" || name == "load_pct") avg_ += static_cast<double>(number);
-        break;
-      case 9:
-        if (name == "sum_watts") sum_ += whole;
-        if (name == "min_watts") min_ += whole;
-        if (name == "max_watts") max_ += whole;
-        break;
-      default:
-        break;
+    switch (role) {
+      case Role::kCount:
+        count_ += whole;
+        return;
+      case Role::kSum:
+        sum_ += whole;
+        return;
+      case Role::kMin:
+        min_ += whole;
+        return;
+      case Role::kMax:
+        max_ += whole;
+        return;
+      case Role::kAverage:
+        avg_ += static_cast<double>(number);
+        return;
+      case Role::kNone:
+        return;
     }
   }
 
+  std::vector<Known> columns_;
   int64_t rows_ = 0, count_ = 0, sum_ = 0, min_ = 0, max_ = 0;
   double avg_ = 0;
 };

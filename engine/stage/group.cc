@@ -24,8 +24,9 @@ void GroupOperator::on_batch(Batch& batch, OperatorContext& context) {
 void GroupOperator::on_end(Batch& batch, OperatorContext&) {
   StreamDocument like;
   like.watermark_ms = batch.watermark_ms;
-  stats.output_count += groups_->count();
-  table_->emit(*groups_, 0, groups_->count(), batch.arena, like, batch.documents);
+  GroupsCursor all(*groups_);
+  stats.output_count +=
+      static_cast<int64_t>(table_->emit(all, groups_->count(), batch.arena, like, batch.documents));
 }
 
 void GroupOperator::reset() { groups_ = table_->make_groups(); }

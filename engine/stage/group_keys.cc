@@ -222,6 +222,14 @@ Value GroupKeys::view(uint32_t id) const {
   return {};
 }
 
+Value GroupKeys::value(uint32_t id, Arena& arena) const {
+  const PackedKey& key = record(id);
+  if (kind_of(key) != kShortString || shown_type(key) != Type::kString)
+    return deep_copy(view(id), arena);
+  auto* copy = arena.make<PackedKey>(key);
+  return Value::string({reinterpret_cast<const char*>(copy) + 4, key.low >> 16 & 0xFF});
+}
+
 uint32_t GroupKeys::insert(const Probe& probe) {
   if ((size_t{limit_} - free_ids_.size() + 1) * 4 > slots_.size() * 3) make_room();
   uint32_t id;

@@ -61,7 +61,7 @@ class GroupKeys {
     }
   }
   // The key as it was first seen, copied into `arena`.
-  Value value(uint32_t id, Arena& arena) const { return deep_copy(view(id), arena); }
+  Value value(uint32_t id, Arena& arena) const;
   // The same without a copy, valid until the next intern().
   Value view(uint32_t id) const;
 

@@ -175,6 +175,7 @@ void GroupTable::lay_out(std::vector<Value> specs) {
     }
     output.argument = static_cast<uint32_t>(a);
   }
+  scratch_.resize(stride_);
 }
 
 void GroupTable::add_dependencies(Dependencies& dependencies) const {
@@ -196,7 +197,7 @@ void GroupTable::init_block(char* block) const {
 }
 
 void GroupTable::destroy_blocks(Groups& groups) {
-  if (heap_.used == 0 && zero_is_fresh_) return;  // no state holds anything
+  if (holds_nothing()) return;
   for (const Output& output : outputs_) {
     for (uint32_t i = 0; i < groups.count_; ++i)
       output.accumulator->destroy(groups.block(i) + output.offset, heap_);
@@ -337,6 +338,16 @@ inline void GroupTable::merge_blocks(char* to, const char* from) {
         state_at<CountState>(to, output.offset).count +=
             reinterpret_cast<const CountState*>(from_state)->count;
         continue;
+      case AccumulatorKind::kSum:
+        if (state_at<SumState>(to, output.offset)
+                .merge_fast(*reinterpret_cast<const SumState*>(from_state)))
+          continue;
+        break;
+      case AccumulatorKind::kAverage:
+        if (state_at<AverageState>(to, output.offset)
+                .merge_fast(*reinterpret_cast<const AverageState*>(from_state)))
+          continue;
+        break;
       case AccumulatorKind::kMin:
         if (state_at<ExtremeState>(to, output.offset)
                 .add_fast<true>(reinterpret_cast<const ExtremeState*>(from_state)->best))
@@ -364,28 +375,88 @@ void GroupTable::merge(Groups& to, const Groups& from) {
       continue;
     }
     char* fresh = to.block(to.append(id));
-    if (heap_.used == 0 && zero_is_fresh_) {
-      std::memcpy(fresh, block, stride_);  // no state holds anything that must not be shared
+    if (holds_nothing()) {
+      std::memcpy(fresh, block, stride_);
     } else {
       merge_blocks(fresh, block);
     }
   }
 }
 
-void GroupTable::emit(const Groups& groups, uint32_t from, uint32_t until, Arena& arena,
-                      const StreamDocument& like, std::vector<StreamDocument>& to) const {
-  size_t at = to.size();
-  to.resize(at + (until - from), like);
-  for (uint32_t i = from; i < until; ++i) {
-    const char* block = groups.block(i);
-    Field* fields = arena.allocate_array<Field>(outputs_.size() + 1);
-    Field* field = fields;
-    new (field++) Field("_id", keys_.value(groups.key_id(i), arena));
-    for (const Output& output : outputs_) {
-      new (field++) Field(output.name, output.accumulator->result(block + output.offset, arena));
+inline Value GroupTable::result(const Output& output, const char* block, Arena& arena) const {
+  const char* state = block + output.offset;
+  switch (output.kind) {
+    case AccumulatorKind::kSum: {
+      const auto& sum = *reinterpret_cast<const SumState*>(state);
+      if (sum.tag == SumState::kInt32) return Value::integer(sum.integer());
+      if (sum.is_compensated()) return Value::number(sum.compensated().sum);
+      break;
     }
-    to[at++].body = Value::object({fields, outputs_.size() + 1});
+    case AccumulatorKind::kAverage: {
+      const auto& average = *reinterpret_cast<const AverageState*>(state);
+      const SumState& sum = average.sum;
+      if (average.count == 0 || !(sum.is_compensated() || sum.is_integer())) break;
+      return Value::number(
+          (sum.is_integer() ? static_cast<double>(sum.integer()) : sum.compensated().sum) /
+          static_cast<double>(average.count));
+    }
+    case AccumulatorKind::kMin:
+    case AccumulatorKind::kMax: {
+      const auto& extreme = *reinterpret_cast<const ExtremeState*>(state);
+      if (extreme.is_plain()) return extreme.best;
+      break;
+    }
+    default:
+      break;
   }
+  return output.accumulator->result(state, arena);
+}
+
+inline Value GroupTable::row(uint32_t key_id, const char* block, Arena& arena) const {
+  Field* fields = arena.allocate_array<Field>(outputs_.size() + 1);
+  Field* field = fields;
+  new (field++) Field("_id", keys_.value(key_id, arena));
+  for (const Output& output : outputs_)
+    new (field++) Field(output.name, result(output, block, arena));
+  return Value::object({fields, outputs_.size() + 1});
+}
+
+Value GroupTable::merged_row(uint32_t key_id, const char* first, const char* later, Arena& arena) {
+  char* block = scratch_.data();
+  if (holds_nothing()) {
+    std::memcpy(block, first, stride_);
+    merge_blocks(block, later);
+    if (holds_nothing()) return row(key_id, block, arena);
+  } else {
+    init_block(block);
+    merge_blocks(block, first);
+    merge_blocks(block, later);
+  }
+  Value merged = row(key_id, block, arena);
+  for (const Output& output : outputs_) output.accumulator->destroy(block + output.offset, heap_);
+  return merged;
+}
+
+size_t GroupTable::emit(GroupsCursor& groups, size_t at_most, Arena& arena,
+                        const StreamDocument& like, std::vector<StreamDocument>& to) {
+  size_t before = to.size();
+  size_t left = groups.end_ - groups.at_;
+  to.resize(before + std::min(at_most, left), like);
+  size_t at = before;
+  for (; at < to.size() && !groups.done(); ++at) {
+    bool is_later = groups.at_ >= groups.first_.count();
+    const Groups& part = is_later ? *groups.later_ : groups.first_;
+    uint32_t index = groups.at_ - (is_later ? groups.first_.count() : 0);
+    uint32_t id = part.key_id(index);
+    uint32_t other = is_later || groups.later_ == nullptr ? Groups::kNone : groups.later_->find(id);
+    to[at].body = other == Groups::kNone
+                      ? row(id, part.block(index), arena)
+                      : merged_row(id, part.block(index), groups.later_->block(other), arena);
+    ++groups.at_;
+    groups.skip_known();
+  }
+  to.resize(at);
+  return at - before;
 }
 
 void GroupTable::save(const Groups& groups, std::string_view field, BsonWriter& to) const {

@@ -32,6 +32,7 @@ class Groups {
 
  private:
   friend class GroupTable;
+  friend class GroupsCursor;
   explicit Groups(GroupTable& table);
 
   static constexpr uint32_t kChunkGroups = 256;
@@ -72,6 +73,31 @@ class Groups {
 };
 using GroupsPtr = std::unique_ptr<Groups>;
 
+// A walk over the groups that go out: those of one part, or of two parts that are merged group by
+// group on the way, first the first part's. The parts must stay as they are meanwhile.
+class GroupsCursor {
+ public:
+  explicit GroupsCursor(const Groups& only, const Groups* later = nullptr)
+      : first_(only), later_(later), end_(only.count() + (later != nullptr ? later->count() : 0)) {
+    skip_known();
+  }
+  bool done() const { return at_ == end_; }
+
+ private:
+  friend class GroupTable;
+  // Groups of the later part that went out with the first part's.
+  void skip_known() {
+    while (at_ >= first_.count() && at_ < end_ &&
+           first_.find(later_->key_id(at_ - first_.count())) != Groups::kNone)
+      ++at_;
+  }
+
+  const Groups& first_;
+  const Groups* later_;
+  uint32_t at_ = 0;
+  uint32_t end_;
+};
+
 // Single-threaded with its pipeline.
 class GroupTable {
  public:
@@ -96,10 +122,11 @@ class GroupTable {
              std::string_view operator_name);
   // Requires: mergeable(). `from` holds what came later.
   void merge(Groups& to, const Groups& from);
-  // Appends one document for each of the groups [from, until), in order; bodies live in `arena`,
-  // all else is copied from `like`.
-  void emit(const Groups& groups, uint32_t from, uint32_t until, Arena& arena,
-            const StreamDocument& like, std::vector<StreamDocument>& to) const;
+  // Appends a document for each of the next groups, at most so many, in order; bodies live in
+  // `arena`, all else is copied from `like`. Two parts require mergeable(), the later part's
+  // documents having come later. Returns how many groups these were.
+  size_t emit(GroupsCursor& groups, size_t at_most, Arena& arena, const StreamDocument& like,
+              std::vector<StreamDocument>& to);
 
   // An array field of [key, state, …] per group.
   void save(const Groups& groups, std::string_view field, BsonWriter& to) const;
@@ -131,6 +158,10 @@ class GroupTable {
   uint32_t new_group(Groups& groups, uint32_t id, const Value& key, EvalContext& eval);
   void add_values(char* block, const Value* arguments);
   void merge_blocks(char* to, const char* from);
+  Value result(const Output& output, const char* block, Arena& arena) const;
+  Value row(uint32_t key_id, const char* block, Arena& arena) const;
+  Value merged_row(uint32_t key_id, const char* first, const char* later, Arena& arena);
+  bool holds_nothing() const { return heap_.used == 0 && zero_is_fresh_; }
 
   ExpressionPtr key_;
   std::string_view single_part_;  // the name in a key of the form {name: …}
@@ -147,6 +178,7 @@ class GroupTable {
   GroupKeys keys_;
   HeapBytes heap_;
   Groups* first_ = nullptr;
+  std::vector<char> scratch_;      // the block of a group that two parts make up
   std::vector<uint32_t> pending_;  // keys looked up for documents that are not in their groups yet
 };
 

@@ -1,6 +1,8 @@
 #include "engine/window/inner_pipeline.h"
 
 #include <algorithm>
+#include <limits>
+#include <optional>
 
 namespace millrace::engine {
 namespace {
@@ -156,11 +158,13 @@ void InnerPipeline::close(std::span<const WindowContent* const> parts, const Win
                           std::string_view source_type, int64_t watermark_ms, WindowOutput& output,
                           OperatorContext& context) {
   GroupsPtr merged;
-  const Groups* groups = parts[0]->groups.get();
-  if (group_ != nullptr && parts.size() > 1) {
+  std::optional<GroupsCursor> groups;
+  if (group_ != nullptr && parts.size() > 2) {
     merged = group_->table().make_groups();
     for (const WindowContent* part : parts) group_->table().merge(*merged, *part->groups);
-    groups = merged.get();
+    groups.emplace(*merged);
+  } else if (group_ != nullptr) {
+    groups.emplace(*parts[0]->groups, parts.size() == 2 ? parts[1]->groups.get() : nullptr);
   }
   if (group_ != nullptr && arrival_ + 1 == operators_.size())
     return emit_groups(*groups, bounds, source_type, watermark_ms, output, context);
@@ -172,8 +176,8 @@ void InnerPipeline::close(std::span<const WindowContent* const> parts, const Win
   if (group_ != nullptr) {
     StreamDocument like;
     like.meta = meta;
-    group_->table().emit(*groups, 0, groups->count(), batch.arena, like, batch.documents);
-    group_->stats.output_count += groups->count();
+    group_->stats.output_count += static_cast<int64_t>(group_->table().emit(
+        *groups, std::numeric_limits<size_t>::max(), batch.arena, like, batch.documents));
     run_rest(arrival_ + 1, meta, batch, context);
   } else {
     std::vector<const StoredDocuments*> stored;
@@ -197,7 +201,7 @@ void InnerPipeline::close(std::span<const WindowContent* const> parts, const Win
 }
 
 // Groups that no further stage of the window reads go out as they are, a portion at a time.
-void InnerPipeline::emit_groups(const Groups& groups, const WindowBounds& bounds,
+void InnerPipeline::emit_groups(GroupsCursor& groups, const WindowBounds& bounds,
                                 std::string_view source_type, int64_t watermark_ms,
                                 WindowOutput& output, OperatorContext& context) {
   Batch& batch = output.batch();
@@ -205,14 +209,11 @@ void InnerPipeline::emit_groups(const Groups& groups, const WindowBounds& bounds
   like.timestamp_ms = bounds.end_ms;
   like.watermark_ms = watermark_ms;
   like.meta = window_meta(bounds, source_type, batch.arena);
-  for (uint32_t from = 0; from < groups.count();) {
-    auto until =
-        static_cast<uint32_t>(std::min<size_t>(groups.count(), from + output.room(context)));
-    group_->table().emit(groups, from, until, batch.arena, like, batch.documents);
-    from = until;
+  while (!groups.done()) {
+    group_->stats.output_count += static_cast<int64_t>(
+        group_->table().emit(groups, output.room(context), batch.arena, like, batch.documents));
     if (output.pass_on(context)) like.meta = window_meta(bounds, source_type, batch.arena);
   }
-  group_->stats.output_count += groups.count();
 }
 
 // Keeps what $sort and $limit would give if there were no further documents.

@@ -85,7 +85,7 @@ class InnerPipeline {
 
  private:
   InnerPipeline() = default;
-  void emit_groups(const Groups& groups, const WindowBounds& bounds, std::string_view source_type,
+  void emit_groups(GroupsCursor& groups, const WindowBounds& bounds, std::string_view source_type,
                    int64_t watermark_ms, WindowOutput& output, OperatorContext& context);
   void run_rest(size_t from, const Value& meta, Batch& batch, OperatorContext& context);
   Status count_by_group(const Value& stages, StageContext& context);

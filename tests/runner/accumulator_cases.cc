@@ -91,7 +91,8 @@ class Run {
   // differently.
   std::string result(const Groups& groups, const Value& about) {
     std::vector<StreamDocument> out;
-    table_->emit(groups, 0, groups.count(), arena_, {}, out);
+    GroupsCursor all(groups);
+    table_->emit(all, groups.count(), arena_, {}, out);
     if (out.size() != 1) return std::to_string(out.size()) + " groups";
     Value result = out[0].body.as_object().get("r");
     if (result.is(Type::kDouble) && about.is(Type::kDouble) &&

@@ -40,9 +40,14 @@ class GroupTableTest : public testing::Test {
     document.body = body.finish();
     return document;
   }
-  std::vector<StreamDocument> emit(GroupTable& table, const Groups& groups) {
+  // `portion`: how many at a time.
+  std::vector<StreamDocument> emit(GroupTable& table, const Groups& groups,
+                                   const Groups* later = nullptr, size_t portion = 1000) {
     std::vector<StreamDocument> out;
-    table.emit(groups, 0, groups.count(), arena_, {}, out);
+    GroupsCursor cursor(groups, later);
+    while (!cursor.done()) {
+      EXPECT_LE(table.emit(cursor, portion, arena_, {}, out), portion);
+    }
     return out;
   }
 
@@ -234,6 +239,41 @@ TEST_F(GroupTableTest, MergedPartsEqualTheWhole) {
   merged.reset();
   whole.reset();
   EXPECT_LT(group->shared_bytes(), before);  // the strings are gone
+}
+
+// With states that hold memory and states that hold none.
+TEST_F(GroupTableTest, TwoPartsThatGoOutTogetherEqualTheirMerge) {
+  for (
+      std::string_view spec :
+      {R"({"_id": "$k", "n": {"$sum": 1}, "s": {"$sum": "$v"}, "a": {"$avg": "$v"}, "min": {"$min": "$v"}, "max": {"$max": "$v"}})",
+       R"({"_id": "$k", "s": {"$sum": {"$multiply": ["$v", 4611686018427387904]}}, "all": {"$push": "$v"}, "text": {"$max": {"$concat": ["text ", "$k"]}}})"}) {
+    auto group = table(spec);
+    std::mt19937 random(7);
+    GroupsPtr parts[2];
+    for (GroupsPtr& part : parts) {
+      part = group->make_groups();
+      std::vector<StreamDocument> documents;
+      for (int i = 0; i < 600; ++i)
+        documents.push_back(
+            document(Value::string(arena_.copy("k" + std::to_string(random() % 300))), i));
+      group->add(*part, documents, context_, "GroupOperator");
+    }
+    GroupsPtr merged = group->make_groups();
+    for (const GroupsPtr& part : parts) group->merge(*merged, *part);
+    auto expected = emit(*group, *merged);
+    ASSERT_GT(expected.size(), parts[0]->count());  // the later part has groups of its own
+    int64_t bytes = group->shared_bytes();
+    for (size_t portion : {1, 7, 1000}) {
+      auto actual = emit(*group, *parts[0], parts[1].get(), portion);
+      ASSERT_EQ(actual.size(), expected.size());
+      for (size_t i = 0; i < actual.size(); ++i)
+        EXPECT_TRUE(identical(actual[i].body, expected[i].body));
+    }
+    EXPECT_EQ(group->shared_bytes(), bytes);  // nothing of it was left
+    GroupsPtr none = group->make_groups();
+    EXPECT_EQ(emit(*group, *none, parts[1].get()).size(), parts[1]->count());
+    EXPECT_EQ(emit(*group, *parts[0], none.get()).size(), parts[0]->count());
+  }
 }
 
 TEST_F(GroupTableTest, ADocumentThatFailsChangesNothing) {
