@@ -53,6 +53,7 @@ class AccumulatorState final : public WindowState {
   AccumulatorState(const AccumulatorState&) = delete;
   AccumulatorState& operator=(const AccumulatorState&) = delete;
   void add(const Value& value, EvalContext&) override {
+    ++heap_.arrival;
     accumulator_.add(memory_.data(), value, heap_);
   }
   bool can_remove() const override { return false; }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/document/bson.h"
@@ -359,16 +361,99 @@ class SetUnionAccumulator final : public SetAccumulator {
   }
 };
 
+// The fields of several documents: of each the newest value, and where its name first stood.
+// Carries the arrivals of both, so that parts can be merged in any order.
+class MergedFields {
+ public:
+  struct Entry {
+    Value name;
+    Value value;
+    int64_t first;      // arrival of the first document that had the field
+    int64_t last;       // of the one that `value` is from
+    uint32_t position;  // in the first one
+    bool before(const Entry& other) const {
+      return first != other.first ? first < other.first : position < other.position;
+    }
+  };
+
+  // Takes a copy of `field`.
+  void set(const Entry& field, HeapBytes& heap) {
+    size_t at = find(field.name.as_string());
+    if (at == entries_.size()) {
+      heap.used += kEntryBytes;
+      entries_.push_back(field);
+      entries_.back().name = own(field.name, heap);
+      entries_.back().value = own(field.value, heap);
+      in_order_ = in_order_ && (at == 0 || entries_[at - 1].before(field));
+      return;
+    }
+    Entry& mine = entries_[at];
+    if (field.last >= mine.last) {
+      Value old = mine.value;
+      mine.value = own(field.value, heap);
+      mine.last = field.last;
+      disown(old, heap);
+    }
+    if (field.before(mine)) {
+      mine.first = field.first;
+      mine.position = field.position;
+      in_order_ = false;
+    }
+  }
+  // By where the names first stood.
+  std::vector<const Entry*> ordered() const {
+    std::vector<const Entry*> all;
+    all.reserve(entries_.size());
+    for (const Entry& entry : entries_) all.push_back(&entry);
+    if (!in_order_)
+      std::sort(all.begin(), all.end(), [](const auto* a, const auto* b) { return a->before(*b); });
+    return all;
+  }
+  const std::vector<Entry>& entries() const { return entries_; }
+  void release(HeapBytes& heap) {
+    for (const Entry& entry : entries_) {
+      disown(entry.name, heap);
+      disown(entry.value, heap);
+      heap.used -= kEntryBytes;
+    }
+  }
+
+ private:
+  static constexpr size_t kWalked = 16;
+  // With the vector's reserve and the map's node.
+  static constexpr int64_t kEntryBytes = 2 * sizeof(Entry) + 48;
+
+  size_t find(std::string_view name) {
+    if (entries_.size() <= kWalked) {
+      size_t i = 0;
+      while (i < entries_.size() && entries_[i].name.as_string() != name) ++i;
+      return i;
+    }
+    for (size_t i = by_name_.size(); i < entries_.size(); ++i)
+      by_name_.emplace(entries_[i].name.as_string(), i);
+    auto found = by_name_.find(name);
+    return found == by_name_.end() ? entries_.size() : found->second;
+  }
+
+  std::vector<Entry> entries_;  // each name once
+  std::unordered_map<std::string_view, size_t> by_name_;
+  bool in_order_ = true;
+};
+
 // $mergeObjects: later fields win, each stays where its name first stood. Null and missing do not
 // count.
 class MergeObjectsAccumulator final : public SingleArgumentAccumulator {
  public:
   using SingleArgumentAccumulator::SingleArgumentAccumulator;
-  uint32_t state_size() const override { return sizeof(Value); }
+  uint32_t state_size() const override { return sizeof(MergedFields*); }
   bool zero_is_fresh() const override { return true; }
-  void init(void* state) const override { *static_cast<Value*>(state) = {}; }
+  void init(void* state) const override { fields(state) = nullptr; }
   void destroy(void* state, HeapBytes& heap) const override {
-    disown(*static_cast<Value*>(state), heap);
+    if (fields(state) == nullptr) return;
+    fields(state)->release(heap);
+    heap.used -= kFieldsBytes;
+    delete fields(state);
+    fields(state) = nullptr;
   }
   Value evaluate(EvalContext& context) const override {
     Value value = argument_->evaluate(context);
@@ -381,39 +466,77 @@ class MergeObjectsAccumulator final : public SingleArgumentAccumulator {
   const Expression* argument() const override { return nullptr; }
   void add(void* state, const Value& argument, HeapBytes& heap) const override {
     if (argument.is_nullish()) return;
-    auto& merged = *static_cast<Value*>(state);
-    Value old = merged;
-    if (old.is_missing()) {
-      merged = own(argument, heap);
-      return;
+    uint32_t position = 0;
+    for (const Field& field : argument.as_object()) {
+      ensure(state, heap)
+          .set({Value::string(field.name()), field.value, heap.arrival, heap.arrival, position++},
+               heap);
     }
-    scratch_.reset();
-    ObjectBuilder object(scratch_, 16);
-    for (const Field& field : old.as_object()) object.add(field.name(), field.value);
-    for (const Field& field : argument.as_object()) object.set(field.name(), field.value);
-    merged = own(object.finish(), heap);
-    disown(old, heap);
   }
   void merge(void* state, const void* other, HeapBytes& heap) const override {
-    add(state, *static_cast<const Value*>(other), heap);
+    const MergedFields* from = fields(other);
+    if (from == nullptr) return;
+    for (const MergedFields::Entry& entry : from->entries()) ensure(state, heap).set(entry, heap);
   }
-  bool order_sensitive() const override { return true; }
   Value result(const void* state, Arena& arena) const override {
-    const auto& merged = *static_cast<const Value*>(state);
-    return merged.is_missing() ? Value::object({}) : deep_copy(merged, arena);
+    if (fields(state) == nullptr) return Value::object({});
+    auto all = fields(state)->ordered();
+    ObjectBuilder object(arena, all.size());
+    for (const MergedFields::Entry* entry : all)
+      object.add(arena.copy(entry->name.as_string()), deep_copy(entry->value, arena));
+    return object.finish();
   }
-  Value save(const void* state, Arena&) const override {
-    const auto& merged = *static_cast<const Value*>(state);
-    return merged.is_missing() ? Value::null() : merged;
+  // [[name, value, first arrival, last arrival, position], …]
+  Value save(const void* state, Arena& arena) const override {
+    if (fields(state) == nullptr) return Value::array({});
+    ArrayBuilder saved(arena, fields(state)->entries().size());
+    for (const MergedFields::Entry& entry : fields(state)->entries()) {
+      ArrayBuilder field(arena, 5);
+      field.add(entry.name);
+      field.add(entry.value);
+      field.add(Value::int64(entry.first));
+      field.add(Value::int64(entry.last));
+      field.add(Value::int64(entry.position));
+      saved.add(field.finish());
+    }
+    return saved.finish();
   }
   Status load(void* state, const Value& saved, HeapBytes& heap) const override {
-    if (!saved.is_nullish() && !saved.is_object()) return bad_state("$mergeObjects");
-    add(state, saved, heap);
+    if (!saved.is_array()) return bad_state("$mergeObjects");
+    for (const Value& field : saved.as_array()) {
+      Value parts[5];
+      size_t count = 0;
+      if (field.is_array()) {
+        for (const Value& part : field.as_array()) {
+          if (count < std::size(parts)) parts[count] = part;
+          ++count;
+        }
+      }
+      if (count != std::size(parts) || !parts[0].is_string() || !parts[2].is(Type::kInt64) ||
+          !parts[3].is(Type::kInt64) || !parts[4].is(Type::kInt64))
+        return bad_state("$mergeObjects");
+      ensure(state, heap)
+          .set({parts[0], parts[1], parts[2].as_int64(), parts[3].as_int64(),
+                static_cast<uint32_t>(parts[4].as_int64())},
+               heap);
+      heap.arrival = std::max(heap.arrival, parts[3].as_int64());
+    }
     return {};
   }
 
  private:
-  mutable Arena scratch_;
+  static constexpr int64_t kFieldsBytes = sizeof(MergedFields) + 16;
+  static MergedFields*& fields(void* state) { return *static_cast<MergedFields**>(state); }
+  static const MergedFields* fields(const void* state) {
+    return *static_cast<MergedFields* const*>(state);
+  }
+  static MergedFields& ensure(void* state, HeapBytes& heap) {
+    if (fields(state) == nullptr) {
+      fields(state) = new MergedFields;
+      heap.used += kFieldsBytes;
+    }
+    return *fields(state);
+  }
 };
 
 template <typename T>

@@ -264,6 +264,27 @@ Results Oracle::results(const std::vector<Window>& windows, const Grouping& grou
   return results;
 }
 
+namespace {
+
+// The newest of the ids that end alike, in the order in which the endings came first.
+std::string newest_of(const std::vector<int64_t>& ids) {
+  std::vector<std::pair<int64_t, int64_t>> fields;
+  for (int64_t id : ids) {
+    auto found = std::find_if(fields.begin(), fields.end(),
+                              [&](const auto& field) { return field.first == id % 5; });
+    if (found == fields.end()) {
+      fields.emplace_back(id % 5, id);
+    } else {
+      found->second = id;
+    }
+  }
+  std::string text;
+  for (const auto& [ending, id] : fields) text += fmt::format("{}:{},", ending, id);
+  return text;
+}
+
+}  // namespace
+
 std::string Oracle::line_of(const Events& given, const Grouping& g) const {
   if (g.form == Grouping::Form::kDocuments)
     return fmt::format("id={} v={} k={} b={}", given[0]->id, given[0]->value, given[0]->key,
@@ -300,6 +321,7 @@ std::string Oracle::line_of(const Events& given, const Grouping& g) const {
   put(g.list, "list", joined(ids, in_order));
   put(g.first, "first", std::to_string(ids.front()));
   put(g.last, "last", std::to_string(ids.back()));
+  put(g.newest, "new", newest_of(ids));
   put(g.top, "top", std::to_string(top->id));
   return text;
 }
@@ -340,6 +362,13 @@ std::string Oracle::line_of(const Document& document, const Grouping& g) const {
   put(g.list, "list", [&] { return joined(numbers(document.get("list")), in_order); });
   plain(g.first, "first");
   plain(g.last, "last");
+  put(g.newest, "new", [&] {
+    std::string fields;
+    if (!document.get("new").is_object()) return std::string("no document");
+    for (const Field& field : document.get("new").as_object())
+      fields += std::string(field.name()) + ":" + engine::to_json(field.value) + ",";
+    return fields;
+  });
   plain(g.top, "top");
   if (document.view().size() != fields)
     throw Violation{"a result has unexpected fields: " + engine::to_json(document.value())};

@@ -49,6 +49,7 @@ Grouping make_grouping(Random& r, bool ordered) {
   if (ordered) {
     g.first = r.chance(0.2);
     g.last = r.chance(0.2);
+    g.newest = r.chance(0.2);
   }
   return g;
 }
@@ -312,6 +313,8 @@ std::string group_stage(const Grouping& g, const Shape& shape) {
   add(g.list, R"("list": {"$push": "$id"})");
   add(g.first, R"("first": {"$first": "$id"})");
   add(g.last, R"("last": {"$last": "$id"})");
+  add(g.newest,
+      R"("new": {"$mergeObjects": {"$arrayToObject": [[{"k": {"$toString": {"$mod": ["$id", 5]}}, "v": "$id"}]]}})");
   add(g.top, R"("top": {"$top": {"sortBy": {"v": -1, "id": 1}, "output": "$id"}})");
   return text + "}}";
 }

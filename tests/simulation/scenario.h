@@ -68,7 +68,7 @@ struct Grouping {
   bool by_key = true;
   bool sorted = false;  // $sort in front of $group, or of the documents
   bool count = true, sum = true, weight = true, min = false, max = false, average = false,
-       set = false, list = false, first = false, last = false, top = false;
+       set = false, list = false, first = false, last = false, newest = false, top = false;
 };
 
 struct Scenario {
