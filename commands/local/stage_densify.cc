@@ -165,8 +165,7 @@ class DensifyOperator final : public Operator {
       bool own = parts_.bounds == Bounds::kPartition;
       partition = &partitions_.emplace_back(Partition{row.key, own ? row.value : lower});
     }
-    while (!partition->stands && engine::compare(partition->next, row.value) < 0 &&
-           within(partition->next, lower, upper))
+    while (engine::compare(partition->next, row.value) < 0 && within(partition->next, lower, upper))
       generate(*partition, batch, eval);
     if (engine::equal(partition->next, row.value)) {
       partition->next = row.value;  // the document's type goes on
@@ -184,16 +183,17 @@ class DensifyOperator final : public Operator {
     if (parts_.bounds == Bounds::kPartition) return;
     // Behind documents a range of no width adds nothing (6.0.5).
     if (parts_.bounds == Bounds::kExplicit && !rows_.empty() && engine::equal(lower, upper)) return;
-    while (!partition.stands &&
-           (parts_.bounds == Bounds::kExplicit ? within(partition.next, lower, upper)
-                                               : engine::compare(partition.next, upper) <= 0))
-      generate(partition, batch, eval);
+    auto left = [&] {
+      if (parts_.bounds == Bounds::kExplicit) return within(partition.next, lower, upper);
+      int order = engine::compare(partition.next, upper);
+      return order < 0 || (order == 0 && !partition.stands);
+    };
+    while (left()) generate(partition, batch, eval);
   }
 
   void generate(Partition& partition, Batch& batch, EvalContext& eval) {
-    if (++generated_ > kMaxGenerated) {
-      engine::fail_evaluation(5897900, "Generated " + std::to_string(generated_) +
-                                           " documents in $densify, which is over the limit of " +
+    if (++generated_ > kMaxGenerated || partition.stands) {  // which would never end
+      engine::fail_evaluation(5897900, "$densify generates more documents than the limit of " +
                                            std::to_string(kMaxGenerated));
     }
     Value document = Value::object({});
