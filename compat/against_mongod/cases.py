@@ -113,7 +113,8 @@ def commands_of(case, only=None):
 class Outcome:
     """An error's code, or what came."""
 
-    def __init__(self, kind, replies):
+    def __init__(self, kind, replies, connection):
+        """`connection`: for the batches behind the first 16 MB, in which an error may wait."""
         self.code, self.message, self.results = None, "", None
         try:
             for reply in replies:
@@ -129,6 +130,18 @@ class Outcome:
             self.results = replies[0]["values"]
         else:
             self.results = replies[0]["cursor"]["firstBatch"]
+            self.read_on(replies[0]["cursor"], connection)
+
+    def read_on(self, cursor, connection):
+        namespace = cursor["ns"].split(".", 1)
+        while cursor["id"] and self.code is None:
+            connection.send({"getMore": cursor["id"], "collection": namespace[1], "$db": namespace[0]})
+            reply = connection.receive()
+            try:
+                cursor = servers.checked(reply)["cursor"]
+                self.results += cursor["nextBatch"]
+            except servers.Failed as error:
+                self.code, self.message, self.results = error.code, error.message, None
 
     def kind(self):
         """What has to stay while a case is made smaller."""

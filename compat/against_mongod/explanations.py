@@ -121,8 +121,8 @@ def known_missing_stage(case, theirs, ours):
 
 def known_modified_without_change(case, theirs, ours):
     both = theirs.code is None and ours.code is None
-    counted = {"$push", "$inc", "$mul"}     # a $push with $sort, arithmetic on NaN
-    return both and case["kind"] == "update" and bool(operators_of(case) & counted) and theirs.results[1] == 1 and ours.results[1] == 0 and identical(theirs.results[2], ours.results[2])
+    counted = {"$push", "$inc", "$mul", "_id"}  # a $push with $sort, arithmetic on NaN, an _id that a pipeline takes away
+    return both and case["kind"] == "update" and bool(names_in(case["update"], set()) & counted) and theirs.results[1] == 1 and ours.results[1] == 0 and identical(theirs.results[2], ours.results[2])
 
 
 def known_densify_behind_its_range(case, theirs, ours):
@@ -362,6 +362,9 @@ def cause_place_of_a_removed_field(ask, case, theirs, ours, only):
         return outcome is not None and [sorted(one.items()) for one in theirs.results[2]] == [sorted(one.items()) for one in ours.results[2]] and identical(outcome.results, ours.results[2])
     if case["kind"] not in ("pipeline", "expression"):
         return False
+    if "$unwind" in operators_of(case):     # in one stage: the index in the place of an empty array
+        if vanishes(ask, case, in_bodies(case, lambda one: {**one, "includeArrayIndex": "index_of_" + one["includeArrayIndex"]} if isinstance(one, dict) and isinstance(one.get("includeArrayIndex"), str) else one), only):
+            return True
     def rebuilt(value):
         if isinstance(value, dict) and len(value) == 1 and set(value) <= {"$unsetField", "$setField"}:
             return {"$arrayToObject": {"$objectToArray": value}}
@@ -384,7 +387,7 @@ def stage_by_stage(ask, documents, stages):
             documents = [{name: part.results for name, part in inner.items()}]
             stage = {"$match": {}}
         ask.genuine.send({"aggregate": 1, "pipeline": [{"$documents": {"$literal": documents}}, stage], "cursor": {"batchSize": 100000}, "$db": DB})
-        outcome = Outcome("pipeline", [ask.genuine.receive()])
+        outcome = Outcome("pipeline", [ask.genuine.receive()], ask.genuine)
         if outcome.code is not None:
             return None
         documents = outcome.results
