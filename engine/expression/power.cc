@@ -126,9 +126,11 @@ Value eval_log(EvalContext& context, std::span<const Value> arguments) {
     fail_evaluation(28756, "$log's argument must be a number, not " + std::string(v.type_name()));
   if (!base.is_number())
     fail_evaluation(28757, "$log's base must be a number, not " + std::string(base.type_name()));
-  if (!is_positive_or_nan(v))
+  bool bad_base = !is_positive_or_nan(base) || base.to_double() == 1;
+  // Beside a bad base a decimal too small for a double is none either (6.0.5).
+  if (!is_positive_or_nan(v) || (bad_base && v.to_double() == 0))
     fail_evaluation(28758, "$log's argument must be a positive number, but is " + shown(v));
-  if (!is_positive_or_nan(base) || base.to_double() == 1) {
+  if (bad_base) {
     fail_evaluation(28759,
                     "$log's base must be a positive number other than 1, but is " + shown(base));
   }
