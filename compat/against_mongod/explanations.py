@@ -21,9 +21,11 @@ def explanation(ask, case, theirs, ours, only=None):
     for name, recognises in KNOWN:
         if recognises(case, theirs, ours):
             return name
-    for name, asks in CAUSES:
-        if asks(ask, case, theirs, ours, only):
-            return name
+    alone = {**case, "without": 1}
+    for changed in (alone,) if "without" in case else (alone, case):    # one cause by itself first
+        for name, asks in CAUSES:
+            if asks(ask, changed, theirs, ours, only):
+                return name
     return None
 
 
@@ -123,10 +125,6 @@ def known_modified_without_change(case, theirs, ours):
     both = theirs.code is None and ours.code is None
     counted = {"$push", "$inc", "$mul", "_id"}  # a $push with $sort, arithmetic on NaN, an _id that a pipeline takes away
     return both and case["kind"] == "update" and bool(names_in(case["update"], set()) & counted) and theirs.results[1] == 1 and ours.results[1] == 0 and identical(theirs.results[2], ours.results[2])
-
-
-def known_densify_behind_its_range(case, theirs, ours):
-    return case["kind"] == "pipeline" and theirs.code is None and ours.code in (5733201, 6053600) and "$densify" in operators_of(case)
 
 
 def known_chosen_of_equal_elements(case, theirs, ours):
@@ -266,7 +264,7 @@ def vanishes(ask, case, changed, only, codes=()):
         theirs, ours = ask.outcomes(changed, only)
         if same(changed, theirs, ours):     # that both fail shows nothing
             return theirs is SAME or theirs.code in (None, *codes)
-        if "without" in case:
+        if "without" in case:   # two causes are enough
             return False
         return explanation(ask, {**changed, "without": 1}, theirs, ours, only) is not None
     finally:
@@ -301,6 +299,13 @@ def cause_lookup_in_nothing(ask, case, theirs, ours, only):
         return False
     there = everywhere(case["pipeline"], lambda one: {**one, "from": "c"} if isinstance(one, dict) and "from" in one else one)
     return ask.alone(ask.genuine, {**case, "pipeline": there}).code == ours.code
+
+
+def cause_densify_behind_its_range(ask, case, theirs, ours, only):
+    """The server passes the $densify, whatever comes of it behind."""
+    if case["kind"] != "pipeline" or ours.code not in (5733201, 6053600) or theirs.code == ours.code:
+        return False
+    return any("$densify" in stage and ask.alone(ask.genuine, {**case, "pipeline": case["pipeline"][:index + 1]}).code is None for index, stage in enumerate(case["pipeline"]))
 
 
 def cause_limit(ask, case, theirs, ours, only):
@@ -408,13 +413,15 @@ def cause_first_of_several_errors(ask, case, theirs, ours, only):
 
 def cause_constants_before_documents(ask, case, theirs, ours, only):
     """The error of a constant where the server computes none before there is a document: for one document it fails as well."""
-    later = case["kind"] in ("match", "find") or isinstance(case.get("update"), list)
+    later = case["kind"] in ("match", "find") or isinstance(case.get("update"), list) or "$dateToString" in operators_of(case)     # its format
     if ours.code is None or "PlanExecutor" in ours.message or not (later or operators_of(case) & CONSTANTS_COMPUTED_LATE):
         return False
     one = {**case, "kind": "expression", "docs": [{"_id": 0}]}
     ask.load(one)
     try:
-        return any(ask.alone(ask.genuine, {"kind": "expression", "expr": part, "docs": [], "other": []}).code == ours.code for part in expressions_in([case[name] for name in BODIES if name in case]))
+        parts = list(expressions_in([case[name] for name in BODIES if name in case]))
+        parts += [everywhere(part, lambda one: "$$NOW" if isinstance(one, str) and one[:1] == "$" != one[1:2] else one) for part in parts]     # a value that is there
+        return any(ask.alone(ask.genuine, {"kind": "expression", "expr": part, "docs": [], "other": []}).code == ours.code for part in parts)
     finally:
         ask.load(case)
 
@@ -478,11 +485,11 @@ def cause_newer_conversions(ask, case, theirs, ours, only):
     """The server takes the way of onError for a type that it does not convert yet."""
     if theirs.code is None and ours.code == 4341115:    # without its format, and that is no failure of the conversion
         return True
-    if theirs.code is not None or ours.code is not None or not {"$convert", "onError"} <= operators_of(case):
+    if theirs.code is not None or not {"$convert", "onError"} <= operators_of(case):
         return newer_conversion(theirs)
     bare = in_bodies(case, lambda one: {"$convert": without_one(one["$convert"], "onError")} if isinstance(one, dict) and set(one) == {"$convert"} else one)
-    if case["kind"] != "expression":
-        return newer_conversion(ask.alone(ask.genuine, bare))
+    if case["kind"] != "expression" or ours.code is not None:
+        return newer_conversion(ask.alone(ask.genuine, bare, only))
     wrong = [document for document, one, other in zip(case["docs"], theirs.results, ours.results) if not identical(one, other)] if only is None else [{"_id": only}]
     return all(newer_conversion(ask.alone(ask.genuine, bare, document["_id"])) for document in wrong)
 
