@@ -126,6 +126,9 @@ class Value {
   }
   // Tree forms: fields and elements in order.
   static Value object(std::span<const Field> fields);
+  // The same without a walk over the fields. Requires: 1 <= `depth` <= kMaxTreeDepth, and `depth`
+  // is more than the tree_depth() of each field's value, or kMaxTreeDepth.
+  static Value object(std::span<const Field> fields, int depth);
   static Value array(std::span<const Value> elements) {
     Value v(Type::kArray, elements.size(), pointer(elements.data()));
     v.form_ = Form::kTree;
@@ -322,6 +325,12 @@ inline Value Value::object(std::span<const Field> fields) {
   v.form_ = Form::kTree;
   v.depth_ = 1;
   for (const Field& field : fields) v.nest(field.value);
+  return v;
+}
+inline Value Value::object(std::span<const Field> fields, int depth) {
+  Value v(Type::kObject, fields.size(), pointer(fields.data()));
+  v.form_ = Form::kTree;
+  v.depth_ = static_cast<uint8_t>(depth);
   return v;
 }
 inline std::span<const Field> Value::tree_fields() const {

@@ -26,41 +26,56 @@ class Constant final : public Expression {
   Value value_;
 };
 
-// The value of `name` in `object`, looking first where it was last time: documents of one stream
-// mostly have one shape.
-Value find_field(const Value& object, std::string_view name, uint32_t& hint) {
-  if (!object.is_tree()) return object.as_object().get(name);
-  auto fields = object.tree_fields();
-  if (hint < fields.size() && fields[hint].has_name(name)) return fields[hint].value;
-  for (uint32_t i = 0; i < fields.size(); ++i) {
-    if (fields[i].has_name(name)) {
-      hint = i;
-      return fields[i].value;
-    }
-  }
-  return {};
-}
-
-// A path below some value; each part remembers its position.
+// A path below some value.
 class PathWalker {
  public:
-  explicit PathWalker(FieldPath path) : path_(std::move(path)), hints_(path_.size(), 0) {}
+  explicit PathWalker(FieldPath path) : path_(std::move(path)) {
+    for (std::string_view name : path_.parts) parts_.push_back({name, 0});
+  }
 
-  Value walk(Value from, Arena& arena) const {
-    for (size_t i = 0; i < path_.parts.size(); ++i) {
-      if (!from.is_object()) [[unlikely]] {
-        if (!from.is_array()) return {};
-        return get_path(from, &path_.parts[i], path_.parts.size() - i, arena);
+  Value walk(const Value& from, Arena& arena) const {
+    const Value* at = &from;
+    for (const Part& part : parts_) {
+      if (!at->is_object() || !at->is_tree()) [[unlikely]]
+        return walk_values(*at, static_cast<size_t>(&part - parts_.data()), arena);
+      auto fields = at->tree_fields();
+      if (part.hint >= fields.size() || !fields[part.hint].has_name(part.name)) [[unlikely]] {
+        if (!search(fields, part)) return {};
       }
-      from = find_field(from, path_.parts[i], hints_[i]);
+      at = &fields[part.hint].value;
     }
-    return from;
+    return *at;
   }
   const FieldPath& path() const { return path_; }
 
  private:
+  struct Part {
+    std::string_view name;
+    // Where it stood last time: documents of one stream mostly have one shape.
+    mutable uint32_t hint;
+  };
+  static bool search(std::span<const Field> fields, const Part& part) {
+    for (uint32_t i = 0; i < fields.size(); ++i) {
+      if (!fields[i].has_name(part.name)) continue;
+      part.hint = i;
+      return true;
+    }
+    return false;
+  }
+  // From part `next` on, whatever form the values have.
+  Value walk_values(Value from, size_t next, Arena& arena) const {
+    for (; next < parts_.size(); ++next) {
+      if (!from.is_object()) {
+        if (!from.is_array()) return {};
+        return get_path(from, &path_.parts[next], path_.parts.size() - next, arena);
+      }
+      from = from.as_object().get(parts_[next].name);
+    }
+    return from;
+  }
+
   FieldPath path_;
-  mutable std::vector<uint32_t> hints_;
+  std::vector<Part> parts_;
 };
 
 class FieldPathExpression final : public Expression {

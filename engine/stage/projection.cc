@@ -30,6 +30,19 @@ class FieldFinder {
   FieldIndex index_;
 };
 
+// The tree_depth() of a document that has parts of `whole` and, if any, of `added`; not too small.
+int depth_of(const Value& whole) { return std::max(whole.tree_depth(), 1); }
+int depth_with(int depth, const Value& added) {
+  return std::max(depth, std::min(added.tree_depth() + 1, Value::kMaxTreeDepth));
+}
+
+// Returns how many are left.
+size_t drop_missing(Field* fields, size_t count) {
+  return static_cast<size_t>(
+      std::remove_if(fields, fields + count, [](const Field& f) { return f.value.is_missing(); }) -
+      fields);
+}
+
 // A document's fields and those that are set by name. A field set to missing disappears.
 class FieldList {
  public:
@@ -54,11 +67,7 @@ class FieldList {
     }
   }
   Value finish() {
-    if (has_missing_) {
-      Field* end = std::remove_if(fields_, fields_ + size_,
-                                  [](const Field& f) { return f.value.is_missing(); });
-      size_ = static_cast<size_t>(end - fields_);
-    }
+    if (has_missing_) size_ = drop_missing(fields_, size_);
     return Value::object({fields_, size_});
   }
 
@@ -90,7 +99,7 @@ Value project_object(const ProjectionNode& node, const Value& object, Projection
       if (!projected.is_missing()) new (&result[count++]) Field(field.name(), projected);
     }
   }
-  return Value::object({result, count});
+  return Value::object({result, count}, depth_of(object));
 }
 
 Value project_value(const ProjectionNode& node, const Value& value, Projection::Mode mode,
@@ -242,7 +251,8 @@ Value Projection::apply_inclusion(EvalContext& context) const {
     learn(fields, arena);
     copy_as_before(fields, out, &count, context);
   }
-  if (!root_.computes) return Value::object({out, count});
+  int depth = depth_of(context.root);
+  if (!root_.computes) return Value::object({out, count}, depth);
   size_t passed = count;
   FieldFinder finder(passed, root_.children.size(), arena);
   for (const auto& node : root_.children) {
@@ -251,16 +261,19 @@ Value Projection::apply_inclusion(EvalContext& context) const {
         Kind::kComputed) {  // no field of this name was included, so there is none yet
       Value value = checked_size(node->expression->evaluate(context));
       if (!value.is_missing()) new (&out[count++]) Field(node->name, value);
+      depth = depth_with(depth, value);
       continue;
     }
     size_t own = finder.find({out, passed}, node->name);
+    Value value = compute_value(*node, own < passed ? out[own].value : Value(), context);
+    depth = depth_with(depth, value);
     if (own < passed) {
-      out[own].value = compute_value(*node, out[own].value, context);
+      out[own].value = value;
     } else {
-      new (&out[count++]) Field(node->name, compute_value(*node, Value(), context));
+      new (&out[count++]) Field(node->name, value);
     }
   }
-  return Value::object({out, count});
+  return Value::object({out, count}, depth);
 }
 
 Value Projection::apply_exclusion(EvalContext& context) const {
@@ -269,7 +282,29 @@ Value Projection::apply_exclusion(EvalContext& context) const {
 }
 
 Value Projection::apply_addition(EvalContext& context) const {
-  return root_.children.empty() ? context.root : compute_value(root_, context.root, context);
+  if (!sets_few_)
+    return root_.children.empty() ? context.root : compute_value(root_, context.root, context);
+  // The ordinary case, without what only many or nested fields need.
+  std::span<const Field> own = object_fields(context.root, *context.arena);
+  size_t count = own.size();
+  Field* fields = context.arena->allocate_array<Field>(count + root_.children.size());
+  for (size_t i = 0; i < count; ++i) fields[i] = own[i];
+  int depth = depth_of(context.root);
+  bool has_missing = false;
+  for (const auto& child : root_.children) {
+    Value value = checked_size(child->expression->evaluate(context));
+    depth = depth_with(depth, value);
+    size_t at = 0;
+    while (at < count && !fields[at].has_name(child->name)) ++at;
+    if (at < count) {
+      fields[at].value = value;
+      has_missing = has_missing || value.is_missing();
+    } else if (!value.is_missing()) {
+      new (&fields[count++]) Field(child->name, value);
+    }
+  }
+  if (has_missing) count = drop_missing(fields, count);
+  return Value::object({fields, count}, depth);
 }
 
 void Projection::dependencies(Dependencies& dependencies) const {

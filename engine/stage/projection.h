@@ -92,6 +92,7 @@ class Projection {
 
   Mode mode_ = Mode::kInclusion;
   ProjectionNode root_;
+  bool sets_few_ = false;  // addition of a few fields of the first level
   // Inclusion: the nodes of the first level that take something from the document. Those that the
   // last document had, by position, and those that it had not.
   mutable std::vector<const ProjectionNode*> present_;

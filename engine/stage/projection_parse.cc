@@ -62,7 +62,13 @@ class ProjectionParser {
   }
 
   std::unique_ptr<Projection> finish() {
+    constexpr size_t kFew = 16;
     mark_computing(projection_->root_);
+    const auto& children = projection_->root_.children;
+    projection_->sets_few_ =
+        projection_->mode_ == Mode::kAddition && !children.empty() && children.size() <= kFew &&
+        std::all_of(children.begin(), children.end(),
+                    [](const auto& child) { return child->kind == Kind::kComputed; });
     for (const auto& node : projection_->root_.children) {
       if (node->kind != Kind::kComputed) projection_->absent_.push_back(node.get());
     }

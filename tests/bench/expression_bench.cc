@@ -62,7 +62,7 @@ void run_stage(benchmark::State& state, const char* text) {
   context.clock = &clock;
   context.eval.clock = &clock;
   context.eval.variables.resize(parse.variable_count());
-  constexpr int64_t kDocuments = 1000;
+  constexpr int64_t kDocuments = 100;
   Batch batch;
   for (auto _ : state) {
     batch.clear();
