@@ -23,6 +23,18 @@ T& state_at(char* block, uint32_t offset) {
   return *reinterpret_cast<T*>(block + offset);
 }
 
+// A number or a boolean directly behind a name of the key's object looks like a projection's flag
+// and is refused, before any name or expression in it is looked at (MongoDB 6.0.5).
+Status check_key(const Value& key) {
+  if (!key.is_object() || key.as_object().empty()) return {};
+  if (key.as_object().begin()->name().starts_with('$')) return {};
+  for (const Field& field : key.as_object()) {
+    if (field.value.is_number() || field.value.is(Type::kBool))
+      return Status(17390, "$group does not support inclusion-style expressions");
+  }
+  return {};
+}
+
 }  // namespace
 
 Groups::Groups(GroupTable& table) : table_(table), stride_(table.stride_), next_(table.first_) {
@@ -117,6 +129,7 @@ Result<std::unique_ptr<GroupTable>> GroupTable::parse(const Value& spec, ParseCo
     std::string name(field.name());
     if (name == "_id") {
       if (table->key_ != nullptr) return Status(15948, "a group's _id may only be specified once");
+      MR_RETURN_IF_ERROR(check_key(field.value));
       MR_ASSIGN_OR_RETURN(table->key_, parse_expression(field.value, context));
       if (field.value.is_object() && field.value.as_object().size() == 1) {
         std::string_view part = field.value.as_object().begin()->name();
@@ -124,14 +137,14 @@ Result<std::unique_ptr<GroupTable>> GroupTable::parse(const Value& spec, ParseCo
       }
       continue;
     }
-    if (!name.empty() && name[0] == '$')
-      return Status(40236, "The field name '" + name + "' cannot be an operator name");
-    if (name.find('.') != std::string::npos)
-      return Status(40235, "The field name '" + name + "' cannot contain '.'");
     if (!field.value.is_object() || field.value.as_object().empty() ||
         !field.value.as_object().begin()->name().starts_with('$')) {
       return Status(40234, "The field '" + name + "' must be an accumulator object");
     }
+    if (name.find('.') != std::string::npos)
+      return Status(40235, "The field name '" + name + "' cannot contain '.'");
+    if (!name.empty() && name[0] == '$')
+      return Status(40236, "The field name '" + name + "' cannot be an operator name");
     if (field.value.as_object().size() != 1)
       return Status(40238, "The field '" + name + "' must specify one accumulator");
     const Field accumulator = *field.value.as_object().begin();
