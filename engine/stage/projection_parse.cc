@@ -47,9 +47,15 @@ class ProjectionParser {
     return settle_id();
   }
 
+  // The form of the whole specification is checked before the first expression in it.
   Status add_fields(const Value& spec) {
     projection_->mode_ = Mode::kAddition;
-    return add_fields_below(spec, projection_->root_, "", 0);
+    std::vector<Added> added;
+    MR_RETURN_IF_ERROR(add_fields_below(spec, "", 0, added));
+    for (const auto& [leaf, value] : added) {
+      MR_ASSIGN_OR_RETURN(leaf->expression, parse_expression(value, context_));
+    }
+    return {};
   }
 
   Status unset(const std::vector<std::string_view>& paths) {
@@ -85,7 +91,7 @@ class ProjectionParser {
     for (const Field& field : spec.as_object()) {
       std::string path =
           prefix.empty() ? std::string(field.name()) : prefix + "." + std::string(field.name());
-      if (path.ends_with(".$") || path == "$")
+      if (field.name().ends_with(".$"))
         return Status(31324, "positional projection is not allowed here: " + path);
       if (field.value.is_object() && !is_single_expression(field.value)) {
         MR_RETURN_IF_ERROR(project_nested(field, parent, path, depth));
@@ -169,39 +175,40 @@ class ProjectionParser {
 
   // $addFields
 
-  Status add_fields_below(const Value& spec, ProjectionNode& parent, const std::string& prefix,
-                          int depth) {
+  struct Added {
+    ProjectionNode* leaf;
+    Value value;
+  };
+
+  Status add_fields_below(const Value& spec, const std::string& prefix, int depth,
+                          std::vector<Added>& added) {
     if (depth > kMaxNestingDepth)
       return Status(ErrorCode::kOverflow, "the specification is nested too deeply");
     for (const Field& field : spec.as_object()) {
+      if (depth > 0) MR_RETURN_IF_ERROR(check_name_below(field.name(), prefix));
       std::string path =
-          prefix.empty() ? std::string(field.name()) : prefix + "." + std::string(field.name());
-      if (depth > 0 && field.name().find('.') != std::string_view::npos) {
-        return Status(40183, "cannot use the dotted field name '" + std::string(field.name()) +
-                                 "' in a sub object");
-      }
+          depth == 0 ? std::string(field.name()) : prefix + "." + std::string(field.name());
       if (field.value.is_object() && !is_single_expression(field.value)) {
-        MR_RETURN_IF_ERROR(check_sub_object(field.value, path));
-        auto node = make_branch(field.name(), parent, path);
-        if (!node.ok()) return conflict(node.status());
-        MR_RETURN_IF_ERROR(add_fields_below(field.value, **node, path, depth + 1));
+        MR_RETURN_IF_ERROR(parse_field_path(path, context_.names()).status());
+        if (field.value.as_object().empty())
+          return Status(40180, "an empty object is not a valid value: " + path);
+        MR_RETURN_IF_ERROR(add_fields_below(field.value, path, depth + 1, added));
       } else {
-        auto leaf = make_leaf(field.name(), parent, path);
+        auto leaf = make_leaf(path, projection_->root_, path);
         if (!leaf.ok()) return conflict(leaf.status());
         (*leaf)->kind = Kind::kComputed;
-        MR_ASSIGN_OR_RETURN((*leaf)->expression, parse_expression(field.value, context_));
+        added.push_back({*leaf, field.value});
       }
     }
     return {};
   }
 
-  static Status check_sub_object(const Value& object, const std::string& path) {
-    if (object.as_object().empty())
-      return Status(40180, "an empty object is not a valid value: " + path);
-    for (const Field& field : object.as_object()) {
-      if (field.name().starts_with('$')) {
-        return Status(40181, "an expression must be an object of one field, the operator: " + path);
-      }
+  static Status check_name_below(std::string_view name, const std::string& path) {
+    if (name.starts_with('$'))
+      return Status(40181, "an expression must be an object of one field, the operator: " + path);
+    if (name.find('.') != std::string_view::npos) {
+      return Status(40183,
+                    "cannot use the dotted field name '" + std::string(name) + "' in a sub object");
     }
     return {};
   }
