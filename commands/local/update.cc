@@ -30,6 +30,59 @@ Status id_is_array(bool inserting) {
                 "to be an array or array descendant.");
 }
 
+// Names with $ in an _id's objects, below arrays too, are refused but for a reference's {$ref:
+// <text>, $id: …, $db: …}. The first such name; empty: none.
+std::string_view dollar_name(const Value& value) {
+  if (value.is_array()) {
+    for (const Value& element : value.as_array()) {
+      if (auto name = dollar_name(element); !name.empty()) return name;
+    }
+  }
+  if (!value.is_object()) return {};
+  auto fields = value.as_object();
+  std::string_view before;
+  for (auto at = fields.begin(); at != fields.end(); ++at) {
+    const auto& field = *at;
+    std::string_view name = field.name();
+    if (name.starts_with('$')) {
+      bool allowed = (name == "$id" && before == "$ref") || (name == "$db" && before == "$id");
+      if (name == "$ref" && field.value.is_string()) {
+        auto next = at;
+        allowed = ++next != fields.end() && (*next).has_name("$id");
+      }
+      if (!allowed) return name;
+    }
+    if (auto below = dollar_name(field.value); !below.empty()) return below;
+    before = name;
+  }
+  return {};
+}
+
+// Whether a collection may hold such an _id. Codes: 6.0.5.
+Status check_storable_id(const Value& id, bool inserting) {
+  if (id.is_array()) return id_is_array(inserting);
+  if (id.is(engine::Type::kRegex) || id.is(engine::Type::kUndefined)) {
+    return Status(ErrorCode::kInvalidIdField,
+                  "The '_id' value cannot be of type " + std::string(id.type_name()));
+  }
+  if (auto name = dollar_name(id); !name.empty()) {
+    return Status(ErrorCode::kDollarPrefixedFieldName,
+                  "_id fields may not contain '$'-prefixed fields: " + std::string(name) +
+                      " is not valid for storage.");
+  }
+  return {};
+}
+
+// The _id of a whole new document. That of an upsert's query is compared before it is looked at.
+Status check_new_id(const Value& before, const Value& after, bool inserting) {
+  if (engine::equal(before, after)) return {};
+  if (!inserting || before.is_missing())
+    MR_RETURN_IF_ERROR(check_storable_id(after, inserting));
+  else if (after.is_array())
+    return id_is_array(true);
+  return inserting && before.is_missing() ? Status() : check_id_unchanged(before, after, false);
+}
+
 class Replacement final : public Update {
  public:
   explicit Replacement(Value document) : document_(document) {}
@@ -40,17 +93,7 @@ class Replacement final : public Update {
     out.begin_document();
     Value old_id = document.as_object().get("_id");
     Value new_id = document_.as_object().get("_id");
-    if (!old_id.is_missing() && !new_id.is_missing() && !engine::equal(old_id, new_id)) {
-      if (new_id.is_array()) return id_is_array(inserting);
-      if (!inserting && (new_id.is(engine::Type::kRegex) || new_id.is(engine::Type::kUndefined))) {
-        return Status(ErrorCode::kInvalidIdField,
-                      "The '_id' value cannot be of type " + std::string(new_id.type_name()));
-      }
-      return Status(ErrorCode::kImmutableField,
-                    "After applying the update, the (immutable) field '_id' was found to have been "
-                    "altered to _id: " +
-                        shell_text(new_id));
-    }
+    if (!new_id.is_missing()) MR_RETURN_IF_ERROR(check_new_id(old_id, new_id, inserting));
     out.append("_id", new_id.is_missing() ? old_id : new_id);  // equal, but perhaps of another type
     for (const auto& field : document_.as_object()) {
       if (!field.has_name("_id")) out.append(field.name(), field.value);
@@ -128,9 +171,7 @@ class PipelineUpdate final : public Update {
       out.end();
       return {};
     }
-    if (inserting && !old_id.is_missing() && new_id.is_array()) return id_is_array(true);
-    if (!inserting || !old_id.is_missing())
-      MR_RETURN_IF_ERROR(check_id_unchanged(old_id, new_id, false));
+    MR_RETURN_IF_ERROR(check_new_id(old_id, new_id, inserting));
     out.append_document(result);
     return {};
   }
@@ -167,7 +208,6 @@ Status check_id_unchanged(const Value& before, const Value& after, bool by_path)
     return Status(ErrorCode::kImmutableField,
                   "Performing an update on the path '_id' would modify the immutable field '_id'");
   }
-  if (after.is_array()) return id_is_array(false);
   return Status(ErrorCode::kImmutableField,
                 "After applying the update, the (immutable) field '_id' was found to have been "
                 "altered to _id: " +

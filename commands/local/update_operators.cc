@@ -85,6 +85,17 @@ Result<std::string> filter_identifier(const Value& filter) {
   return name;
 }
 
+// A field of the document itself whose name begins with $ may be there and may go, but no operator
+// may write it, unless into the new document of an upsert.
+Status check_written(const UpdatePath& path, bool inserting) {
+  const std::string& name = path.parts.front().text;
+  if (inserting || !name.starts_with('$')) return {};
+  return Status(ErrorCode::kDollarPrefixedFieldName,
+                "The dollar ($) prefixed field '" + name + "' in '" + name +
+                    "' is not allowed in the context of an update's replacement document. "
+                    "Consider using an aggregation pipeline with $replaceWith.");
+}
+
 // What $setOnInsert does to a document that is there: its path is followed all the same, and fails
 // where there is no array to apply it to.
 class IdleAction final : public UpdateAction {
@@ -133,6 +144,7 @@ class OperatorUpdate final : public Update {
     evaluation_.arena().reset();
     arena_.reset();
     chosen_.clear();
+    inserting_ = inserting;
     MutableDocument changed(document);
     for (const Assignment& assignment : assignments_) {
       bool idle = assignment.action != nullptr && assignment.action->only_on_insert() && !inserting;
@@ -246,7 +258,10 @@ class OperatorUpdate final : public Update {
       std::string field = depth > 0 ? part_name(path.parts[depth - 1]) : std::string();
       UpdateTarget target{document, path.text, field, arena_, evaluation_.eval().now_ms};
       MR_ASSIGN_OR_RETURN(Value value, action.apply(current, target));
-      if (!node.expanded() || !engine::identical(value, current)) node.set(value);
+      bool same = engine::identical(value, current);
+      if (depth == 1 && !same && action.absent() == UpdateAction::Absent::kCreate)
+        MR_RETURN_IF_ERROR(check_written(path, inserting_));
+      if (!node.expanded() || !same) node.set(value);
       return {};
     }
     const UpdatePart& part = path.parts[depth];
@@ -278,6 +293,7 @@ class OperatorUpdate final : public Update {
                           "' must exist in the document in order to apply array updates.");
       }
       if (action.absent() != UpdateAction::Absent::kCreate) return {};
+      if (depth == 0 && path.parts.size() > 1) MR_RETURN_IF_ERROR(check_written(path, inserting_));
       child = &changed.add(node, arena_.copy(name));
       if (depth + 1 < path.parts.size()) child->set(Value::object({}));
     }
@@ -450,6 +466,8 @@ class OperatorUpdate final : public Update {
                       "Cannot create field '" + name + "' in element " + holder);
       }
       MutableNode* child = changed.find(*node, name);
+      if (i == 0 && (child == nullptr || assignment.path.parts.size() == 1))
+        MR_RETURN_IF_ERROR(check_written(assignment.path, inserting_));
       if (child == nullptr) {
         child = &changed.add(*node, arena_.copy(name));
         child->set(Value::object({}));
@@ -467,6 +485,7 @@ class OperatorUpdate final : public Update {
   std::vector<Assignment> assignments_;
   std::vector<UpdatePath> claimed_;
   const UpdateAction* action_ = nullptr;  // of the assignment at work
+  bool inserting_ = false;
   IdleAction idle_;
   std::vector<std::string> trail_;  // the names on the way to where `descend` is
   // The elements on the way of the paths in the document at hand.

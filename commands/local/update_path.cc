@@ -90,12 +90,6 @@ Result<UpdatePath> parse_update_path(std::string_view text) {
   if (matched > 1)
     return Status(ErrorCode::kBadValue,
                   "Too many positional (i.e. '$') elements found in path '" + path.text + "'");
-  if (first.text.starts_with('$')) {
-    return Status(ErrorCode::kDollarPrefixedFieldName,
-                  "The dollar ($) prefixed field '" + first.text + "' in '" + path.text +
-                      "' is not allowed in the context of an update's replacement document. "
-                      "Consider using an aggregation pipeline with $replaceWith.");
-  }
   return path;
 }
 
