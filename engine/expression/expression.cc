@@ -199,6 +199,8 @@ class OrderedCallExpression final : public Expression {
   void add_dependencies(Dependencies& dependencies) const override {
     for (const auto& argument : arguments_) argument->add_dependencies(dependencies);
   }
+  bool calls(EagerFunction function) const { return evaluate_ == function; }
+  std::vector<ExpressionPtr> take_arguments() { return std::move(arguments_); }
 
  private:
   static constexpr size_t kFewArguments = 8;
@@ -224,6 +226,7 @@ constexpr std::array<std::string_view, 2> kCommutative = {"$setIntersection", "$
 
 // Of these the server makes neighbouring constants one in advance, of the second ones (8.x) at the
 // beginning only: constants that cannot stand together are refused, and sums of doubles round so.
+// Calls of the first ones within each other are one call to it.
 constexpr std::array<std::string_view, 4> kAssociative = {"$concat", "$concatArrays",
                                                           "$setIntersection", "$setUnion"};
 constexpr std::array<std::string_view, 2> kLeftAssociative = {"$add", "$multiply"};
@@ -248,6 +251,20 @@ ExpressionPtr fold(ExpressionPtr node, ParseContext& context) {
     if (!context.failed_constant) context.failed_constant = error.status();
     return node;
   }
+}
+
+// {$concat: [{$concat: ["$a", "b"]}, "c"]} becomes {$concat: ["$a", "b", "c"]}.
+void flatten(EagerFunction evaluate, std::vector<ExpressionPtr>& arguments) {
+  std::vector<ExpressionPtr> flat;
+  for (auto& argument : arguments) {
+    auto* call = dynamic_cast<OrderedCallExpression*>(argument.get());
+    if (call == nullptr || !call->calls(evaluate)) {
+      flat.push_back(std::move(argument));
+      continue;
+    }
+    for (auto& inner : call->take_arguments()) flat.push_back(std::move(inner));
+  }
+  arguments = std::move(flat);
 }
 
 void fold_neighbours(EagerFunction evaluate, bool at_the_beginning,
@@ -328,6 +345,7 @@ Result<ExpressionPtr> parse_operator(std::string_view name, const Value& operand
   if (row->parse != nullptr) return row->parse(name, operand, context);
   MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, row->arity, context));
   if (is_one_of(kOrderedCalls, name)) {
+    if (is_one_of(kAssociative, name)) flatten(row->evaluate, arguments);
     if (is_one_of(kCommutative, name) ||
         (arguments.size() == 2 && is_one_of(kCommutativePairs, name))) {
       move_constants_last(arguments);
