@@ -159,9 +159,18 @@ Status check_from(const Value& from, std::string_view database) {
         ErrorCode::kFailedToParse,
         "$graphLookup 'from' field must be a string, but found " + std::string(from.type_name()));
   }
-  if (!from.as_string().empty()) return {};
-  return Status(ErrorCode::kInvalidNamespace,
-                "invalid $graphLookup namespace: " + namespace_of(database, from.as_string()));
+  std::string_view name = from.as_string();
+  if (name.empty()) {
+    return Status(ErrorCode::kInvalidNamespace,
+                  "invalid $graphLookup namespace: " + namespace_of(database, name));
+  }
+  if (name.find('\0') != name.npos)
+    return Status(ErrorCode::kInvalidNamespace, "namespaces cannot have embedded null characters");
+  if (name.starts_with('.')) {
+    return Status(ErrorCode::kInvalidNamespace,
+                  "Collection names cannot start with '.': " + std::string(name));
+  }
+  return {};
 }
 
 }  // namespace
@@ -210,12 +219,17 @@ Result<OperatorPtr> parse_graph_lookup(const Value& spec, StageContext& context,
     }
     bool path = field.has_name("as") || field.has_name("connectFromField") ||
                 field.has_name("connectToField") || field.has_name("depthField");
+    if (path && value.is_object()) {
+      return Status(13111,
+                    "wrong type for field (" + std::string(field.name()) + ") object != string");
+    }
     if (path && !value.is_string()) {
       return Status(40103, "expected string as argument for " + std::string(field.name()) +
                                ", found: " + std::string(value.type_name()));
     }
     if (!path)
       return Status(40104, "Unknown argument to $graphLookup: " + std::string(field.name()));
+    if (value.as_string().empty() && !field.has_name("depthField")) continue;  // not specified
     MR_ASSIGN_OR_RETURN(auto parsed, engine::parse_field_path(value.as_string(), names));
     if (field.has_name("as")) parts.as = std::move(parsed);
     if (field.has_name("depthField")) parts.depth_field = std::move(parsed);

@@ -152,6 +152,18 @@ Status check_lookup_fields(const Value& spec) {
   return {};
 }
 
+// A name that no collection can have; one that is merely not there stands for nothing.
+Status check_foreign_name(std::string_view name) {
+  if (name.find('\0') != name.npos) {
+    return Status(ErrorCode::kInvalidNamespace, "namespaces cannot have embedded null characters");
+  }
+  if (name.starts_with('.')) {
+    return Status(ErrorCode::kInvalidNamespace,
+                  "Collection names cannot start with '.': " + std::string(name));
+  }
+  return {};
+}
+
 Status refuse_output(const Value& pipeline, std::string_view holder) {
   for (const Value& element : pipeline.as_array()) {
     MR_ASSIGN_OR_RETURN(auto stage, pipeline_stage(element));
@@ -196,6 +208,8 @@ class UnionOperator final : public Operator {
 
 Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
                                  AggregateBuilder& builder) {
+  if (spec.is_object() && spec.as_object().get("from").is_string())
+    MR_RETURN_IF_ERROR(check_foreign_name(spec.as_object().get("from").as_string()));
   MR_RETURN_IF_ERROR(check_lookup_fields(spec));
   auto fields = spec.as_object();
   if (!fields.has("as") || fields.get("as").as_string().empty())
@@ -212,9 +226,11 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
   }
   LookupOperator::Parts parts;
   parts.has_pipeline = fields.has("pipeline");
-  parts.equality = fields.has("localField") && fields.has("foreignField");
-  if (fields.has("localField") != fields.has("foreignField") ||
-      (!parts.equality && !parts.has_pipeline)) {
+  auto named = [&](std::string_view field) {  // an empty name is none
+    return fields.has(field) && !fields.get(field).as_string().empty();
+  };
+  parts.equality = named("localField") && named("foreignField");
+  if (named("localField") != named("foreignField") || (!parts.equality && !parts.has_pipeline)) {
     return Status(ErrorCode::kFailedToParse,
                   "$lookup requires either 'pipeline' or both 'localField' and 'foreignField' to "
                   "be specified");
@@ -284,10 +300,11 @@ Result<OperatorPtr> parse_union_with(const Value& spec, StageContext& context,
     return Status(ErrorCode::kFailedToParse,
                   "the $unionWith stage specification must be an object or string with the name of "
                   "a collection");
+  if (!pipeline.is_missing() && !pipeline.is_array())
+    return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
+  MR_RETURN_IF_ERROR(check_foreign_name(name.as_string()));
   OperatorChain chain;
   if (!pipeline.is_missing()) {
-    if (!pipeline.is_array())
-      return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
     MR_RETURN_IF_ERROR(refuse_output(pipeline, "$unionWith"));
     MR_ASSIGN_OR_RETURN(auto operators, context.builder.build(pipeline, context.place, context));
     chain = OperatorChain(std::move(operators));

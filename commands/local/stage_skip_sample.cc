@@ -99,10 +99,12 @@ Result<OperatorPtr> parse_sample(const Value& spec, StageContext&, AggregateBuil
   }
   if (size.is_missing()) return Status(28749, "$sample stage must specify a size");
   if (!size.is_number()) return Status(28746, "size argument to $sample must be a number");
-  if (!(size.to_double() >= 0))
-    return Status(28747, "size argument to $sample must not be negative");
-  return OperatorPtr(
-      std::make_unique<SampleOperator>(static_cast<size_t>(std::min(size.to_double(), 1e12))));
+  // Decimals are rounded, doubles cut (6.0.5).
+  double number = size.to_double();
+  number = size.is(engine::Type::kDecimal) ? std::nearbyint(number) : std::trunc(number);
+  if (std::isnan(number)) number = 0;
+  if (number < 0) return Status(28747, "size argument to $sample must not be negative");
+  return OperatorPtr(std::make_unique<SampleOperator>(static_cast<size_t>(std::min(number, 1e12))));
 }
 
 }  // namespace millrace::commands
