@@ -330,6 +330,21 @@ def cause_optimizer(ask, case, theirs, ours, only):
         return same(case, ask.alone(ask.genuine, plain, only), ours)
 
 
+def cause_constants_of_nested_sums(ask, case, theirs, ours, only):
+    """The optimizer fails, and with the constants of sums and products of two moved to their ends by hand the server does without it what Millrace does."""
+    def constant(value):
+        return not any_value(value, lambda one: isinstance(one, str) and one.startswith("$"))
+    def moved(value):
+        if not isinstance(value, dict) or len(value) != 1 or not set(value) <= {"$add", "$multiply"}:
+            return value
+        (name, operands), = value.items()
+        swap = isinstance(operands, list) and len(operands) == 2 and constant(operands[0]) and not constant(operands[1])
+        return {name: operands[::-1]} if swap else value
+    if theirs.code not in (14, 16554) or "optimize" not in theirs.message or not {"$add", "$multiply"} & operators_of(case):
+        return False
+    return cause_optimizer(ask, in_bodies(case, moved), theirs, ours, only)
+
+
 def cause_plain_find(ask, case, theirs, ours, only):
     """In an aggregate, where 6.0.5 optimizes expressions, it does what Millrace does."""
     if case["kind"] == "update" and isinstance(case["update"], list):
