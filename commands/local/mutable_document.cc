@@ -31,9 +31,18 @@ void MutableDocument::expand(MutableNode& node) {
 }
 
 MutableNode* MutableDocument::find(MutableNode& object, std::string_view name) {
+  constexpr size_t kWalked = 32;
   expand(object);
-  for (auto& child : object.children_) {
-    if (child.name == name && !child.node->is_missing()) return child.node;
+  auto& children = object.children_;
+  size_t at = 0;
+  if (children.size() > kWalked) {
+    for (; object.indexed_ < children.size(); ++object.indexed_)
+      object.by_name_.emplace(children[object.indexed_].name, object.indexed_);
+    auto found = object.by_name_.find(name);
+    at = found == object.by_name_.end() ? children.size() : found->second;
+  }
+  for (; at < children.size(); ++at) {
+    if (children[at].name == name && !children[at].node->is_missing()) return children[at].node;
   }
   return nullptr;
 }

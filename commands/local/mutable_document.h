@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/document/arena.h"
@@ -29,6 +30,8 @@ class MutableNode {
     leaf_ = value;
     expanded_ = false;
     children_.clear();
+    by_name_.clear();
+    indexed_ = 0;
   }
 
  private:
@@ -37,6 +40,10 @@ class MutableNode {
   bool expanded_ = false;
   bool array_ = false;
   std::vector<Child> children_;
+  // Of an object with many fields: where each name stands first among the `indexed_` first
+  // children.
+  std::unordered_map<std::string_view, size_t> by_name_;
+  size_t indexed_ = 0;
 };
 
 // Values and names that are put in must live as long as it. Single-threaded.

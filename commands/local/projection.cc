@@ -229,8 +229,7 @@ Result<std::unique_ptr<Projection>> Projection::parse(const Value& spec, const V
 Status Projection::check_collision(const Field& field, bool special) {
   std::string path(field.name());
   if (path.ends_with(".$")) path.erase(path.size() - 2);
-  for (const auto& [other, other_special] : paths_) {
-    if (!special && !other_special) continue;
+  for (const std::string& other : special ? paths_ : special_paths_) {
     if (path == other || other.starts_with(path + "."))
       return Status(31250, "Path collision at " + path);
     if (path.starts_with(other + ".")) {
@@ -238,7 +237,8 @@ Status Projection::check_collision(const Field& field, bool special) {
                                path.substr(other.size() + 1));
     }
   }
-  paths_.emplace_back(std::move(path), special);
+  if (special) special_paths_.push_back(path);
+  paths_.push_back(std::move(path));
   return {};
 }
 

@@ -39,7 +39,7 @@ class Projection {
     int64_t limit = 0;
     bool from_end = false;  // $slice: -n
     engine::PredicatePtr
-        predicate;  // of $elemMatch, on {element: <value>} or on the element's fields
+        predicate;          // of $elemMatch, on {element: <value>} or on the element's fields
     engine::Value matched;  // what $elemMatch found
   };
   explicit Projection(Evaluation& evaluation) : evaluation_(evaluation) {}
@@ -59,7 +59,8 @@ class Projection {
 
   Evaluation& evaluation_;
   engine::Value query_;
-  std::vector<std::pair<std::string, bool>> paths_;  // of the specification; true: in arrays_
+  std::vector<std::string> paths_;          // of the specification
+  std::vector<std::string> special_paths_;  // those of them that are in arrays_
   std::vector<ArrayPart> arrays_;
   bool inclusion_ = false;
   bool exclusion_ = false;

@@ -191,7 +191,7 @@ class OperatorUpdate final : public Update {
     }
     if (row.parse == nullptr) return add_rename(std::move(path), operand.value);
     MR_ASSIGN_OR_RETURN(auto action, row.parse(operand.name(), operand.value, evaluation_));
-    MR_RETURN_IF_ERROR(claim(path));
+    MR_RETURN_IF_ERROR(claimed_.add(path));
     assignments_.push_back({std::move(path), std::move(action), {}});
     return {};
   }
@@ -214,20 +214,16 @@ class OperatorUpdate final : public Update {
     if (source.text == target.text)
       return Status(ErrorCode::kBadValue,
                     "The source and target field for $rename must differ: " + shown);
-    if (!check_conflict(source, target).ok()) {
+    ClaimedPaths both;
+    MR_RETURN_IF_ERROR(both.add(source));
+    if (!both.add(target).ok()) {
       return Status(
           ErrorCode::kBadValue,
           "The source and target field for $rename must not be on the same path: " + shown);
     }
-    MR_RETURN_IF_ERROR(claim(source));
-    MR_RETURN_IF_ERROR(claim(target));
+    MR_RETURN_IF_ERROR(claimed_.add(source));
+    MR_RETURN_IF_ERROR(claimed_.add(target));
     assignments_.push_back({std::move(target), nullptr, std::move(source)});
-    return {};
-  }
-
-  Status claim(const UpdatePath& path) {
-    for (const UpdatePath& earlier : claimed_) MR_RETURN_IF_ERROR(check_conflict(earlier, path));
-    claimed_.push_back(path);
     return {};
   }
 
@@ -483,7 +479,7 @@ class OperatorUpdate final : public Update {
   engine::Arena arena_;
   std::map<std::string, ArrayFilter> filters_;
   std::vector<Assignment> assignments_;
-  std::vector<UpdatePath> claimed_;
+  ClaimedPaths claimed_;
   const UpdateAction* action_ = nullptr;  // of the assignment at work
   bool inserting_ = false;
   IdleAction idle_;

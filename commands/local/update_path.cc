@@ -102,18 +102,28 @@ bool applies_before(const UpdatePath& a, const UpdatePath& b) {
   return a.parts.size() < b.parts.size();
 }
 
-Status check_conflict(const UpdatePath& earlier, const UpdatePath& added) {
-  size_t common = std::min(earlier.parts.size(), added.parts.size());
-  for (size_t i = 0; i < common; ++i) {
-    if (spelt(earlier.parts[i]) == spelt(added.parts[i])) continue;
-    // Beside all elements of an array, or some of them, none can be named by its position.
-    if (is_of_many(earlier.parts[i]) == is_of_many(added.parts[i])) return {};
-    common = i;
-    break;
+Status ClaimedPaths::add(const UpdatePath& path) {
+  auto conflict = [&](size_t at) {
+    return Status(ErrorCode::kConflictingUpdateOperators, "Updating the path '" + path.text +
+                                                              "' would create a conflict at '" +
+                                                              path.prefix(at) + "'");
+  };
+  Node* node = &nodes_.front();
+  for (size_t i = 0; i < path.parts.size(); ++i) {
+    if (node->ends) return conflict(i);
+    Node*& below = node->below[spelt(path.parts[i])];
+    if (below == nullptr) {
+      // Beside all elements of an array, or some of them, none can be named by its position.
+      bool many = is_of_many(path.parts[i]);
+      if (node->below.size() > 1 && node->many != many) return conflict(i);
+      node->many = many;
+      below = &nodes_.emplace_back();
+    }
+    node = below;
   }
-  return Status(ErrorCode::kConflictingUpdateOperators, "Updating the path '" + added.text +
-                                                            "' would create a conflict at '" +
-                                                            added.prefix(common) + "'");
+  if (node->ends || !node->below.empty()) return conflict(path.parts.size());
+  node->ends = true;
+  return {};
 }
 
 }  // namespace millrace::commands

@@ -3,8 +3,10 @@
 // siblings; texts observed on 6.0.5.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/document/status.h"
@@ -35,8 +37,19 @@ bool is_array_position(std::string_view part);
 // positions as numbers, names as bytes.
 bool applies_before(const UpdatePath& a, const UpdatePath& b);
 
-// 40 ConflictingUpdateOperators when one of two paths is, or lies above, the other. `added` is the
-// later one.
-engine::Status check_conflict(const UpdatePath& earlier, const UpdatePath& added);
+// The paths that an update changes. Of two of them none may be, or lie above, the other.
+class ClaimedPaths {
+ public:
+  // Errors: 40 ConflictingUpdateOperators; then nothing more may be added.
+  engine::Status add(const UpdatePath& path);
+
+ private:
+  struct Node {
+    std::unordered_map<std::string, Node*> below;  // by the parts as written
+    bool ends = false;                             // a path ends here
+    bool many = false;                             // `below` are $[] or $[name]
+  };
+  std::deque<Node> nodes_ = std::deque<Node>(1);  // the root first; a path may be very deep
+};
 
 }  // namespace millrace::commands
