@@ -27,7 +27,7 @@ struct UpdatePath {
   std::string prefix(size_t count) const;
 };
 
-// Errors: 56 EmptyFieldName, 52 DollarPrefixedFieldName, 2 BadValue.
+// Errors: 56 EmptyFieldName, 2 BadValue.
 engine::Result<UpdatePath> parse_update_path(std::string_view text);
 
 // "0", "12": may be a position in an array.

@@ -229,7 +229,9 @@ def cause_date_arithmetic_before_1970(ask, case, theirs, ours, only):
         if isinstance(value, dict) and len(value) == 1 and set(value) <= {"$dateAdd", "$dateSubtract"}:
             name, arguments = next(iter(value.items()))
             if isinstance(arguments, dict) and "startDate" in arguments:
-                return {name: {**arguments, "startDate": {"$dateTrunc": {"date": arguments["startDate"], "unit": "second"}}}}
+                start = arguments["startDate"]
+                truncated = {"$dateTrunc": {"date": start, "unit": "second"}}
+                return {name: {**arguments, "startDate": {"$cond": [{"$eq": [{"$type": start}, "date"]}, truncated, start]}}}
         return value
     if theirs.code is not None or not operators_of(case) & {"$dateAdd", "$dateSubtract"}:
         return False
