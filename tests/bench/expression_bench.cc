@@ -44,7 +44,7 @@ void evaluate(benchmark::State& state, const char* text) {
   }
 }
 
-// A whole stage over a batch of 1,000 documents; the reciprocal of items_per_second is the time per
+// A whole stage over a batch of 100 documents; the reciprocal of items_per_second is the time per
 // document.
 void run_stage(benchmark::State& state, const char* text) {
   Document document = *parse_extended_json(kDocument);
