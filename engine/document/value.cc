@@ -266,6 +266,12 @@ std::span<const Field> object_fields(Value object, Arena& arena) {
 
 namespace {
 
+// Copied by copying the Value, as most are.
+bool is_plain(const Value& value) {
+  return value.is(Type::kInt32) || value.is(Type::kInt64) || value.is(Type::kDouble) ||
+         value.is(Type::kDate);
+}
+
 // One deep copy. Values that expressions build may hold one subtree in many places, at each level
 // again: after kUnnotedBytes, what was copied is noted and its next place gets the same copy, so
 // that the cost is by what is in memory and not by what it unfolds to.
@@ -274,15 +280,7 @@ class Copy {
   explicit Copy(Arena& arena) : arena_(arena) {}
 
   Value copy(const Value& value) {
-    switch (value.type()) {
-      case Type::kInt32:
-      case Type::kInt64:
-      case Type::kDouble:
-      case Type::kDate:
-        return value;
-      default:
-        break;
-    }
+    if (is_plain(value)) return value;
     bytes_ += sizeof(Value) + value.payload_size();
     if (bytes_ <= kUnnotedBytes || !worth_noting(value)) return copy_parts(value);
     Key key{value.address(), value.payload_size(), value.type()};
@@ -359,15 +357,7 @@ class Copy {
 }  // namespace
 
 Value deep_copy(Value value, Arena& arena) {
-  switch (value.type()) {
-    case Type::kInt32:
-    case Type::kInt64:
-    case Type::kDouble:
-    case Type::kDate:
-      return value;
-    default:
-      return Copy(arena).copy(value);
-  }
+  return is_plain(value) ? value : Copy(arena).copy(value);
 }
 
 Value Value::regex(std::string_view pattern, std::string_view options, Arena& arena) {

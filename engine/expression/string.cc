@@ -279,16 +279,14 @@ Value eval_split(EvalContext& context, std::span<const Value> arguments) {
 
 // ---- $trim, $ltrim, $rtrim
 
-constexpr size_t kFewPoints = 32;
-
-// The default set: NUL and the white space characters that the manual lists.
+// The default set, sorted: NUL and the white space characters that the manual lists.
 constexpr std::string_view kWhiteSpace[] = {std::string_view("\0", 1),
-                                            " ",
                                             "\t",
                                             "\n",
                                             "\v",
                                             "\f",
                                             "\r",
+                                            " ",
                                             "\u00a0",
                                             "\u1680",
                                             "\u2000",
@@ -303,7 +301,7 @@ constexpr std::string_view kWhiteSpace[] = {std::string_view("\0", 1),
                                             "\u2009",
                                             "\u200a"};
 
-// The single code points of `chars`; sorted, each once, where there are many.
+// The single code points of `chars`, sorted.
 std::vector<std::string_view> code_points(std::string_view chars) {
   std::vector<std::string_view> points;
   for (size_t at = 0; at < chars.size();) {
@@ -311,10 +309,7 @@ std::vector<std::string_view> code_points(std::string_view chars) {
     points.push_back(chars.substr(at, next - at));
     at = next;
   }
-  if (points.size() > kFewPoints) {
-    std::sort(points.begin(), points.end());
-    points.erase(std::unique(points.begin(), points.end()), points.end());
-  }
+  std::sort(points.begin(), points.end());
   return points;
 }
 
@@ -354,8 +349,8 @@ class TrimExpression final : public Expression {
   static constexpr size_t kChars = 1;
 
  private:
-  // With a set that code_points() has sorted.
-  std::string_view trim_many(std::string_view text, std::span<const std::string_view> set) const {
+  // `set` is sorted.
+  std::string_view trim(std::string_view text, std::span<const std::string_view> set) const {
     auto in_set = [&](std::string_view point) {
       return std::binary_search(set.begin(), set.end(), point);
     };
@@ -372,26 +367,6 @@ class TrimExpression final : public Expression {
         while (last > 0 && (text[last] & 0xC0) == 0x80) --last;
         if (!in_set(text.substr(last))) break;
         text.remove_suffix(text.size() - last);
-      }
-    }
-    return text;
-  }
-  std::string_view trim(std::string_view text, std::span<const std::string_view> set) const {
-    if (set.size() > kFewPoints) return trim_many(text, set);
-    if (name_ != "$rtrim") {
-      while (!text.empty()) {
-        auto hit = std::find_if(set.begin(), set.end(),
-                                [&](std::string_view c) { return text.starts_with(c); });
-        if (hit == set.end()) break;
-        text.remove_prefix(hit->size());
-      }
-    }
-    if (name_ != "$ltrim") {
-      while (!text.empty()) {
-        auto hit = std::find_if(set.begin(), set.end(),
-                                [&](std::string_view c) { return text.ends_with(c); });
-        if (hit == set.end()) break;
-        text.remove_suffix(hit->size());
       }
     }
     return text;
