@@ -93,7 +93,7 @@ enum class Way { kPanes, kWindows, kDocuments };
 
 std::string pipeline_text(Way way) {
   std::string group =
-      R"({"$group": {"_id": {"k": "$k", "w": 0}, "n": {"$sum": 1}, "s": {"$sum": "$id"})";
+      R"({"$group": {"_id": {"k": "$k", "w": {"$literal": 0}}, "n": {"$sum": 1}, "s": {"$sum": "$id"})";
   if (way == Way::kPanes) group += R"(, "ids": {"$addToSet": "$id"})";
   if (way != Way::kPanes) group += R"(, "ids": {"$push": "$id"})";
   group += "}}";
