@@ -210,6 +210,8 @@ Result<OperatorPtr> parse_set_window_fields(const Value& spec, StageContext& con
     MR_ASSIGN_OR_RETURN(parts.partition_by, engine::parse_expression(by, context.parse));
   }
   MR_RETURN_IF_ERROR(parse_sort(fields.get("sortBy"), parts, context.parse));
+  if (parts.order && parts.partition_by != nullptr && parts.partition_by->constant() == nullptr)
+    parts.order->follow_others();
   MR_RETURN_IF_ERROR(parse_outputs(fields.get("output"), parts, context.parse));
   return OperatorPtr(std::make_unique<SetWindowFieldsOperator>(std::move(parts)));
 }

@@ -75,11 +75,9 @@ Status check_storable_id(const Value& id, bool inserting) {
 
 // The _id of a whole new document. That of an upsert's query is compared before it is looked at.
 Status check_new_id(const Value& before, const Value& after, bool inserting) {
+  if (inserting && after.is_array()) return id_is_array(true);
   if (engine::equal(before, after)) return {};
-  if (!inserting || before.is_missing())
-    MR_RETURN_IF_ERROR(check_storable_id(after, inserting));
-  else if (after.is_array())
-    return id_is_array(true);
+  if (!inserting || before.is_missing()) MR_RETURN_IF_ERROR(check_storable_id(after, inserting));
   return inserting && before.is_missing() ? Status() : check_id_unchanged(before, after, false);
 }
 
@@ -93,8 +91,9 @@ class Replacement final : public Update {
     out.begin_document();
     Value old_id = document.as_object().get("_id");
     Value new_id = document_.as_object().get("_id");
+    if (new_id.is_missing()) new_id = old_id;
     if (!new_id.is_missing()) MR_RETURN_IF_ERROR(check_new_id(old_id, new_id, inserting));
-    out.append("_id", new_id.is_missing() ? old_id : new_id);  // equal, but perhaps of another type
+    out.append("_id", new_id);  // equal, but perhaps of another type
     for (const auto& field : document_.as_object()) {
       if (!field.has_name("_id")) out.append(field.name(), field.value);
     }

@@ -99,10 +99,14 @@ class Sum {
     }
     // Two roundings, each half away from zero, as 6.0.5 has it: 1002.5 gives 1002.
     constexpr double kLimit = 9223372036854775808.0;
+    int64_t ms;
+    if (binary_.sum == kLimit && binary_.addend < 0) {  // the addend brings it back into range
+      if (__builtin_add_overflow(kMaxInt64, std::llround(binary_.addend) + 1, &ms)) fail_overflow();
+      return ms;
+    }
     if (!(binary_.sum >= -kLimit && binary_.sum < kLimit)) fail_overflow();
     double first = std::round(binary_.sum);
     if (!(first >= -kLimit && first < kLimit)) fail_overflow();
-    int64_t ms;
     if (__builtin_add_overflow(static_cast<int64_t>(first),
                                std::llround((binary_.sum - first) + binary_.addend), &ms))
       fail_overflow();

@@ -30,6 +30,9 @@ class SortPattern {
   int compare(const Value* a, const Value* b) const;
   void add_dependencies(Dependencies& dependencies) const;
 
+  // The pattern stands behind other keys: _id is not alone then.
+  void follow_others() { by_id_alone_ = false; }
+
  private:
   struct Part {
     FieldPath path;

@@ -107,10 +107,10 @@ Value eval_substr_bytes(EvalContext& context, std::span<const Value> arguments) 
                                type_text(arguments[2]) + ")");
   }
   int64_t start = coerce_to_long(arguments[1]);
-  int64_t length = coerce_to_long(arguments[2]);
   if (start < 0)
     fail_evaluation(50752, "$substrBytes:  starting index must be non-negative (got: " +
                                std::to_string(start) + ")");
+  int64_t length = coerce_to_long(arguments[2]);
   if (start >= static_cast<int64_t>(text.size())) return Value::string("");
   if (utf8::is_continuation(text[start])) {
     fail_evaluation(28656,

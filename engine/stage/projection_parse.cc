@@ -231,9 +231,9 @@ class ProjectionParser {
       bool last = i + 1 == parts.size();
       ProjectionNode* next = at->find(parts.parts[i]);
       if (next != nullptr && next->kind != Kind::kChildren) {
-        return last && leaf ? Status(31250, "Path collision at " + std::string(path))
-                            : Status(31249, "Path collision at " + std::string(path) +
-                                                ": a path before it is its beginning");
+        return last ? Status(31250, "Path collision at " + std::string(path))
+                    : Status(31249, "Path collision at " + std::string(path) +
+                                        ": a path before it is its beginning");
       }
       if (next != nullptr && last && leaf)
         return Status(31250, "Path collision at " + std::string(path));
