@@ -33,6 +33,16 @@ Status check_collection_name(std::string_view database, std::string_view collect
   return {};
 }
 
+Status check_foreign_name(std::string_view collection) {
+  if (collection.find('\0') != collection.npos)
+    return Status(ErrorCode::kInvalidNamespace, "namespaces cannot have embedded null characters");
+  if (collection.starts_with('.')) {
+    return Status(ErrorCode::kInvalidNamespace,
+                  "Collection names cannot start with '.': " + std::string(collection));
+  }
+  return {};
+}
+
 Status check_writable_name(std::string_view database, std::string_view collection) {
   if (auto status = check_collection_name(database, collection); !status.ok()) {
     if (!collection.empty())

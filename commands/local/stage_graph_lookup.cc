@@ -164,13 +164,7 @@ Status check_from(const Value& from, std::string_view database) {
     return Status(ErrorCode::kInvalidNamespace,
                   "invalid $graphLookup namespace: " + namespace_of(database, name));
   }
-  if (name.find('\0') != name.npos)
-    return Status(ErrorCode::kInvalidNamespace, "namespaces cannot have embedded null characters");
-  if (name.starts_with('.')) {
-    return Status(ErrorCode::kInvalidNamespace,
-                  "Collection names cannot start with '.': " + std::string(name));
-  }
-  return {};
+  return check_foreign_name(name);
 }
 
 }  // namespace

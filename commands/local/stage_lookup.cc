@@ -6,6 +6,7 @@
 #include "commands/local/foreign_collection.h"
 #include "commands/local/foreign_field.h"
 #include "commands/local/index_keys.h"
+#include "commands/local/name_check.h"
 #include "commands/local/operator_chain.h"
 #include "engine/expression/variable_name.h"
 #include "engine/match/match_path.h"
@@ -148,18 +149,6 @@ Status check_lookup_fields(const Value& spec) {
       return Status(ErrorCode::kFailedToParse, "$lookup argument 'let' must be an object");
     if (array && !field.value.is_array())
       return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
-  }
-  return {};
-}
-
-// A name that no collection can have; one that is merely not there stands for nothing.
-Status check_foreign_name(std::string_view name) {
-  if (name.find('\0') != name.npos) {
-    return Status(ErrorCode::kInvalidNamespace, "namespaces cannot have embedded null characters");
-  }
-  if (name.starts_with('.')) {
-    return Status(ErrorCode::kInvalidNamespace,
-                  "Collection names cannot start with '.': " + std::string(name));
   }
   return {};
 }

@@ -6,39 +6,22 @@ from cases import BODIES
 
 # --- looking through ---
 
-def any_value(value, wanted):
-    if isinstance(value, dict):
-        return any(any_value(item, wanted) for item in value.values())
-    if isinstance(value, list):
-        return any(any_value(item, wanted) for item in value)
-    return wanted(value)
-
-
-def parts_everywhere(value):
-    if isinstance(value, dict):
-        yield value
-        for item in value.values():
-            yield from parts_everywhere(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from parts_everywhere(item)
-
-
 def values_everywhere(value):
     yield value
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from values_everywhere(item)
 
 
+def any_value(value, wanted):
+    return any(map(wanted, values_everywhere(value)))
+
+
+def parts_everywhere(value):
+    return (one for one in values_everywhere(value) if isinstance(one, dict))
+
+
 def expressions_in(value):
-    if isinstance(value, dict):
-        if len(value) == 1 and next(iter(value)).startswith("$"):
-            yield value
-        for item in value.values():
-            yield from expressions_in(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from expressions_in(item)
+    return (one for one in parts_everywhere(value) if len(one) == 1 and next(iter(one)).startswith("$"))
 
 
 # --- the same change everywhere ---
