@@ -1,12 +1,14 @@
 #include "commands/local/foreign_field.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
+#include <span>
 
 #include "commands/local/aggregate.h"
 #include "commands/local/foreign_collection.h"
-#include "commands/local/index_keys.h"
+#include "commands/local/key_bytes.h"
 #include "commands/local/query_plan.h"
-#include "storage/index_entries.h"
 
 namespace millrace::commands {
 
@@ -15,30 +17,83 @@ using engine::Status;
 using engine::Value;
 using storage::RecordId;
 
-IndexInfo field_as_index(std::string_view path) {
-  engine::BsonWriter spec;
-  spec.begin_document();
-  spec.begin_object("key");
-  spec.append(path, 1);
-  spec.end();
-  spec.append("name", "field");
-  spec.end();
-  return make_index(0, engine::Document(spec.bytes()));
+namespace {
+
+std::string bytes_of(const Value& value) {
+  std::string bytes;
+  append_key_bytes(bytes, value);
+  return bytes;
+}
+
+// A part of a path as a position in an array; nothing when it is none.
+std::optional<size_t> position_of(std::string_view part) {
+  size_t position = 0;
+  auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), position);
+  bool whole = error == std::errc() && end == part.data() + part.size();
+  return whole ? std::optional(position) : std::nullopt;
+}
+
+void add_keys_below(const Value& object, std::span<const std::string_view> path,
+                    ForeignField::Keys& keys) {
+  Value at = object.as_object().get(path.front());
+  path = path.subspan(1);
+  while (!path.empty() && at.is_array()) {
+    auto position = position_of(path.front());
+    if (!position) {
+      for (const Value& element : at.as_array()) {
+        if (element.is_object()) add_keys_below(element, path, keys);
+      }
+      return;
+    }
+    at = at.as_array().at(*position);
+    path = path.subspan(1);
+  }
+  if (path.empty()) {
+    ForeignField::add_keys_of_value(at, keys);
+  } else if (at.is_object()) {
+    add_keys_below(at, path, keys);
+  }
+}
+
+}  // namespace
+
+ForeignField::Key::Key(const Value& value) : bytes(bytes_of(value)) {
+  if (value.is_array()) {
+    auto array = value.as_array();
+    beside = bytes_of(array.size() == 0 ? Value::undefined() : array.at(0));
+  } else if (value.is_nullish()) {
+    beside = bytes_of(Value::undefined());
+  }
+}
+
+void ForeignField::add_keys_of_value(const Value& value, Keys& keys) {
+  if (value.is_array()) {
+    for (const Value& element : value.as_array()) keys.emplace_back(element);
+  } else if (!value.is_missing()) {
+    keys.emplace_back(value);
+  }
+}
+
+ForeignField::Keys ForeignField::keys_of_field(const engine::FieldPath& path,
+                                               const Value& document) {
+  Keys keys;
+  add_keys_below(document, path.parts, keys);
+  return keys;
 }
 
 ForeignField::ForeignField(std::string_view collection, std::string_view path,
                            AggregateBuilder& builder)
-    : name_(collection), field_(field_as_index(path)), builder_(builder) {}
+    : name_(collection), path_(path, names_), builder_(builder) {}
 
-Result<ForeignField::Keys> ForeignField::keys_of_field(const IndexInfo& field,
-                                                       const Value& document) {
-  MR_ASSIGN_OR_RETURN(auto found, index_keys(field, document));
-  Keys keys;
-  for (auto& key : found) {
-    // An empty array matches nothing.
-    if (!key.values.front().is(engine::Type::kUndefined)) keys.push_back(std::move(key.bytes));
-  }
-  return keys;
+std::vector<std::string> ForeignField::values_of(const Value& document) const {
+  std::vector<std::string> values;
+  path_.any(document, engine::LeafArray::kElementsAndWhole, [&](const Value& value) {
+    values.push_back(bytes_of(value.is_nullish() ? Value::null() : value));
+    return false;
+  });
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
 }
 
 Status ForeignField::choose() {
@@ -50,7 +105,7 @@ Status ForeignField::choose() {
     return {};
   }
   collection_ = resolved.collection->id;
-  const IndexInfo* index = index_on_path(*resolved.collection, field_.fields.front().path);
+  const IndexInfo* index = index_on_path(*resolved.collection, path_.text());
   if (index != nullptr) {
     index_ = *index;
     way_ = Way::kIndex;
@@ -68,8 +123,7 @@ Status ForeignField::load_view() {
                            std::to_string(kMaxViewBytes) + " bytes");
   }
   for (size_t row = 0; row < view_.documents.size(); ++row) {
-    MR_ASSIGN_OR_RETURN(auto keys, index_keys(field_, view_.documents[row].body));
-    for (auto& key : keys) by_key_.emplace(std::move(key.bytes), row);
+    for (auto& value : values_of(view_.documents[row].body)) by_key_.emplace(std::move(value), row);
   }
   way_ = Way::kView;
   return {};
@@ -82,10 +136,9 @@ Result<bool> ForeignField::load_records() {
   size_t bytes = 0;
   MR_RETURN_IF_ERROR(cursor.first());
   while (cursor.valid()) {
-    MR_ASSIGN_OR_RETURN(auto keys, index_keys(field_, Value::bson_object(cursor.bson().data())));
-    for (auto& key : keys) {
-      bytes += key.bytes.size() + kEntryBytes;
-      by_key_.emplace(std::move(key.bytes), cursor.record());
+    for (auto& value : values_of(Value::bson_object(cursor.bson().data()))) {
+      bytes += value.size() + kEntryBytes;
+      by_key_.emplace(std::move(value), cursor.record());
     }
     if (bytes > kMaxKeyBytes) {
       by_key_.clear();
@@ -100,24 +153,33 @@ Status ForeignField::find_by_index(const std::vector<Keys>& wanted, Rows& rows) 
   storage::ReadTransaction& txn = *builder_.scope().txn;
   MR_ASSIGN_OR_RETURN(auto cursor, storage::IndexCursor::open(txn, index_.id, index_.unique));
   for (size_t i = 0; i < wanted.size(); ++i) {
-    for (const auto& key : wanted[i]) {
-      MR_RETURN_IF_ERROR(cursor.seek(key));
-      for (; cursor.valid();) {
-        std::string_view found = cursor.key();
-        size_t compared = cursor.truncated() ? std::min(key.size(), found.size()) : key.size();
-        if (found.substr(0, compared) != std::string_view(key).substr(0, compared)) break;
-        bool certain = !cursor.truncated() || compared == key.size();
-        if (!certain) {
-          MR_ASSIGN_OR_RETURN(auto bson, storage::get_record(txn, collection_, cursor.record()));
-          MR_ASSIGN_OR_RETURN(auto keys, index_keys(field_, bson ? Value::bson_object(bson->data())
-                                                                 : Value::object({})));
-          certain = std::any_of(keys.begin(), keys.end(),
-                                [&](const IndexKey& own) { return own.bytes == key; });
-        }
-        if (certain) rows[i].push_back(cursor.record());
-        MR_RETURN_IF_ERROR(cursor.next());
-      }
+    for (const Key& key : wanted[i]) {
+      MR_RETURN_IF_ERROR(find_entries(cursor, key, key.bytes, rows[i]));
+      if (!key.beside.empty())
+        MR_RETURN_IF_ERROR(find_entries(cursor, key, key.beside, rows[i]));
     }
+  }
+  return {};
+}
+
+// The records under the entries that begin with `entry`, as far as they have the value `key`. An
+// entry says so by itself when it is not cut and when an array or null is not looked for.
+Status ForeignField::find_entries(storage::IndexCursor& cursor, const Key& key,
+                                  std::string_view entry, std::vector<RecordId>& rows) {
+  MR_RETURN_IF_ERROR(cursor.seek(entry));
+  for (; cursor.valid();) {
+    std::string_view found = cursor.key();
+    size_t compared = cursor.truncated() ? std::min(entry.size(), found.size()) : entry.size();
+    if (found.substr(0, compared) != entry.substr(0, compared)) break;
+    bool certain = compared == entry.size() && key.beside.empty();
+    if (!certain) {
+      MR_ASSIGN_OR_RETURN(
+          auto bson, storage::get_record(*builder_.scope().txn, collection_, cursor.record()));
+      auto values = values_of(bson ? Value::bson_object(bson->data()) : Value::object({}));
+      certain = std::binary_search(values.begin(), values.end(), key.bytes);
+    }
+    if (certain) rows.push_back(cursor.record());
+    MR_RETURN_IF_ERROR(cursor.next());
   }
   return {};
 }
@@ -125,7 +187,7 @@ Status ForeignField::find_by_index(const std::vector<Keys>& wanted, Rows& rows) 
 void ForeignField::find_by_hash(const std::vector<Keys>& wanted, Rows& rows) const {
   for (size_t i = 0; i < wanted.size(); ++i) {
     for (const auto& key : wanted[i]) {
-      auto [from, to] = by_key_.equal_range(key);
+      auto [from, to] = by_key_.equal_range(key.bytes);
       for (; from != to; ++from) rows[i].push_back(from->second);
     }
   }
@@ -134,14 +196,13 @@ void ForeignField::find_by_hash(const std::vector<Keys>& wanted, Rows& rows) con
 Status ForeignField::find_by_scan(const std::vector<Keys>& wanted, Rows& rows) {
   std::unordered_multimap<std::string_view, size_t> who;
   for (size_t i = 0; i < wanted.size(); ++i) {
-    for (const auto& key : wanted[i]) who.emplace(key, i);
+    for (const auto& key : wanted[i]) who.emplace(key.bytes, i);
   }
   MR_ASSIGN_OR_RETURN(auto cursor, storage::RecordCursor::open(*builder_.scope().txn, collection_));
   MR_RETURN_IF_ERROR(cursor.first());
   while (cursor.valid()) {
-    MR_ASSIGN_OR_RETURN(auto keys, index_keys(field_, Value::bson_object(cursor.bson().data())));
-    for (const auto& key : keys) {
-      auto [from, to] = who.equal_range(key.bytes);
+    for (const auto& value : values_of(Value::bson_object(cursor.bson().data()))) {
+      auto [from, to] = who.equal_range(value);
       for (; from != to; ++from) rows[from->second].push_back(cursor.record());
     }
     MR_RETURN_IF_ERROR(cursor.next());

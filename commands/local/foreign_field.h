@@ -9,6 +9,8 @@
 
 #include "commands/local/aggregate_stages.h"
 #include "commands/local/catalog.h"
+#include "engine/match/match_path.h"
+#include "storage/index_entries.h"
 
 namespace millrace::commands {
 
@@ -22,13 +24,26 @@ class ForeignField {
 
   ForeignField(std::string_view collection, std::string_view path, AggregateBuilder& builder);
 
-  // What to look for: the keys that a document's field `path` has (an array counts by its elements,
-  // what is missing as null), or those of a list of values.
-  using Keys = std::vector<std::string>;
-  static engine::Result<Keys> keys_of_field(const IndexInfo& field, const engine::Value& document);
+  // A value that is looked for.
+  struct Key {
+    std::string bytes;  // key_bytes.h
+    // Where an index may have documents with this value beside `bytes`: an array's first element;
+    // undefined for null and for an empty array. Empty: nowhere.
+    std::string beside;
 
-  // found[i]: the documents with one of wanted[i], each once, in the order in which they were
-  // inserted. They live as long as the transaction, those of a view as long as this object. Errors:
+    explicit Key(const engine::Value& value);
+    bool operator<(const Key& other) const { return bytes < other.bytes; }
+  };
+  using Keys = std::vector<Key>;
+  // One for each element of an array, none for what is missing.
+  static void add_keys_of_value(const engine::Value& value, Keys& keys);
+  // What a document's field is looked for by: an array on the way counts by its elements that are
+  // objects or by the position that a part of the path names, one at the end by its elements.
+  // Observed on 6.0.5.
+  static Keys keys_of_field(const engine::FieldPath& path, const engine::Value& document);
+
+  // found[i]: the documents that {<path>: {$in: wanted[i]}} matches, each once, in the order in
+  // which they were inserted. They live as long as the transaction, those of a view as long as this object. Errors:
   // 146 ExceededMemoryLimit for a view beyond kMaxViewBytes, those of the view's stages.
   engine::Status find(const std::vector<Keys>& wanted,
                       std::vector<std::vector<engine::Value>>& found);
@@ -41,11 +56,16 @@ class ForeignField {
   engine::Status load_view();
   engine::Result<bool> load_records();
   engine::Status find_by_index(const std::vector<Keys>& wanted, Rows& rows);
+  engine::Status find_entries(storage::IndexCursor& cursor, const Key& key, std::string_view entry,
+                              std::vector<storage::RecordId>& rows);
   void find_by_hash(const std::vector<Keys>& wanted, Rows& rows) const;
   engine::Status find_by_scan(const std::vector<Keys>& wanted, Rows& rows);
+  // The bytes of all values that a query sees at the path; null's for what is missing.
+  std::vector<std::string> values_of(const engine::Value& document) const;
 
   std::string name_;
-  IndexInfo field_;
+  engine::NameTable names_;
+  engine::MatchPath path_;
   AggregateBuilder& builder_;
   Way way_ = Way::kUnknown;
   storage::CollectionId collection_ = 0;
@@ -53,8 +73,5 @@ class ForeignField {
   std::unordered_multimap<std::string, storage::RecordId> by_key_;  // a view: its rows' numbers
   engine::Batch view_;
 };
-
-// The field as an index over it alone would have it.
-IndexInfo field_as_index(std::string_view path);
 
 }  // namespace millrace::commands

@@ -167,8 +167,10 @@ class DensifyOperator final : public Operator {
     }
     while (engine::compare(partition->next, row.value) < 0 && within(partition->next, lower, upper))
       generate(*partition, batch, eval);
-    if (engine::equal(partition->next, row.value)) {
-      partition->next = row.value;  // the document's type goes on
+    // Of equal values the first has its type go on; at the lower bound the last (6.0.5).
+    bool at_bound = parts_.bounds == Bounds::kExplicit && engine::equal(row.value, lower);
+    if (at_bound || engine::equal(partition->next, row.value)) {
+      partition->next = row.value;
       advance(*partition, eval);
     }
   }

@@ -37,8 +37,7 @@ class GraphLookupOperator final : public Operator {
   struct Parts {
     std::unique_ptr<ForeignField> connect_to;
     engine::ExpressionPtr start_with;
-    IndexInfo connect_from;
-    IndexInfo value;  // of what startWith gives, as a field
+    FieldPath connect_from;
     FieldPath as;
     FieldPath depth_field;          // empty: none
     int64_t max_depth = -1;         // -1: none
@@ -62,22 +61,13 @@ class GraphLookupOperator final : public Operator {
  private:
   using Keys = ForeignField::Keys;
 
-  static Keys keys_or_throw(const IndexInfo& field, const Value& document) {
-    auto keys = ForeignField::keys_of_field(field, document);
-    if (!keys.ok()) throw engine::EvaluationError(keys.status());
-    return std::move(keys).value();
-  }
-
   // Level by level, each document once.
   Value search(const Value& start, Arena& arena, OperatorContext& context) {
     engine::ArrayBuilder result(arena);
     std::set<std::string> visited;  // _ids
-    std::set<std::string> asked;    // keys that have been looked for
+    std::set<ForeignField::Key> asked;
     Keys frontier;
-    if (!start.is_missing()) {
-      engine::Field field("value", start);
-      frontier = keys_or_throw(parts_.value, Value::object({&field, 1}));
-    }
+    ForeignField::add_keys_of_value(start, frontier);
     size_t bytes = 0;
     for (int64_t depth = 0; !frontier.empty(); ++depth) {
       if (parts_.max_depth >= 0 && depth > parts_.max_depth) break;
@@ -86,16 +76,14 @@ class GraphLookupOperator final : public Operator {
       auto status = parts_.connect_to->find({std::move(frontier)}, found);
       if (!status.ok()) throw engine::EvaluationError(status);
       frontier.clear();
-      std::set<std::string> next;
+      std::set<ForeignField::Key> next;
       for (const Value& document : found.front()) {
         if (!wanted(document, context) || !visit(document, visited)) continue;
         bytes += engine::bson_size(document);
         if (bytes > kMaxBytes)
           engine::fail_evaluation(40099, "$graphLookup reached maximum memory consumption");
         result.add(shown(document, depth, arena));
-        // What is missing leads nowhere.
-        if (is_missing(document, parts_.connect_from)) continue;
-        for (auto& key : keys_or_throw(parts_.connect_from, document)) {
+        for (auto& key : ForeignField::keys_of_field(parts_.connect_from, document)) {
           if (!asked.contains(key)) next.insert(std::move(key));
         }
       }
@@ -118,12 +106,6 @@ class GraphLookupOperator final : public Operator {
     writer.append("", document.as_object().get("_id"));
     writer.end();
     return visited.emplace(writer.bytes()).second;
-  }
-  static bool is_missing(const Value& document, const IndexInfo& field) {
-    Arena scratch;
-    std::vector<std::string_view> parts(field.fields.front().parts.begin(),
-                                        field.fields.front().parts.end());
-    return engine::get_path(document, parts.data(), parts.size(), scratch).is_missing();
   }
   Value shown(const Value& document, int64_t depth, Arena& arena) const {
     Value copy = engine::deep_copy(document, arena);
@@ -178,7 +160,6 @@ Result<OperatorPtr> parse_graph_lookup(const Value& spec, StageContext& context,
   }
   GraphLookupOperator::Parts parts;
   Value from;
-  Value connect_from;
   Value connect_to;
   auto& names = context.parse.names();
   for (const auto& field : spec.as_object()) {
@@ -227,21 +208,19 @@ Result<OperatorPtr> parse_graph_lookup(const Value& spec, StageContext& context,
     MR_ASSIGN_OR_RETURN(auto parsed, engine::parse_field_path(value.as_string(), names));
     if (field.has_name("as")) parts.as = std::move(parsed);
     if (field.has_name("depthField")) parts.depth_field = std::move(parsed);
-    if (field.has_name("connectFromField")) connect_from = value;
+    if (field.has_name("connectFromField")) parts.connect_from = std::move(parsed);
     if (field.has_name("connectToField")) connect_to = value;
   }
   if (from.is_missing()) {
     return Status(ErrorCode::kFailedToParse,
                   "missing 'from' option to $graphLookup stage specification: " + shell_text(spec));
   }
-  if (parts.start_with == nullptr || parts.as.parts.empty() || connect_from.is_missing() ||
+  if (parts.start_with == nullptr || parts.as.parts.empty() || parts.connect_from.parts.empty() ||
       connect_to.is_missing()) {
     return Status(40105,
                   "$graphLookup requires 'from', 'as', 'startWith', 'connectFromField', and "
                   "'connectToField' to be specified.");
   }
-  parts.connect_from = field_as_index(connect_from.as_string());
-  parts.value = field_as_index("value");
   parts.connect_to =
       std::make_unique<ForeignField>(from.as_string(), connect_to.as_string(), builder);
   return OperatorPtr(std::make_unique<GraphLookupOperator>(std::move(parts)));

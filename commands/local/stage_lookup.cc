@@ -5,13 +5,9 @@
 #include "commands/local/field_set.h"
 #include "commands/local/foreign_collection.h"
 #include "commands/local/foreign_field.h"
-#include "commands/local/index_keys.h"
 #include "commands/local/name_check.h"
 #include "commands/local/operator_chain.h"
 #include "engine/expression/variable_name.h"
-#include "engine/match/match_path.h"
-
-#include <optional>
 
 namespace millrace::commands {
 
@@ -40,8 +36,7 @@ class LookupOperator final : public Operator {
     std::string_view as;  // interned
     std::vector<std::string_view> as_parts;
     bool equality = false;
-    IndexInfo local_field;
-    std::optional<engine::MatchPath> local_path;
+    engine::FieldPath local_field;
     std::unique_ptr<ForeignField> foreign_field;
     std::vector<std::pair<size_t, engine::ExpressionPtr>> let;  // slot, value
     OperatorChain pipeline;
@@ -80,30 +75,14 @@ class LookupOperator final : public Operator {
   }
 
  private:
-  // Beside elements that have the field, those that lack it are looked for as nothing; the keys
-  // hold a null for them.
-  void drop_missing(const Value& document, ForeignField::Keys& keys) const {
-    bool has_null =
-        parts_.local_path->any(document, engine::LeafArray::kElementsAndWhole,
-                               [](const Value& v) { return v.is(engine::Type::kNull); });
-    if (has_null) return;
-    auto missing = ForeignField::keys_of_field(parts_.local_field, Value::object({}));
-    throw_if_error(missing.status());
-    std::erase(keys, missing->front());
-  }
-
   // The matches of all documents of the batch at once: where there is no index, each call may read
   // the other collection.
   void join(const Batch& batch, std::vector<std::vector<Value>>& joined) {
     std::vector<ForeignField::Keys> wanted;
     for (const StreamDocument& document : batch.documents) {
       auto keys = ForeignField::keys_of_field(parts_.local_field, document.body);
-      throw_if_error(keys.status());
-      // An empty array is looked for as null (6.0.5).
-      if (keys->empty()) keys = ForeignField::keys_of_field(parts_.local_field, Value::object({}));
-      throw_if_error(keys.status());
-      if (keys->size() > 1) drop_missing(document.body, *keys);
-      wanted.push_back(std::move(keys).value());
+      if (keys.empty()) keys.emplace_back(Value::null());  // 6.0.5, also for an empty array
+      wanted.push_back(std::move(keys));
     }
     throw_if_error(parts_.foreign_field->find(wanted, joined));
   }
@@ -228,12 +207,11 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
       auto as, engine::parse_field_path(fields.get("as").as_string(), context.parse.names()));
   parts.as_parts = as.parts;
   if (parts.equality) {
-    for (auto field : {"localField", "foreignField"}) {
-      MR_RETURN_IF_ERROR(
-          engine::parse_field_path(fields.get(field).as_string(), context.parse.names()).status());
-    }
-    parts.local_field = field_as_index(fields.get("localField").as_string());
-    parts.local_path.emplace(fields.get("localField").as_string(), context.parse.names());
+    auto& names = context.parse.names();
+    MR_ASSIGN_OR_RETURN(parts.local_field,
+                        engine::parse_field_path(fields.get("localField").as_string(), names));
+    MR_RETURN_IF_ERROR(
+        engine::parse_field_path(fields.get("foreignField").as_string(), names).status());
     parts.foreign_field = std::make_unique<ForeignField>(
         fields.get("from").as_string(), fields.get("foreignField").as_string(), builder);
   }
