@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <string>
 
+#include "engine/document/compare.h"
 #include "engine/document/decimal.h"
 #include "engine/document/status.h"
 #include "engine/expression/number.h"
@@ -87,6 +89,11 @@ void check(const Value& value) {
   }
 }
 
+bool is_infinite(const Value& value) {
+  if (value.is(Type::kDecimal)) return decimal::is_infinite(value.as_decimal());
+  return std::isinf(value.to_double());
+}
+
 // The arithmetic of one kind of number.
 struct Doubles {
   using Number = double;
@@ -130,6 +137,7 @@ typename Kind::Number next_below(typename Kind::Number number, std::span<const i
   while (!Kind::less(scaled(series.front()), number)) scale = Kind::over(scale, ten);
   while (Kind::less(scaled(series.back()), number)) {
     auto highest = scaled(series.back());
+    if (!Kind::less(Kind::whole(0), scale)) return highest;  // below the least number there is
     scale = Kind::times(scale, ten);
     if (!Kind::less(scaled(series.front()), number)) return highest;
   }
@@ -148,6 +156,20 @@ Value power_of_two(int exponent, bool as_decimal, Arena& arena) {
   return Value::integer(int64_t{1} << exponent);
 }
 
+// The exponent of the greatest power of two that is no greater than a positive number.
+int floor_of_log2(const Value& value) {
+  if (value.is_integer()) return std::bit_width(static_cast<uint64_t>(value.integer_value())) - 1;
+  if (value.is(Type::kDouble)) return std::ilogb(value.as_double());
+  int least = -1100;
+  int beyond = 20'500;  // the greatest decimal is below 2^20414
+  while (beyond - least > 1) {
+    int middle = least + (beyond - least) / 2;
+    auto power = decimal::power(decimal::from_int64(2), decimal::from_int64(middle));
+    (decimal::compare(power, value.as_decimal()) <= 0 ? least : beyond) = middle;
+  }
+  return least;
+}
+
 }  // namespace
 
 std::optional<Granularity> Granularity::find(std::string_view name) {
@@ -163,8 +185,10 @@ std::optional<Granularity> Granularity::find(std::string_view name) {
 Value Granularity::above(const Value& value, Arena& arena) const {
   check(value);
   double number = value.to_double();
-  if (number == 0 || std::isinf(number)) return value;
-  if (series_.empty()) return power_of_two(std::ilogb(number) + 1, value.is(Type::kDecimal), arena);
+  if (number == 0 || is_infinite(value)) return value;
+  bool as_decimal = value.is(Type::kDecimal);
+  if (series_.empty()) return power_of_two(floor_of_log2(value) + 1, as_decimal, arena);
+  if (std::isinf(number)) return value;
   if (value.is(Type::kDecimal))
     return Value::decimal(next_above<Decimals>(value.as_decimal(), series_), arena);
   return Value::number(next_above<Doubles>(number, series_));
@@ -173,12 +197,14 @@ Value Granularity::above(const Value& value, Arena& arena) const {
 Value Granularity::below(const Value& value, Arena& arena) const {
   check(value);
   double number = value.to_double();
-  if (number == 0 || std::isinf(number)) return value;
+  if (number == 0 || is_infinite(value)) return value;
   if (series_.empty()) {
-    int exponent = std::ilogb(number);
-    if (std::ldexp(1.0, exponent) == number) --exponent;
-    return power_of_two(exponent, value.is(Type::kDecimal), arena);
+    bool as_decimal = value.is(Type::kDecimal);
+    int exponent = floor_of_log2(value);
+    bool itself = engine::equal(power_of_two(exponent, as_decimal, arena), value);
+    return power_of_two(itself ? exponent - 1 : exponent, as_decimal, arena);
   }
+  if (std::isinf(number)) return value;
   if (value.is(Type::kDecimal))
     return Value::decimal(next_below<Decimals>(value.as_decimal(), series_), arena);
   return Value::number(next_below<Doubles>(number, series_));

@@ -82,16 +82,19 @@ bool is_finite(const Value& value) {
   return !decimal::is_nan(value.as_decimal()) && !decimal::is_infinite(value.as_decimal());
 }
 
+// The least integer of a type.
+bool is_least(const Value& value) {
+  if (value.is(Type::kInt32)) return value.as_int32() == std::numeric_limits<int32_t>::min();
+  return value.is(Type::kInt64) && value.as_int64() == std::numeric_limits<int64_t>::min();
+}
+
+// Requires: !is_least(value).
 Value negated(const Value& value, Arena& arena) {
   switch (value.type()) {
     case Type::kInt32:
-      return value.as_int32() == std::numeric_limits<int32_t>::min()
-                 ? Value::int64(-int64_t{value.as_int32()})
-                 : Value::int32(-value.as_int32());
+      return Value::int32(-value.as_int32());
     case Type::kInt64:
-      return value.as_int64() == std::numeric_limits<int64_t>::min()
-                 ? Value::number(-static_cast<double>(value.as_int64()))
-                 : Value::int64(-value.as_int64());
+      return Value::int64(-value.as_int64());
     case Type::kDouble:
       return Value::number(-value.as_double());
     default:
@@ -128,9 +131,11 @@ class RemovableSum final : public WindowState {
     count_ += sign;
     if (value.is(Type::kDecimal)) decimals_ += sign;
     if (value.is(Type::kDouble)) doubles_ += sign;
-    constexpr int64_t kSmallest = std::numeric_limits<int64_t>::min();
-    if (sign < 0 && value.is(Type::kInt64) && value.as_int64() == kSmallest) {
-      sum_.add(Value::int64(-(kSmallest + 1)), eval);  // it cannot be negated
+    if (sign < 0 && is_least(value)) {  // it has no opposite of its type; in two parts on 6.0.5 too
+      bool small = value.is(Type::kInt32);
+      sum_.add(small ? Value::int32(std::numeric_limits<int32_t>::max())
+                     : Value::int64(std::numeric_limits<int64_t>::max()),
+               eval);
       sum_.add(Value::int32(1), eval);
     } else if (is_finite(value)) {
       sum_.add(sign > 0 ? value : negated(value, *eval.arena), eval);
