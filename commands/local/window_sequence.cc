@@ -130,7 +130,10 @@ class LinearFillFunction final : public WindowFunction {
     std::vector<Value> filled(values.size(), Value::null());
     size_t known = values.size();  // the last document with a value; none: beyond the end
     for (size_t i = 0; i < values.size(); ++i) {
-      check(values[i], places[i], i == 0 ? nullptr : &places[i - 1]);
+      bool gap = known < values.size() && known + 1 < i && !values[i].is_nullish();
+      // Behind a gap the arithmetic comes first and has its own errors (6.0.5).
+      if (!gap) check_value(values[i]);
+      check_place(places[i], i == 0 ? nullptr : &places[i - 1]);
       if (values[i].is_nullish()) continue;
       filled[i] = values[i];
       for (size_t j = known + 1; known < values.size() && j < i; ++j) {
@@ -142,12 +145,14 @@ class LinearFillFunction final : public WindowFunction {
   }
 
  private:
-  static void check(const Value& value, const Value& place, const Value* before) {
+  static void check_value(const Value& value) {
     if (!value.is_nullish() && !value.is_number()) {
       engine::fail_evaluation(ErrorCode::kTypeMismatch,
                               "Value to be filled must be numeric or nullish, but found " +
                                   std::string(value.type_name()));
     }
+  }
+  static void check_place(const Value& place, const Value* before) {
     if (before != nullptr && engine::equal(place, *before))
       engine::fail_evaluation(6050106, "There can be no repeated values in the sort field");
     if (!place.is_number() && !place.is(Type::kDate)) {

@@ -123,7 +123,7 @@ def known_missing_stage(case, theirs, ours):
 
 def known_modified_without_change(case, theirs, ours):
     both = theirs.code is None and ours.code is None
-    counted = {"$push", "$inc", "$mul", "_id"}  # a $push with $sort, arithmetic on NaN, an _id that a pipeline takes away
+    counted = {"$push", "$inc", "$mul", "$unset", "_id"}     # a $push with $sort, arithmetic on NaN, an element that is null, an _id that a pipeline takes away
     return both and case["kind"] == "update" and bool(names_in(case["update"], set()) & counted) and theirs.results[1] == 1 and ours.results[1] == 0 and identical(theirs.results[2], ours.results[2])
 
 
@@ -182,8 +182,8 @@ def known_count_of_a_group(case, theirs, ours):
     return ours.code in (31109, 5787902, 5787903, 5787908) and "PlanExecutor" not in ours.message and bool(operators_of(case) & N_FORMS)
 
 
-CONSTANTS_COMPUTED_LATE = {"$setField", "$getField", "$unsetField", "$regexMatch", "$regexFind", "$regexFindAll", "$replaceOne", "$replaceAll", "$lookup", "$setEquals"}
 N_FORMS = {"$firstN", "$lastN", "$minN", "$maxN", "$topN", "$bottomN"}
+CONSTANTS_COMPUTED_LATE = N_FORMS | {"$setField", "$getField", "$unsetField", "$regexMatch", "$regexFind", "$regexFindAll", "$replaceOne", "$replaceAll", "$lookup", "$setEquals"}
 
 
 def known_odd_date_strings(case, theirs, ours):
@@ -209,7 +209,8 @@ def cause_last_digit_of_decimals(ask, case, theirs, ours, only):
     found = operators_of(case) & INTEL_FUNCTIONS
     if not found:
         return False
-    if not vanishes(ask, case, {**case, **{part: renamed(case[part], dict.fromkeys(found, "$max")) for part in BODIES if part in case}}, only):
+    codes = (theirs.code, ours.code) if ours.code is not None else ()   # that of another argument
+    if not vanishes(ask, case, {**case, **{part: renamed(case[part], dict.fromkeys(found, "$max")) for part in BODIES if part in case}}, only, codes):
         return False
     for one in expressions_in([case[part] for part in BODIES if part in case]):
         if set(one) & found and not operators_of({"expr": list(one.values())}) & INTEL_FUNCTIONS:
@@ -350,9 +351,9 @@ def cause_constants_of_nested_sums(ask, case, theirs, ours, only):
 def cause_plain_find(ask, case, theirs, ours, only):
     """In an aggregate, where 6.0.5 optimizes expressions, it does what Millrace does."""
     if case["kind"] == "update" and isinstance(case["update"], list):
-        ask.load({**case, "kind": "pipeline"})
+        ask.load({**case, "kind": "pipeline", "docs": [case["query"]] if "upsert" in case else case["docs"]})     # what an upsert begins with
         there = ask.alone(ask.genuine, {**case, "kind": "pipeline", "pipeline": case["update"]})
-        return there.code == ours.code if ours.code is not None else there.code is None and identical(there.results, ours.results[2])
+        return there.code == ours.code if ours.code is not None else there.code is None and all(any(identical(one, other) for other in ours.results[2]) for one in there.results)
     if case["kind"] not in ("match", "find") or "$expr" not in operators_of(case) | set(case["filter"]):
         return False
     there = ask.alone(ask.genuine, {**case, "kind": "pipeline", "pipeline": [{"$match": case["filter"]}, {"$project": {"_id": 1}}]})
@@ -380,7 +381,7 @@ def cause_place_of_a_removed_field(ask, case, theirs, ours, only):
     if theirs.code is not None or ours.code is not None:
         return False
     if case["kind"] == "update" and isinstance(case["update"], list):
-        outcome = stage_by_stage(ask, case["docs"], case["update"])
+        outcome = stage_by_stage(ask, [{"_id": one["_id"], **one} for one in case["docs"]], case["update"])     # as they are stored
         return outcome is not None and [sorted(one.items()) for one in theirs.results[2]] == [sorted(one.items()) for one in ours.results[2]] and identical(outcome.results, ours.results[2])
     if case["kind"] not in ("pipeline", "expression"):
         return False
@@ -425,12 +426,15 @@ def cause_first_of_several_errors(ask, case, theirs, ours, only):
     for part in parts_of(case):
         if ask.alone(ask.millrace, part, only).code == theirs.code or ask.alone(ask.genuine, part, only).code == ours.code:
             return True
+    if case["kind"] == "pipeline":  # where partitions and groups bring the documents into another order
+        parts = [part for part in parts_of(case) if part["kind"] == "expression"]
+        return any(ask.alone(ask.millrace, part, one["_id"]).code == theirs.code for part in parts for one in case["docs"])
     return False
 
 
 def cause_constants_before_documents(ask, case, theirs, ours, only):
     """The error of a constant where the server computes none before there is a document: for one document it fails as well."""
-    later = case["kind"] in ("match", "find") or isinstance(case.get("update"), list) or "$dateToString" in operators_of(case)     # its format
+    later = case["kind"] in ("match", "find") or isinstance(case.get("update"), list) or bool({"$dateToString", "$dateFromString"} & operators_of(case))     # their formats
     if ours.code is None or "PlanExecutor" in ours.message or not (later or operators_of(case) & CONSTANTS_COMPUTED_LATE):
         return False
     one = {**case, "kind": "expression", "docs": [{"_id": 0}]}
@@ -444,7 +448,12 @@ def cause_constants_before_documents(ask, case, theirs, ours, only):
 
 
 def cause_constants_not_computed(ask, case, theirs, ours, only):
-    """With the values of such constants in their places the server does what Millrace does."""
+    """With the values of such constants in their places, or the value of a $setField in a place where they are computed, the server does what Millrace does."""
+    def merged(value):
+        if isinstance(value, dict) and isinstance(value.get("$setField"), dict) and set(value["$setField"]) == {"field", "input", "value"}:
+            field, document, one = (value["$setField"][name] for name in ("field", "input", "value"))
+            return {"$mergeObjects": [document, {"$arrayToObject": [[[field, one]]]}]}
+        return value
     def computed(value):
         if not (isinstance(value, dict) and len(value) == 1 and set(value) <= CONSTANTS_COMPUTED_LATE - {"$lookup"}) or any_value(value, lambda one: isinstance(one, str) and one.startswith("$")):
             return value
@@ -452,7 +461,7 @@ def cause_constants_not_computed(ask, case, theirs, ours, only):
         return {"$literal": found.results[0]["r"]} if found.results and "r" in found.results[0] else value
     if not operators_of(case) & CONSTANTS_COMPUTED_LATE or case["kind"] == "update":
         return False
-    return same(case, ask.alone(ask.genuine, in_bodies(case, computed), only), ours)
+    return any(same(case, ask.alone(ask.genuine, in_bodies(case, change), only), ours) for change in (computed, merged))
 
 
 def cause_hash_of_decimals(ask, case, theirs, ours, only):
@@ -475,7 +484,8 @@ def cause_offsets_with_seconds(ask, case, theirs, ours, only):
 
 
 def cause_logarithm_of_decimals(ask, case, theirs, ours, only):
-    return "$log" in operators_of(case) and vanishes(ask, case, in_case(renamed_conversion(case), double_of), only)
+    codes = () if ours.code is None else (ours.code,)   # with doubles the server fails as well
+    return "$log" in operators_of(case) and vanishes(ask, case, in_case(renamed_conversion(case), double_of), only, codes)
 
 
 def cause_arguments_of_first(ask, case, theirs, ours, only):
@@ -500,11 +510,15 @@ def newer_conversion(theirs):
 
 def cause_newer_conversions(ask, case, theirs, ours, only):
     """The server takes the way of onError for a type that it does not convert yet."""
+    def bare_case():
+        return in_bodies(case, lambda one: {"$convert": without_one(one["$convert"], "onError")} if isinstance(one, dict) and set(one) == {"$convert"} else one)
+    if theirs.code is not None and ours.code is not None and {"$convert", "onError"} <= operators_of(case):
+        return newer_conversion(theirs) or newer_conversion(ask.alone(ask.genuine, bare_case(), only))
     if theirs.code is None and ours.code == 4341115:    # without its format, and that is no failure of the conversion
         return True
     if theirs.code is not None or not {"$convert", "onError"} <= operators_of(case):
         return newer_conversion(theirs)
-    bare = in_bodies(case, lambda one: {"$convert": without_one(one["$convert"], "onError")} if isinstance(one, dict) and set(one) == {"$convert"} else one)
+    bare = bare_case()
     if case["kind"] != "expression" or ours.code is not None:
         return newer_conversion(ask.alone(ask.genuine, bare, only))
     wrong = [document for document, one, other in zip(case["docs"], theirs.results, ours.results) if not identical(one, other)] if only is None else [{"_id": only}]
@@ -517,7 +531,7 @@ def cause_bits_of_lost_data(ask, case, theirs, ours, only):
         if not isinstance(value, dict):
             return value
         return {name: bit_positions(one) if name.startswith("$bits") and isinstance(one, Opaque) and one.type == BINARY else one for name, one in value.items()}
-    return "arrayFilters" in case and vanishes(ask, case, {**case, "arrayFilters": everywhere(case["arrayFilters"], positions)}, only)
+    return case["kind"] == "update" and vanishes(ask, case, in_bodies(case, positions), only)
 
 
 def bit_positions(binary):

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_set>
 
@@ -26,18 +28,19 @@ Status bad_value(std::string_view keyword, std::string_view why) {
                 "$jsonSchema keyword '" + std::string(keyword) + "' " + std::string(why));
 }
 
-// A schema below `keyword`.
-Result<SchemaPtr> parse_nested(std::string_view keyword, const Value& schema,
-                               ParseContext& context) {
+// A schema below `keyword`. `of_document`: for the same value as the one that the keyword is part
+// of, which is the document.
+Result<SchemaPtr> parse_nested(std::string_view keyword, const Value& schema, ParseContext& context,
+                               bool of_document = false) {
   if (!schema.is_object()) return wrong_type(keyword, "given a schema as an object");
-  return parse_schema(schema, context);
+  return parse_schema(schema, context, of_document);
 }
 
 Result<std::vector<SchemaPtr>> parse_schemas(std::string_view keyword, const Value& operand,
-                                             ParseContext& context) {
+                                             ParseContext& context, bool of_document = false) {
   std::vector<SchemaPtr> schemas;
   for (const Value& element : operand.as_array()) {
-    MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_nested(keyword, element, context));
+    MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_nested(keyword, element, context, of_document));
     schemas.push_back(std::move(schema));
   }
   return schemas;
@@ -112,12 +115,19 @@ bool has_all(const Value& object, const std::vector<PropertyName>& names) {
 
 // type, bsonType
 
+Status no_integers() {
+  return Status(ErrorCode::kFailedToParse,
+                "$jsonSchema type 'integer' is not supported: use bsonType 'int' or 'long'");
+}
+
+Result<TypeSet> bson_type(std::string_view name) {
+  if (name == "integer") return no_integers();
+  return types_of_alias(name);
+}
+
 Result<TypeSet> json_type(std::string_view name) {
   TypeSet types;
-  if (name == "integer") {
-    return Status(ErrorCode::kFailedToParse,
-                  "$jsonSchema type 'integer' is not supported: use bsonType 'int' or 'long'");
-  }
+  if (name == "integer") return no_integers();
   for (std::string_view same : {"object", "array", "number", "string", "null"}) {
     if (name == same) return types_of_alias(name);
   }
@@ -127,30 +137,35 @@ Result<TypeSet> json_type(std::string_view name) {
   return types;
 }
 
+Result<TypeSet> parse_types(std::string_view name, const Value& operand) {
+  auto resolve = name == "type" ? json_type : bson_type;
+  if (operand.is_string()) return resolve(operand.as_string());
+  if (!operand.is_array()) return wrong_type(name, "a string or an array of strings");
+  TypeSet types;
+  std::vector<std::string_view> seen;
+  for (const Value& element : operand.as_array()) {
+    if (!element.is_string()) return wrong_type(name, "an array of strings");
+    if (std::find(seen.begin(), seen.end(), element.as_string()) != seen.end())
+      return bad_value(name, "cannot name a type twice");
+    seen.push_back(element.as_string());
+    MR_ASSIGN_OR_RETURN(TypeSet more, resolve(element.as_string()));
+    types.add(more);
+  }
+  if (types.empty()) return bad_value(name, "must name at least one type");
+  return types;
+}
+
 Status parse_type(std::string_view name, const Value& operand, const ObjectView& schema,
                   ParseContext&, Schema& to) {
   if (schema.has("type") && schema.has("bsonType")) {
     return Status(ErrorCode::kFailedToParse,
                   "Cannot specify both $jsonSchema keywords 'type' and 'bsonType'");
   }
-  auto resolve = name == "type" ? json_type : types_of_alias;
-  TypeSet types;
-  if (operand.is_string()) {
-    MR_ASSIGN_OR_RETURN(types, resolve(operand.as_string()));
-  } else if (operand.is_array()) {
-    std::vector<std::string_view> seen;
-    for (const Value& element : operand.as_array()) {
-      if (!element.is_string()) return wrong_type(name, "an array of strings");
-      if (std::find(seen.begin(), seen.end(), element.as_string()) != seen.end())
-        return bad_value(name, "cannot name a type twice");
-      seen.push_back(element.as_string());
-      MR_ASSIGN_OR_RETURN(TypeSet more, resolve(element.as_string()));
-      types.add(more);
-    }
-    if (types.empty()) return bad_value(name, "must name at least one type");
-  } else {
-    return wrong_type(name, "a string or an array of strings");
+  if (schema.has("encrypt")) {
+    return bad_value("encrypt",
+                     "implies a type: neither 'type' nor 'bsonType' may stand beside it");
   }
+  MR_ASSIGN_OR_RETURN(TypeSet types, parse_types(name, operand));
   to.add([types](const Value& value) { return types.has(value.type()); });
   return {};
 }
@@ -191,11 +206,12 @@ Status parse_multiple_of(std::string_view name, const Value& operand, const Obje
                          ParseContext&, Schema& to) {
   if (!operand.is_number()) return wrong_type(name, "a number");
   Decimal128 divisor = to_decimal(operand);
-  if (decimal::is_nan(divisor) || (decimal::is_infinite(divisor) && !decimal::is_negative(divisor)))
-    return Status(ErrorCode::kBadValue, "multipleOf must be finite");
-  if (decimal::is_zero(divisor) || decimal::is_negative(divisor)) {
+  bool nan = decimal::is_nan(divisor);
+  if (!nan && (decimal::is_zero(divisor) || decimal::is_negative(divisor)))
     return bad_value(name, "must have a positive value");
-  }
+  if (to.of_document()) return {};
+  if (nan || decimal::is_infinite(divisor))
+    return Status(ErrorCode::kBadValue, "multipleOf must be finite");
   to.add([divisor](const Value& value) {
     return !value.is_number() || decimal::is_zero(decimal::modulo(to_decimal(value), divisor));
   });
@@ -223,6 +239,7 @@ Status parse_length(std::string_view name, const Value& operand, const ObjectVie
 Status parse_pattern(std::string_view name, const Value& operand, const ObjectView&, ParseContext&,
                      Schema& to) {
   if (!operand.is_string()) return wrong_type(name, "a string");
+  if (to.of_document()) return {};  // not even compiled by the server
   MR_ASSIGN_OR_RETURN(auto compiled, compile_match_regex(operand.as_string(), ""));
   SharedRegex regex = std::move(compiled);
   to.add([regex](const Value& value) {
@@ -420,7 +437,8 @@ Status parse_dependencies(std::string_view name, const Value& operand, const Obj
   for (const Field& field : operand.as_object()) {
     PropertyName trigger(field.name(), context.names());
     if (field.value.is_object()) {
-      MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_schema(field.value, context));
+      MR_ASSIGN_OR_RETURN(SchemaPtr schema,
+                          parse_schema(field.value, context, to.of_document()));
       to.add([trigger, schema](const Value& v) {
         return !v.is_object() || !trigger.in(v) || schema->valid(v);
       });
@@ -464,7 +482,7 @@ Status parse_combination(std::string_view name, const Value& operand, const Obje
     return Status(ErrorCode::kBadValue,
                   "$jsonSchema keyword '" + std::string(name) + "' must be a non-empty array");
   }
-  MR_ASSIGN_OR_RETURN(auto schemas, parse_schemas(name, operand, context));
+  MR_ASSIGN_OR_RETURN(auto schemas, parse_schemas(name, operand, context, to.of_document()));
   auto is_valid = [](const Value& value) {
     return [&value](const SchemaPtr& schema) { return schema->valid(value); };
   };
@@ -486,7 +504,7 @@ Status parse_combination(std::string_view name, const Value& operand, const Obje
 
 Status parse_not(std::string_view name, const Value& operand, const ObjectView&,
                  ParseContext& context, Schema& to) {
-  MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_nested(name, operand, context));
+  MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_nested(name, operand, context, to.of_document()));
   to.add([schema](const Value& value) { return !schema->valid(value); });
   return {};
 }
@@ -497,70 +515,129 @@ Status parse_annotation(std::string_view name, const Value& operand, const Objec
 }
 
 // Field-level encryption happens in the client; to the server a value is encrypted if it is binary
-// data of subtype 6.
+// data of subtype 6: a byte for the algorithm, the key's UUID, the type of the value, the rest.
+// Source: https://www.mongodb.com/docs/manual/core/csfle/reference/encryption-schemas/
+bool is_encrypted(const Value& value, const std::optional<TypeSet>& types) {
+  constexpr uint8_t kEncryptedSubtype = 6;
+  constexpr size_t kTypePosition = 17;
+  if (!value.is(Type::kBinData) || value.binary_subtype() != kEncryptedSubtype) return false;
+  if (!types) return true;
+  std::string_view data = value.as_string();
+  if (data.size() <= kTypePosition) return false;
+  auto type = static_cast<uint8_t>(data[kTypePosition]);
+  return type <= static_cast<uint8_t>(Type::kDecimal) && types->has(static_cast<Type>(type));
+}
+
+bool is_uuid(const Value& value) {  // of binary data
+  constexpr uint8_t kUuidSubtype = 4;
+  return value.binary_subtype() == kUuidSubtype;
+}
+
+// The fields that `encrypt` and `encryptMetadata` share; `types` is null for the latter.
+Status parse_encryption(std::string_view name, const Value& operand,
+                        std::optional<TypeSet>* types) {
+  constexpr std::string_view kAlgorithm = "AEAD_AES_256_CBC_HMAC_SHA_512-";
+  for (const Field& field : operand.as_object()) {
+    const Value& value = field.value;
+    std::string shown = "BSON field '" + std::string(name) + "." + std::string(field.name()) + "'";
+    if (field.has_name("algorithm")) {
+      if (!value.is_string())
+        return Status(ErrorCode::kTypeMismatch, shown + " is the wrong type, expected a string");
+      std::string_view text = value.as_string();
+      bool prefixed = text.starts_with(kAlgorithm);
+      if (prefixed) text.remove_prefix(kAlgorithm.size());
+      if (!prefixed || (text != "Deterministic" && text != "Random"))
+        return Status(ErrorCode::kBadValue, shown + " names no algorithm");
+    } else if (field.has_name("keyId")) {
+      if (value.is_string()) continue;
+      if (!value.is_array())
+        return Status(51085, shown + " must be a string or an array of UUIDs");
+      for (const Value& id : value.as_array()) {
+        if (!id.is(Type::kBinData)) return Status(51088, shown + " holds what is no binary data");
+        if (!is_uuid(id)) return Status(51084, shown + " holds binary data that is no UUID");
+      }
+    } else if (field.has_name("bsonType") && types != nullptr) {
+      *types = TypeSet();  // an empty list: no value has any of them
+      if (!value.is_array() || !value.as_array().empty()) {
+        MR_ASSIGN_OR_RETURN(**types, parse_types("bsonType", value));
+      }
+    } else {
+      return Status(40415, shown + " is an unknown field.");
+    }
+  }
+  return {};
+}
+
 Status parse_encrypt(std::string_view name, const Value& operand, const ObjectView& schema,
                      ParseContext&, Schema& to) {
-  if (!operand.is_object()) return wrong_type(name, "an object");
-  if (schema.has("type") || schema.has("bsonType")) {
-    return bad_value(name, "implies a type: neither 'type' nor 'bsonType' may stand beside it");
+  if (schema.has("encryptMetadata")) {
+    return Status(ErrorCode::kFailedToParse,
+                  "Cannot specify both $jsonSchema keywords 'encrypt' and 'encryptMetadata'");
   }
-  constexpr uint8_t kEncryptedSubtype = 6;
-  to.add([](const Value& value) {
-    return value.is(Type::kBinData) && value.binary_subtype() == kEncryptedSubtype;
-  });
+  if (!operand.is_object()) return wrong_type(name, "an object");
+  std::optional<TypeSet> types;
+  MR_RETURN_IF_ERROR(parse_encryption(name, operand, &types));
+  to.add([types](const Value& value) { return is_encrypted(value, types); });
   return {};
 }
 
 Status parse_encrypt_metadata(std::string_view name, const Value& operand, const ObjectView&,
                               ParseContext&, Schema&) {
   if (!operand.is_object()) return wrong_type(name, "an object");
-  return operand.as_object().empty() ? bad_value(name, "cannot be an empty object") : Status();
+  if (operand.as_object().empty()) return bad_value(name, "cannot be an empty object");
+  return parse_encryption(name, operand, nullptr);
 }
 
+// In the order in which MongoDB 6.0.5 looks at them: of several faults it reports the first.
 // clang-format off
 constexpr std::array kKeywords = {
     //               keyword                 parse, nullptr: refused as MongoDB does
     SchemaKeywordRow{"$ref",                 nullptr},
     SchemaKeywordRow{"$schema",              nullptr},
-    SchemaKeywordRow{"additionalItems",      parse_additional_items},
-    SchemaKeywordRow{"additionalProperties", parse_additional_properties},
-    SchemaKeywordRow{"allOf",                parse_combination},
-    SchemaKeywordRow{"anyOf",                parse_combination},
-    SchemaKeywordRow{"bsonType",             parse_type},
     SchemaKeywordRow{"default",              nullptr},
     SchemaKeywordRow{"definitions",          nullptr},
-    SchemaKeywordRow{"dependencies",         parse_dependencies},
-    SchemaKeywordRow{"description",          parse_annotation},
-    SchemaKeywordRow{"encrypt",              parse_encrypt},
-    SchemaKeywordRow{"encryptMetadata",      parse_encrypt_metadata},
-    SchemaKeywordRow{"enum",                 parse_enum},
-    SchemaKeywordRow{"exclusiveMaximum",     parse_exclusive},
-    SchemaKeywordRow{"exclusiveMinimum",     parse_exclusive},
     SchemaKeywordRow{"format",               nullptr},
     SchemaKeywordRow{"id",                   nullptr},
-    SchemaKeywordRow{"items",                parse_items},
-    SchemaKeywordRow{"maxItems",             parse_array_size},
-    SchemaKeywordRow{"maxLength",            parse_length},
-    SchemaKeywordRow{"maxProperties",        parse_object_size},
-    SchemaKeywordRow{"maximum",              parse_bound},
-    SchemaKeywordRow{"minItems",             parse_array_size},
-    SchemaKeywordRow{"minLength",            parse_length},
-    SchemaKeywordRow{"minProperties",        parse_object_size},
-    SchemaKeywordRow{"minimum",              parse_bound},
-    SchemaKeywordRow{"multipleOf",           parse_multiple_of},
-    SchemaKeywordRow{"not",                  parse_not},
-    SchemaKeywordRow{"oneOf",                parse_combination},
-    SchemaKeywordRow{"pattern",              parse_pattern},
-    SchemaKeywordRow{"patternProperties",    parse_pattern_properties},
-    SchemaKeywordRow{"properties",           parse_properties},
-    SchemaKeywordRow{"required",             parse_required},
+    SchemaKeywordRow{"description",          parse_annotation},
     SchemaKeywordRow{"title",                parse_annotation},
     SchemaKeywordRow{"type",                 parse_type},
+    SchemaKeywordRow{"bsonType",             parse_type},
+    SchemaKeywordRow{"pattern",              parse_pattern},
+    SchemaKeywordRow{"maxLength",            parse_length},
+    SchemaKeywordRow{"minLength",            parse_length},
+    SchemaKeywordRow{"multipleOf",           parse_multiple_of},
+    SchemaKeywordRow{"exclusiveMaximum",     parse_exclusive},
+    SchemaKeywordRow{"maximum",              parse_bound},
+    SchemaKeywordRow{"exclusiveMinimum",     parse_exclusive},
+    SchemaKeywordRow{"minimum",              parse_bound},
+    SchemaKeywordRow{"minItems",             parse_array_size},
+    SchemaKeywordRow{"maxItems",             parse_array_size},
     SchemaKeywordRow{"uniqueItems",          parse_unique_items},
+    SchemaKeywordRow{"items",                parse_items},
+    SchemaKeywordRow{"additionalItems",      parse_additional_items},
+    SchemaKeywordRow{"encrypt",              parse_encrypt},
+    SchemaKeywordRow{"encryptMetadata",      parse_encrypt_metadata},
+    SchemaKeywordRow{"required",             parse_required},
+    SchemaKeywordRow{"properties",           parse_properties},
+    SchemaKeywordRow{"patternProperties",    parse_pattern_properties},
+    SchemaKeywordRow{"additionalProperties", parse_additional_properties},
+    SchemaKeywordRow{"minProperties",        parse_object_size},
+    SchemaKeywordRow{"maxProperties",        parse_object_size},
+    SchemaKeywordRow{"dependencies",         parse_dependencies},
+    SchemaKeywordRow{"allOf",                parse_combination},
+    SchemaKeywordRow{"anyOf",                parse_combination},
+    SchemaKeywordRow{"oneOf",                parse_combination},
+    SchemaKeywordRow{"not",                  parse_not},
+    SchemaKeywordRow{"enum",                 parse_enum},
 };
 // clang-format on
-static_assert(std::is_sorted(kKeywords.begin(), kKeywords.end(),
-                             [](const auto& a, const auto& b) { return a.name < b.name; }));
+
+const SchemaKeywordRow* find_keyword(std::string_view name) {
+  for (const SchemaKeywordRow& row : kKeywords) {
+    if (row.name == name) return &row;
+  }
+  return nullptr;
+}
 
 class SchemaPredicate final : public Predicate {
  public:
@@ -609,7 +686,7 @@ Result<PredicatePtr> parse_json_schema(std::string_view name, const Value& opera
                                        QueryParse& parse) {
   if (!operand.is_object())
     return Status(ErrorCode::kTypeMismatch, std::string(name) + " must be an object");
-  MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_schema(operand, parse.context));
+  MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_schema(operand, parse.context, true));
   PathSet needs;
   collect_needs(operand.as_object(), parse.context, needs);
   return PredicatePtr(std::make_unique<SchemaPredicate>(std::move(schema), std::move(needs)));
@@ -624,14 +701,13 @@ constexpr std::array kJsonSchemaQueries = {
 std::span<const SchemaKeywordRow> schema_keywords() { return kKeywords; }
 std::span<const QueryRow> json_schema_queries() { return kJsonSchemaQueries; }
 
-Result<SchemaPtr> parse_schema(const Value& schema, ParseContext& context) {
-  auto compiled = std::make_shared<Schema>();
+Result<SchemaPtr> parse_schema(const Value& schema, ParseContext& context, bool of_document) {
+  auto compiled = std::make_shared<Schema>(of_document);
   ObjectView keywords = schema.as_object();
+  std::set<std::string_view> seen;
   for (const Field& field : keywords) {
-    auto row = std::lower_bound(
-        kKeywords.begin(), kKeywords.end(), field.name(),
-        [](const SchemaKeywordRow& r, std::string_view name) { return r.name < name; });
-    if (row == kKeywords.end() || row->name != field.name()) {
+    const SchemaKeywordRow* row = find_keyword(field.name());
+    if (row == nullptr) {
       return Status(ErrorCode::kFailedToParse,
                     "Unknown $jsonSchema keyword: " + std::string(field.name()));
     }
@@ -639,7 +715,15 @@ Result<SchemaPtr> parse_schema(const Value& schema, ParseContext& context) {
       return Status(ErrorCode::kFailedToParse,
                     "$jsonSchema keyword '" + std::string(field.name()) + "' is not supported");
     }
-    MR_RETURN_IF_ERROR(row->parse(row->name, field.value, keywords, context, *compiled));
+    if (!seen.insert(row->name).second) {
+      return Status(ErrorCode::kFailedToParse,
+                    "Duplicate $jsonSchema keyword: " + std::string(field.name()));
+    }
+  }
+  for (const SchemaKeywordRow& row : kKeywords) {
+    Value operand = keywords.get(row.name);
+    if (operand.is_missing()) continue;
+    MR_RETURN_IF_ERROR(row.parse(row.name, operand, keywords, context, *compiled));
   }
   return SchemaPtr(std::move(compiled));
 }

@@ -18,6 +18,9 @@ namespace millrace::engine {
 class Schema {
  public:
   using Check = std::function<bool(const Value&)>;
+  // `of_document`: what it describes is a whole document, never a value of another type.
+  explicit Schema(bool of_document = false) : of_document_(of_document) {}
+  bool of_document() const { return of_document_; }
   void add(Check check) { checks_.push_back(std::move(check)); }
   bool valid(const Value& value) const {
     for (const Check& check : checks_) {
@@ -28,13 +31,15 @@ class Schema {
 
  private:
   std::vector<Check> checks_;
+  bool of_document_;
 };
 using SchemaPtr =
     std::shared_ptr<const Schema>;  // checks are copyable, so the schemas they hold are shared
 
 // Errors: 9 FailedToParse for unknown and unsupported keywords and bad values, 14 TypeMismatch for
 // a value of the wrong type.
-Result<SchemaPtr> parse_schema(const Value& schema, ParseContext& context);
+Result<SchemaPtr> parse_schema(const Value& schema, ParseContext& context,
+                               bool of_document = false);
 
 struct SchemaKeywordRow {
   std::string_view name;
@@ -43,7 +48,7 @@ struct SchemaKeywordRow {
   Status (*parse)(std::string_view name, const Value& operand, const ObjectView& schema,
                   ParseContext& context, Schema& to);
 };
-// All rows, sorted, for lookup, coverage and tests.
+// All rows, for coverage and tests.
 std::span<const SchemaKeywordRow> schema_keywords();
 
 // Equal whatever the order of fields in documents, at any level: how `enum` and `uniqueItems`
