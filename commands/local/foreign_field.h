@@ -47,6 +47,11 @@ class ForeignField {
   // 146 ExceededMemoryLimit for a view beyond kMaxViewBytes, those of the view's stages.
   engine::Status find(const std::vector<Keys>& wanted,
                       std::vector<std::vector<engine::Value>>& found);
+  // {<path>: {$exists: true}}
+  bool in(const engine::Value& document) const {
+    return path_.any(document, engine::LeafArray::kWhole,
+                     [](const engine::Value& value) { return !value.is_missing(); });
+  }
 
  private:
   enum class Way { kUnknown, kNothing, kIndex, kRecords, kScan, kView };

@@ -93,6 +93,7 @@ class GraphLookupOperator final : public Operator {
   }
 
   bool wanted(const Value& document, OperatorContext& context) const {
+    if (!parts_.connect_to->in(document)) return false;  // found by null, which is not missing here
     if (parts_.restrict == nullptr) return true;
     Value outer = context.eval.root;
     context.eval.root = document;
