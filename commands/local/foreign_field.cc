@@ -155,8 +155,7 @@ Status ForeignField::find_by_index(const std::vector<Keys>& wanted, Rows& rows) 
   for (size_t i = 0; i < wanted.size(); ++i) {
     for (const Key& key : wanted[i]) {
       MR_RETURN_IF_ERROR(find_entries(cursor, key, key.bytes, rows[i]));
-      if (!key.beside.empty())
-        MR_RETURN_IF_ERROR(find_entries(cursor, key, key.beside, rows[i]));
+      if (!key.beside.empty()) MR_RETURN_IF_ERROR(find_entries(cursor, key, key.beside, rows[i]));
     }
   }
   return {};
@@ -173,8 +172,8 @@ Status ForeignField::find_entries(storage::IndexCursor& cursor, const Key& key,
     if (found.substr(0, compared) != entry.substr(0, compared)) break;
     bool certain = compared == entry.size() && key.beside.empty();
     if (!certain) {
-      MR_ASSIGN_OR_RETURN(
-          auto bson, storage::get_record(*builder_.scope().txn, collection_, cursor.record()));
+      MR_ASSIGN_OR_RETURN(auto bson,
+                          storage::get_record(*builder_.scope().txn, collection_, cursor.record()));
       auto values = values_of(bson ? Value::bson_object(bson->data()) : Value::object({}));
       certain = std::binary_search(values.begin(), values.end(), key.bytes);
     }

@@ -272,7 +272,8 @@ Status Projection::cut_arrays(const Value& document, MutableDocument& changed) {
     std::optional<size_t> position;
     std::string_view path = part.path;
     if (part.kind == Kind::kPositional) {
-      MR_ASSIGN_OR_RETURN(position, matched_position(query_, document, evaluation_));
+      MR_ASSIGN_OR_RETURN(position,
+                          matched_position(query_, document, ClauseOrder::kAsWritten, evaluation_));
       std::string_view above = path.substr(0, path.find('.'));
       // {"list.x.$": 1}: the array is further up
       if (!document.as_object().get(above).is_object()) path = above;

@@ -77,8 +77,12 @@ class DensifyOperator final : public Operator {
       if (!row.value.is_nullish()) fill_before(row, lower, upper, batch, context.eval);
       batch.documents.emplace_back().body = engine::deep_copy(row.document, batch.arena);
     }
-    bool alone = partitions_.empty() && parts_.partition_by.empty();
-    if (alone && parts_.bounds == Bounds::kExplicit) partitions_.push_back({{}, lower});
+    if (parts_.bounds == Bounds::kExplicit) {
+      // Behind documents a range of no width adds nothing (6.0.5).
+      bool nothing = !partitions_.empty() && parts_.partition_by.empty();
+      if (partitions_.empty()) partitions_.push_back({{}, lower});
+      if (nothing && engine::equal(lower, upper)) partitions_.clear();
+    }
     for (Partition& partition : partitions_) finish(partition, lower, upper, batch, context.eval);
     reset();
   }
@@ -106,8 +110,14 @@ class DensifyOperator final : public Operator {
     bool stands = false;  // which cannot be reached: the step changes nothing any more
   };
 
-  Value at(const Value& document, const FieldPath& path) {
-    return engine::get_path(document, path.parts.data(), path.size(), arena_);
+  // What an array stands before is not seen.
+  static Value at(const Value& document, const FieldPath& path) {
+    Value found = document;
+    for (std::string_view part : path.parts) {
+      if (!found.is_object()) return {};
+      found = found.as_object().get(part);
+    }
+    return found;
   }
   // As $sort has it: what is missing is null.
   static int compare_sorted(const Value& a, const Value& b) {
@@ -183,8 +193,6 @@ class DensifyOperator final : public Operator {
   void finish(Partition& partition, const Value& lower, const Value& upper, Batch& batch,
               EvalContext& eval) {
     if (parts_.bounds == Bounds::kPartition) return;
-    // Behind documents a range of no width adds nothing (6.0.5).
-    if (parts_.bounds == Bounds::kExplicit && !rows_.empty() && engine::equal(lower, upper)) return;
     auto left = [&] {
       if (parts_.bounds == Bounds::kExplicit) return within(partition.next, lower, upper);
       int order = engine::compare(partition.next, upper);
@@ -201,7 +209,7 @@ class DensifyOperator final : public Operator {
     Value document = Value::object({});
     for (size_t i = 0; i < partition.key.size(); ++i) {
       const FieldPath& path = parts_.partition_by[i];
-      if (path.parts == parts_.field.parts) {
+      if (contains_field(path)) {
         engine::fail_evaluation(5733306,
                                 "DocGenerator cannot include field that is being densified");
       }
@@ -212,6 +220,11 @@ class DensifyOperator final : public Operator {
     batch.documents.emplace_back().body = with_field(
         document, parts_.field.parts, engine::deep_copy(partition.next, batch.arena), batch.arena);
     advance(partition, eval);
+  }
+  // The path is the field's, or one leads through the other.
+  bool contains_field(const FieldPath& path) const {
+    size_t common = std::min(path.size(), parts_.field.size());
+    return std::equal(path.parts.begin(), path.parts.begin() + common, parts_.field.parts.begin());
   }
   // The step can be too small for the value: 1E16 + 1.
   void advance(Partition& partition, EvalContext& eval) const {
@@ -252,12 +265,12 @@ Status parse_explicit(const Value& bounds, Parts& parts, Arena& constants) {
     if (!bound.is_number() && !bound.is(Type::kDate))
       return Status(5946800, "Explicit bounds must be numeric or dates");
   }
-  if (lower.is_number() != upper.is_number()) {
-    return Status(5733406, "A bounding array must contain either both dates or both numeric types");
-  }
   if (engine::compare(lower, upper) > 0) {
     return Status(5733402,
                   "A bounding array must be an ascending array of either two dates or two numbers");
+  }
+  if (lower.is_number() != upper.is_number()) {
+    return Status(5733406, "A bounding array must contain either both dates or both numeric types");
   }
   if (lower.is_number()) {
     if (parts.unit) return Status(5733409, "Numeric bounds may not have unit parameter");
@@ -272,7 +285,7 @@ Status parse_explicit(const Value& bounds, Parts& parts, Arena& constants) {
   return {};
 }
 
-Status parse_bounds(const Value& bounds, Parts& parts, Arena& constants) {
+Status parse_bounds(const Value& bounds, bool partitioned, Parts& parts, Arena& constants) {
   if (bounds.is_array()) return parse_explicit(bounds, parts, constants);
   if (!bounds.is_string()) {
     return Status(5733404,
@@ -282,7 +295,7 @@ Status parse_bounds(const Value& bounds, Parts& parts, Arena& constants) {
   if (bounds.as_string() == "full") return {};
   if (bounds.as_string() != "partition")
     return Status(5946802, "Bounds string must either be 'full' or 'partition'");
-  if (parts.partition_by.empty()) {
+  if (!partitioned) {
     return Status(5733408,
                   "One cannot specify the bounds as 'partition' without specifying a non-empty "
                   "array of partitionByFields. You may have meant to specify 'full' bounds.");
@@ -291,16 +304,21 @@ Status parse_bounds(const Value& bounds, Parts& parts, Arena& constants) {
   return {};
 }
 
-Status parse_range(const Value& range, Parts& parts, Arena& constants) {
+// An option that is null is not given.
+Value option(const Value& options, std::string_view name) {
+  Value value = options.as_object().get(name);
+  return value.is_nullish() ? Value::missing() : value;
+}
+
+Status parse_range(const Value& range, bool partitioned, Parts& parts, Arena& constants) {
   for (const auto& field : range.as_object()) {
     if (!field.has_name("step") && !field.has_name("bounds") && !field.has_name("unit"))
       return unknown("range." + std::string(field.name()));
   }
-  auto fields = range.as_object();
-  Value step = fields.get("step");
+  Value step = option(range, "step");
   if (!step.is_missing() && !step.is_number())
     return wrong_type("range.step", step, "s '[int, decimal, double, long']");
-  if (Value unit = fields.get("unit"); !unit.is_missing()) {
+  if (Value unit = option(range, "unit"); !unit.is_missing()) {
     if (!unit.is_string()) return wrong_type("range.unit", unit, " 'string'");
     parts.unit = engine::parse_date_unit(unit.as_string());
     if (!parts.unit) {
@@ -309,7 +327,8 @@ Status parse_range(const Value& range, Parts& parts, Arena& constants) {
     }
   }
   if (step.is_missing()) return missing("range.step");
-  if (!fields.has("bounds")) return missing("range.bounds");
+  Value bounds = range.as_object().get("bounds");
+  if (bounds.is_missing()) return missing("range.bounds");
   if (!(step.to_double() > 0)) {
     return Status(5733401,
                   "The step parameter in a range statement must be a strictly positive numeric "
@@ -321,7 +340,7 @@ Status parse_range(const Value& range, Parts& parts, Arena& constants) {
                   "a date range");
   }
   parts.step = engine::deep_copy(step, constants);
-  return parse_bounds(fields.get("bounds"), parts, constants);
+  return parse_bounds(bounds, partitioned, parts, constants);
 }
 
 }  // namespace
@@ -332,31 +351,36 @@ Result<OperatorPtr> parse_densify(const Value& spec, StageContext& context, Aggr
                   "The $densify stage specification must be an object, found " +
                       std::string(spec.type_name()));
   }
-  auto fields = spec.as_object();
-  for (const auto& field : fields) {
+  for (const auto& field : spec.as_object()) {
     bool text = field.has_name("field");
     bool array = field.has_name("partitionByFields");
     bool object = field.has_name("range");
     if (!text && !array && !object) return unknown(field.name());
+    if (field.value.is_nullish()) continue;
     if (text && !field.value.is_string()) return wrong_type("field", field.value, " 'string'");
     if (array && !field.value.is_array())
       return wrong_type("partitionByFields", field.value, " 'array'");
     if (object && !field.value.is_object()) return wrong_type("range", field.value, " 'object'");
   }
-  if (!fields.has("field")) return missing("field");
-  if (!fields.has("range")) return missing("range");
+  Value name = option(spec, "field");
+  Value range = option(spec, "range");
+  std::vector<Value> partitions;
+  if (Value list = option(spec, "partitionByFields"); list.is_array()) {
+    for (const Value& path : list.as_array()) partitions.push_back(path);
+  }
+  if (name.is_missing()) return missing("field");
+  if (range.is_missing()) return missing("range");
   Parts parts;
   auto& names = context.parse.names();
-  MR_ASSIGN_OR_RETURN(parts.field,
-                      engine::parse_field_path(fields.get("field").as_string(), names));
-  if (Value partition = fields.get("partitionByFields"); partition.is_array()) {
-    for (const Value& name : partition.as_array()) {
-      if (!name.is_string()) return wrong_type("partitionByFields", name, " 'string'");
-      MR_ASSIGN_OR_RETURN(auto path, engine::parse_field_path(name.as_string(), names));
-      parts.partition_by.push_back(std::move(path));
-    }
+  MR_ASSIGN_OR_RETURN(parts.field, engine::parse_field_path(name.as_string(), names));
+  for (const Value& path : partitions) {
+    if (!path.is_string()) return wrong_type("partitionByFields", path, " 'string'");
   }
-  MR_RETURN_IF_ERROR(parse_range(fields.get("range"), parts, context.parse.constants()));
+  MR_RETURN_IF_ERROR(parse_range(range, !partitions.empty(), parts, context.parse.constants()));
+  for (const Value& path : partitions) {
+    MR_ASSIGN_OR_RETURN(auto parsed, engine::parse_field_path(path.as_string(), names));
+    parts.partition_by.push_back(std::move(parsed));
+  }
   return OperatorPtr(std::make_unique<DensifyOperator>(std::move(parts)));
 }
 

@@ -162,6 +162,9 @@ class PipelineUpdate final : public Update {
     Value old_id = document.as_object().get("_id");
     Value new_id = result.as_object().get("_id");
     out.clear();
+    // An upsert that changes nothing is looked at when it is stored (6.0.5).
+    if (inserting && (new_id.is_missing() ? old_id : new_id).is_array())
+      return id_is_array(!engine::equal(document, result));
     if (new_id.is_missing() &&
         !old_id.is_missing()) {  // a stage that makes the document anew may leave _id out: it stays
       out.begin_document();

@@ -50,9 +50,11 @@ engine::Status check_id_unchanged(const engine::Value& before, const engine::Val
 engine::Result<engine::Document> upsert_base(const engine::Value& query, bool only_id);
 
 // The position in an array that made `document` match the query: what $ stands for, in whatever
-// array. Nothing when none did.
+// array. Nothing when none did. The last clause decides; an update has its clauses sorted, a
+// projection as they are written (6.0.5).
+enum class ClauseOrder { kAsWritten, kSorted };
 engine::Result<std::optional<size_t>> matched_position(const engine::Value& query,
                                                        const engine::Value& document,
-                                                       Evaluation& evaluation);
+                                                       ClauseOrder order, Evaluation& evaluation);
 
 }  // namespace millrace::commands

@@ -232,7 +232,8 @@ class OperatorUpdate final : public Update {
     position_.reset();
     for (size_t i = 0; i < assignment.path.parts.size(); ++i) {
       if (assignment.path.parts[i].kind != UpdatePart::Kind::kMatched) continue;
-      MR_ASSIGN_OR_RETURN(position_, matched_position(query_, document, evaluation_));
+      MR_ASSIGN_OR_RETURN(position_,
+                          matched_position(query_, document, ClauseOrder::kSorted, evaluation_));
       if (!position_) {
         return Status(ErrorCode::kBadValue,
                       "The positional operator did not find the match needed from the query.");

@@ -1,7 +1,9 @@
 // What an update takes from its query: the fields of an upsert, the position that $ stands for.
 #include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
+#include <tuple>
 
 #include "commands/local/mutable_document.h"
 #include "commands/local/update.h"
@@ -67,14 +69,53 @@ Status collect(const Value& query, FixedFields* fields, int depth) {
   return {};
 }
 
+// One operator on one field of the query.
+struct Clause {
+  std::string_view path;
+  Value condition;  // {$op: operand}, or the value that the field is to have
+  int rank;
+};
+
+// The place of an operator where the server sorts the clauses of a query (6.0.5); those of one
+// operator go by their paths.
+int rank_of(const engine::Field& part) {
+  constexpr std::array<std::string_view, 19> kOrder = {
+      "$elemMatch",    "$size", "$eq",     "$lte", "$lt",         "$gt",           "$gte",
+      "$regex",        "$mod",  "$exists", "$in",  "$bitsAllSet", "$bitsAllClear", "$bitsAnySet",
+      "$bitsAnyClear", "$not",  "$ne",     "$nin", "$type"};
+  std::string_view name = part.name();
+  bool single = part.value.is_array() && part.value.as_array().size() == 1;
+  if (name == "$all") name = "$eq";
+  if (name == "$in" && single)
+    name = part.value.as_array().at(0).is(Type::kRegex) ? "$regex" : "$eq";
+  return static_cast<int>(std::find(kOrder.begin(), kOrder.end(), name) - kOrder.begin());
+}
+
+void add_clauses(const engine::Field& field, engine::Arena& arena, std::vector<Clause>* clauses) {
+  const Value& condition = field.value;
+  if (!is_operator_object(condition)) {
+    engine::Field equality(condition.is(Type::kRegex) ? "$regex" : "$eq", condition);
+    clauses->push_back({field.name(), condition, rank_of(equality)});
+    return;
+  }
+  for (const auto& part : condition.as_object()) {
+    if (part.has_name("$options")) continue;
+    bool pattern = part.has_name("$regex");  // which has its options beside it
+    engine::ObjectBuilder alone(arena, 1);
+    alone.add(part.name(), part.value);
+    clauses->push_back({field.name(), pattern ? condition : alone.finish(), rank_of(part)});
+  }
+}
+
 // The clauses of the query on fields, as they are written.
-void field_clauses(const Value& query, std::vector<engine::Field>* clauses, int depth) {
+void field_clauses(const Value& query, engine::Arena& arena, std::vector<Clause>* clauses,
+                   int depth) {
   if (!query.is_object() || depth > 20) return;
   for (const auto& field : query.as_object()) {
     if (!field.name().starts_with('$')) {
-      clauses->push_back(field);
+      add_clauses(field, arena, clauses);
     } else if (field.value.is_array() && !field.has_name("$nor")) {
-      for (Value clause : field.value.as_array()) field_clauses(clause, clauses, depth + 1);
+      for (Value clause : field.value.as_array()) field_clauses(clause, arena, clauses, depth + 1);
     }
   }
 }
@@ -170,16 +211,22 @@ Result<Document> upsert_base(const Value& query, bool only_id) {
 // that satisfies it is the position. The last clause decides, whatever array it is on, as on the
 // server.
 Result<std::optional<size_t>> matched_position(const Value& query, const Value& document,
-                                               Evaluation& evaluation) {
+                                               ClauseOrder order, Evaluation& evaluation) {
   std::optional<size_t> position;
-  std::vector<engine::Field> clauses;
-  field_clauses(query, &clauses, 0);
   Evaluation local(evaluation.clock());
-  for (const engine::Field& clause : clauses) {
-    auto [array, below] = first_array(document, clause.name());
+  engine::Arena& constants = local.parse().constants();
+  std::vector<Clause> clauses;
+  field_clauses(query, constants, &clauses, 0);
+  if (order == ClauseOrder::kSorted) {
+    std::stable_sort(clauses.begin(), clauses.end(), [](const Clause& a, const Clause& b) {
+      return std::tie(a.rank, a.path) < std::tie(b.rank, b.path);
+    });
+  }
+  for (const Clause& clause : clauses) {
+    auto [array, below] = first_array(document, clause.path);
     if (!array.is_array()) continue;
-    engine::Arena& constants = local.parse().constants();
-    Value condition = below.empty() ? element_condition(clause.value, constants) : clause.value;
+    Value condition =
+        below.empty() ? element_condition(clause.condition, constants) : clause.condition;
     if (condition.is_missing()) continue;
     engine::ObjectBuilder wrapped(constants, 1);
     wrapped.add(constants.copy(below.empty() ? "array" : "array." + std::string(below)), condition);

@@ -209,7 +209,7 @@ def cause_last_digit_of_decimals(ask, case, theirs, ours, only):
     found = operators_of(case) & INTEL_FUNCTIONS
     if not found:
         return False
-    codes = (theirs.code, ours.code) if ours.code is not None else ()   # that of another argument
+    codes = {theirs.code, ours.code} - {None}   # that of another argument
     if not vanishes(ask, case, {**case, **{part: renamed(case[part], dict.fromkeys(found, "$max")) for part in BODIES if part in case}}, only, codes):
         return False
     for one in expressions_in([case[part] for part in BODIES if part in case]):
@@ -366,14 +366,24 @@ def cause_order_of_clauses(ask, case, theirs, ours, only):
         return any(ask.alone(ask.genuine, {**case, "filter": one}).code == ours.code for one in deletions(case["filter"]))
     if theirs.code is None or "$expr" not in operators_of(case):
         return False
-    if case["kind"] in ("match", "find"):   # a clause that settles the answer
-        return ours.code is None and any(same(case, ask.alone(ask.genuine, {**case, "filter": one}), ours) for one in deletions(case["filter"]))
+    if case["kind"] in ("match", "find"):   # a clause that settles the answer, perhaps another one for each document
+        return ours.code is None and all(_settled(ask, case, document) for document in case["docs"])
     if case["kind"] != "pipeline":
         return False
     if ours.code is None and {"$or", "$nor", "$and"} & operators_of(case) and any(same(case, ask.alone(ask.genuine, {**case, "pipeline": one}), ours) for one in deletions(case["pipeline"])):
         return True
     filters = [one["$match"] for one in parts_everywhere(case["pipeline"]) if set(one) == {"$match"}]
     return any(ask.alone(ask.genuine, {**case, "kind": "match", "filter": one}).code is None for one in filters if "$expr" in names_in(one, set()))
+
+
+def _settled(ask, case, document):
+    one = {**case, "docs": [document]}
+    ask.load(one)
+    try:
+        there, here = ask.alone(ask.genuine, one), ask.alone(ask.millrace, one)
+        return same(one, there, here) or any(same(one, ask.alone(ask.genuine, {**one, "filter": smaller}), here) for smaller in deletions(case["filter"]))
+    finally:
+        ask.load(case)
 
 
 def cause_place_of_a_removed_field(ask, case, theirs, ours, only):
@@ -434,7 +444,7 @@ def cause_first_of_several_errors(ask, case, theirs, ours, only):
 
 def cause_constants_before_documents(ask, case, theirs, ours, only):
     """The error of a constant where the server computes none before there is a document: for one document it fails as well."""
-    later = case["kind"] in ("match", "find") or isinstance(case.get("update"), list) or bool({"$dateToString", "$dateFromString"} & operators_of(case))     # their formats
+    later = case["kind"] in ("match", "find") or isinstance(case.get("update"), list) or bool({"$dateToString", "$dateFromString", "$convert"} & operators_of(case))     # their formats and types
     if ours.code is None or "PlanExecutor" in ours.message or not (later or operators_of(case) & CONSTANTS_COMPUTED_LATE):
         return False
     one = {**case, "kind": "expression", "docs": [{"_id": 0}]}
@@ -449,10 +459,9 @@ def cause_constants_before_documents(ask, case, theirs, ours, only):
 
 def cause_constants_not_computed(ask, case, theirs, ours, only):
     """With the values of such constants in their places, or the value of a $setField in a place where they are computed, the server does what Millrace does."""
-    def merged(value):
-        if isinstance(value, dict) and isinstance(value.get("$setField"), dict) and set(value["$setField"]) == {"field", "input", "value"}:
-            field, document, one = (value["$setField"][name] for name in ("field", "input", "value"))
-            return {"$mergeObjects": [document, {"$arrayToObject": [[[field, one]]]}]}
+    def taken_out(value):
+        if isinstance(value, dict) and isinstance(value.get("$setField"), dict) and "value" in value["$setField"]:
+            return {"$let": {"vars": {"taken_out": value["$setField"]["value"]}, "in": {"$setField": {**value["$setField"], "value": "$$taken_out"}}}}
         return value
     def computed(value):
         if not (isinstance(value, dict) and len(value) == 1 and set(value) <= CONSTANTS_COMPUTED_LATE - {"$lookup"}) or any_value(value, lambda one: isinstance(one, str) and one.startswith("$")):
@@ -461,7 +470,7 @@ def cause_constants_not_computed(ask, case, theirs, ours, only):
         return {"$literal": found.results[0]["r"]} if found.results and "r" in found.results[0] else value
     if not operators_of(case) & CONSTANTS_COMPUTED_LATE or case["kind"] == "update":
         return False
-    return any(same(case, ask.alone(ask.genuine, in_bodies(case, change), only), ours) for change in (computed, merged))
+    return any(same(case, ask.alone(ask.genuine, in_bodies(case, change), only), ours) for change in (computed, taken_out))
 
 
 def cause_hash_of_decimals(ask, case, theirs, ours, only):

@@ -437,8 +437,7 @@ Status parse_dependencies(std::string_view name, const Value& operand, const Obj
   for (const Field& field : operand.as_object()) {
     PropertyName trigger(field.name(), context.names());
     if (field.value.is_object()) {
-      MR_ASSIGN_OR_RETURN(SchemaPtr schema,
-                          parse_schema(field.value, context, to.of_document()));
+      MR_ASSIGN_OR_RETURN(SchemaPtr schema, parse_schema(field.value, context, to.of_document()));
       to.add([trigger, schema](const Value& v) {
         return !v.is_object() || !trigger.in(v) || schema->valid(v);
       });
@@ -550,8 +549,7 @@ Status parse_encryption(std::string_view name, const Value& operand,
         return Status(ErrorCode::kBadValue, shown + " names no algorithm");
     } else if (field.has_name("keyId")) {
       if (value.is_string()) continue;
-      if (!value.is_array())
-        return Status(51085, shown + " must be a string or an array of UUIDs");
+      if (!value.is_array()) return Status(51085, shown + " must be a string or an array of UUIDs");
       for (const Value& id : value.as_array()) {
         if (!id.is(Type::kBinData)) return Status(51088, shown + " holds what is no binary data");
         if (!is_uuid(id)) return Status(51084, shown + " holds binary data that is no UUID");

@@ -112,9 +112,10 @@ class ProjectionParser {
   }
 
   Status project_leaf(const Field& field, ProjectionNode& parent, const std::string& path) {
-    MR_ASSIGN_OR_RETURN(ProjectionNode * leaf, make_leaf(field.name(), parent, path));
     std::optional<bool> flag = as_flag(field.value);
-    if (!flag) return project_expression(field.value, *leaf, path);
+    if (!flag) MR_RETURN_IF_ERROR(check_expression(field.value, path));
+    MR_ASSIGN_OR_RETURN(ProjectionNode * leaf, make_leaf(field.name(), parent, path));
+    if (!flag) return project_expression(field.value, *leaf);
     leaf->kind = *flag ? Kind::kInclude : Kind::kExclude;
     if (path == "_id") {  // may go with either mode and decides neither
       id_excluded_ = !*flag;
@@ -128,9 +129,8 @@ class ProjectionParser {
     return Status(31254, "Cannot do exclusion on field " + path + " in inclusion projection");
   }
 
-  Status project_expression(const Value& value, ProjectionNode& leaf, const std::string& path) {
-    leaf.kind = Kind::kComputed;
-    computes_ = true;
+  // Whether an expression may stand there at all.
+  Status check_expression(const Value& value, const std::string& path) {
     bool is_meta = false;
     if (is_single_expression(value)) {
       std::string_view name = value.as_object().begin()->name();
@@ -138,13 +138,16 @@ class ProjectionParser {
       if (name == "$elemMatch")
         return Status(ErrorCode::kInvalidPipelineOperator, "$elemMatch is no expression: " + path);
     }
-    if (!is_meta) {
-      if (!mode_) mode_ = Mode::kInclusion;
-      if (*mode_ == Mode::kExclusion) {
-        return Status(is_single_expression(value) ? 31252 : 31310,
-                      "Cannot use an expression in an exclusion projection: " + path);
-      }
-    }
+    if (is_meta) return {};
+    if (!mode_) mode_ = Mode::kInclusion;
+    if (*mode_ == Mode::kInclusion) return {};
+    return Status(is_single_expression(value) ? 31252 : 31310,
+                  "Cannot use an expression in an exclusion projection: " + path);
+  }
+
+  Status project_expression(const Value& value, ProjectionNode& leaf) {
+    leaf.kind = Kind::kComputed;
+    computes_ = true;
     auto expression = parse_expression(value, context_);
     if (!expression.ok()) {
       bool unknown = expression.status().is(ErrorCode::kInvalidPipelineOperator) &&
