@@ -1,15 +1,17 @@
 // count: https://www.mongodb.com/docs/manual/reference/command/count/
 #include <algorithm>
-#include <cmath>
+#include <cstdlib>
 
 #include "commands/arguments.h"
 #include "commands/dispatch.h"
 #include "commands/handlers.h"
 #include "commands/read_command.h"
+#include "engine/expression/number.h"
 
 namespace millrace::commands {
 namespace {
 
+using engine::ErrorCode;
 using engine::Status;
 using engine::Value;
 
@@ -69,11 +71,11 @@ Result<Progress> cmd_count(Request& request, BsonWriter& reply) {
   MR_ASSIGN_OR_RETURN(auto skip, arguments.count("skip"));
   Value limit_value = arguments.any("limit");
   if (!limit_value.is_missing() && !limit_value.is_number())
-    return arguments.wrong_type("limit", "[long, int, decimal, double");
-  int64_t limit =
-      limit_value.is_missing()
-          ? 0
-          : static_cast<int64_t>(std::min(std::abs(limit_value.to_double()), 9e18));  // -5 means 5
+    return Status(ErrorCode::kBadValue, "limit value is not a valid number");
+  auto whole = limit_value.is_missing() ? 0 : engine::whole_int64(limit_value);
+  if (!whole || *whole == INT64_MIN)
+    return Status(ErrorCode::kFailedToParse, "Expected an integer of 64 bits: limit");
+  int64_t limit = std::abs(*whole);  // -5 means 5
   LocalDatabase& local = *request.services.database;
   MR_ASSIGN_OR_RETURN(auto collection, local.find(request.database, name));
   int64_t count = 0;

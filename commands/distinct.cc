@@ -54,16 +54,6 @@ class DistinctValues {
   std::vector<Value> values_;
 };
 
-std::vector<std::string_view> split(std::string_view path) {
-  std::vector<std::string_view> parts;
-  for (size_t start = 0;;) {
-    size_t dot = std::min(path.find('.', start), path.size());
-    parts.push_back(path.substr(start, dot - start));
-    if (dot == path.size()) return parts;
-    start = dot + 1;
-  }
-}
-
 }  // namespace
 
 Result<Progress> cmd_distinct(Request& request, BsonWriter& reply) {
@@ -75,8 +65,6 @@ Result<Progress> cmd_distinct(Request& request, BsonWriter& reply) {
   MR_ASSIGN_OR_RETURN(Value key, arguments.string("key"));
   MR_RETURN_IF_ERROR(arguments.object("query").status());
   MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
-  if (key.as_string().empty())
-    return Status(40352, "FieldPath cannot be constructed with empty string");
   FindCommand find;
   find.collection = std::string(name);
   find.spec.command = engine::Document(request.body);
@@ -84,14 +72,15 @@ Result<Progress> cmd_distinct(Request& request, BsonWriter& reply) {
   find.spec.hint = Arguments("distinct", find.spec.command.value()).any("hint");
   LocalDatabase& local = *request.services.database;
   MR_ASSIGN_OR_RETURN(auto stream, open_find(local, request.database, find));
+  engine::NameTable names;
+  MR_ASSIGN_OR_RETURN(auto path, engine::parse_field_path(key.as_string(), names));
   DistinctValues distinct;
-  auto parts = split(key.as_string());
   std::deque<std::string> documents;
   while (!stream->ended()) {
     documents.clear();
     MR_RETURN_IF_ERROR(stream->next(local.store(), 1000, documents));
     for (const auto& document : documents)
-      MR_RETURN_IF_ERROR(distinct.add(Value::bson_object(document.data()), parts, 0));
+      MR_RETURN_IF_ERROR(distinct.add(Value::bson_object(document.data()), path.parts, 0));
   }
   reply.append("values", Value::array(distinct.values()));
   return Progress::kDone;

@@ -37,6 +37,10 @@ Result<Target> read_target(const Value& spec, std::string_view database, std::st
           16994, "If an object is passed to $out it must have exactly 2 fields: 'db' and 'coll'");
     }
     for (const auto& field : spec.as_object()) {
+      if (stage == "$out" && !field.value.is_string()) {
+        return Status(13111, "wrong type for field (" + std::string(field.name()) + ") " +
+                                 std::string(field.value.type_name()) + " != string");
+      }
       if (!field.value.is_string() || !(field.has_name("db") || field.has_name("coll"))) {
         return Status(40415, "BSON field '" + std::string(stage) + "." + std::string(field.name()) +
                                  "' is an unknown field.");
@@ -45,7 +49,7 @@ Result<Target> read_target(const Value& spec, std::string_view database, std::st
           std::string(field.value.as_string());
     }
   } else {
-    return Status(stage == "$out" ? 16990 : static_cast<int>(ErrorCode::kTypeMismatch),
+    return Status(stage == "$out" ? 16990 : 51178,
                   std::string(stage) + " only supports a string or object argument, but found " +
                       std::string(spec.type_name()));
   }
@@ -57,6 +61,16 @@ Result<Target> read_target(const Value& spec, std::string_view database, std::st
     return Status(stage == "$out" ? 31321 : 31320,
                   "Can't " + std::string(stage) + " to internal database: " + target.database);
   }
+  if (stage == "$merge" && target.collection.empty()) {
+    return Status(spec.is_object() ? 5786801 : 5786800,
+                  "$merge's 'into' does not name a collection");
+  }
+  if (target.database.empty()) {
+    return Status(ErrorCode::kInvalidNamespace,
+                  "Invalid " + std::string(stage) + " target namespace, ." + target.collection);
+  }
+  if (target.collection.starts_with('$') && stage == "$out")
+    return Status(ErrorCode::kIllegalOperation, "Invalid $out target: " + target.collection);
   MR_RETURN_IF_ERROR(check_writable_name(target.database, target.collection));
   return target;
 }
@@ -157,6 +171,7 @@ class MergeOutput final : public AggregateOutput {
   MergeOutput(LocalDatabase& local, Target target, bool bypass)
       : local_(local), target_(std::move(target)) {
     options_.bypass_validation = bypass;
+    options_.ordered = false;
   }
 
   Status parse(const Value& spec, const Value& command_let) {
@@ -178,6 +193,14 @@ class MergeOutput final : public AggregateOutput {
                       "BSON field '$merge." + std::string(field.name()) + "' is an unknown field.");
       }
     }
+    if (!let_.is_missing() && !let_.is_object()) {
+      return Status(ErrorCode::kTypeMismatch, "BSON field '$merge.let' is the wrong type '" +
+                                                  std::string(let_.type_name()) +
+                                                  "', expected type 'object'");
+    }
+    MR_RETURN_IF_ERROR(read_matched(matched));
+    MR_RETURN_IF_ERROR(read_not_matched(not_matched));
+    MR_RETURN_IF_ERROR(read_on(on));
     if (!let_.is_missing() && !matched.is_array()) {
       return Status(51199, "Cannot use 'let' variables with 'whenMatched: " +
                                (matched.is_string() ? std::string(matched.as_string()) : "") +
@@ -190,14 +213,15 @@ class MergeOutput final : public AggregateOutput {
                     "'let' may not define a value for the reserved 'new' variable other than "
                     "'$$ROOT'");
     }
-    if (!matched.is_string() && !matched.is_array()) {
-      return Status(51191,
-                    "$merge 'whenMatched' field  must be either a string or an array, but found " +
-                        std::string(matched.type_name()));
-    }
     command_let_ = command_let;
-    MR_RETURN_IF_ERROR(parse_modes(matched, not_matched));
-    return parse_on(on);
+    bool needs_insert = matched_ == Matched::kKeepExisting || matched_ == Matched::kFail;
+    if (needs_insert && not_matched_ != NotMatched::kInsert) {
+      return Status(
+          51181, "Combination of $merge modes 'whenMatched: " + std::string(matched.as_string()) +
+                     "' and 'whenNotMatched: " + std::string(not_matched.as_string()) +
+                     "' is not supported");
+    }
+    return check_on();
   }
 
   Status write(const std::deque<std::string>& documents) override {
@@ -223,27 +247,38 @@ class MergeOutput final : public AggregateOutput {
   Status finish() override { return {}; }
 
  private:
-  Status parse_modes(const Value& matched, const Value& not_matched) {
+  Status read_matched(const Value& matched) {
     if (matched.is_array()) {
       matched_ = Matched::kPipeline;
       pipeline_ = matched;
-    } else {
-      constexpr std::array<std::pair<std::string_view, Matched>, 4> kModes = {
-          {{"replace", Matched::kReplace},
-           {"merge", Matched::kMerge},
-           {"keepExisting", Matched::kKeepExisting},
-           {"fail", Matched::kFail}}};
-      bool found = false;
-      for (const auto& [name, mode] : kModes) {
-        if (!matched.is_string() || matched.as_string() != name) continue;
-        matched_ = mode;
-        found = true;
-      }
-      if (!found)
-        return Status(ErrorCode::kBadValue,
-                      "Enumeration value for field '$merge.whenMatched' is not a valid value.");
+      return {};
     }
-    std::string_view mode = not_matched.is_string() ? not_matched.as_string() : std::string_view();
+    if (!matched.is_string()) {
+      return Status(51191,
+                    "$merge 'whenMatched' field  must be either a string or an array, but found " +
+                        std::string(matched.type_name()));
+    }
+    constexpr std::array<std::pair<std::string_view, Matched>, 4> kModes = {
+        {{"replace", Matched::kReplace},
+         {"merge", Matched::kMerge},
+         {"keepExisting", Matched::kKeepExisting},
+         {"fail", Matched::kFail}}};
+    for (const auto& [name, mode] : kModes) {
+      if (matched.as_string() != name) continue;
+      matched_ = mode;
+      return {};
+    }
+    return Status(ErrorCode::kBadValue,
+                  "Enumeration value for field '$merge.whenMatched' is not a valid value.");
+  }
+
+  Status read_not_matched(const Value& not_matched) {
+    if (!not_matched.is_string()) {
+      return Status(ErrorCode::kTypeMismatch,
+                    "BSON field '$merge.whenNotMatched' is the wrong type '" +
+                        std::string(not_matched.type_name()) + "', expected type 'string'");
+    }
+    std::string_view mode = not_matched.as_string();
     if (mode != "insert" && mode != "discard" && mode != "fail") {
       return Status(ErrorCode::kBadValue,
                     "Enumeration value for field '$merge.whenNotMatched' is not a valid value.");
@@ -251,38 +286,34 @@ class MergeOutput final : public AggregateOutput {
     not_matched_ = mode == "insert"    ? NotMatched::kInsert
                    : mode == "discard" ? NotMatched::kDiscard
                                        : NotMatched::kFail;
-    bool needs_insert = matched_ == Matched::kKeepExisting || matched_ == Matched::kFail;
-    if (needs_insert && not_matched_ != NotMatched::kInsert) {
-      return Status(
-          51181, "Combination of $merge modes 'whenMatched: " + std::string(matched.as_string()) +
-                     "' and 'whenNotMatched: " + std::string(mode) + "' is not supported");
-    }
     return {};
   }
 
-  // The fields must be those of a unique index, so that at most one document matches.
-  Status parse_on(const Value& on) {
+  Status read_on(const Value& on) {
     if (on.is_missing()) {
       on_ = {"_id"};
-      return {};
-    }
-    if (on.is_string()) on_ = {std::string(on.as_string())};
-    if (on.is_array()) {
+    } else if (on.is_string()) {
+      on_ = {std::string(on.as_string())};
+    } else if (!on.is_array()) {
+      return Status(51186, "$merge 'on' field must be a string or an array of strings");
+    } else if (on.as_array().empty()) {
+      return Status(51187, "If explicitly specifying $merge 'on', must include at least one field");
+    } else {
       for (const Value& field : on.as_array()) {
         if (!field.is_string()) return Status(51134, "$merge 'on' array elements must be strings");
         on_.emplace_back(field.as_string());
       }
     }
-    if (on.is_array() && on_.empty()) {
-      return Status(51187, "If explicitly specifying $merge 'on', must include at least one field");
-    }
+    return {};
+  }
+
+  // The fields must be those of a unique index, so that at most one document matches.
+  Status check_on() {
     for (size_t i = 0; i < on_.size(); ++i) {
       if (std::find(on_.begin(), on_.begin() + static_cast<ptrdiff_t>(i), on_[i]) !=
           on_.begin() + static_cast<ptrdiff_t>(i))
         return Status(31465, "Found a duplicate field '" + on_[i] + "'");
     }
-    if (on_.empty())
-      return Status(51186, "$merge 'on' field must be a string or an array of strings");
     MR_ASSIGN_OR_RETURN(auto collection, local_.find(target_.database, target_.collection));
     bool unique = on_.size() == 1 && on_.front() == "_id";
     for (const auto& index : collection ? collection->indexes : std::vector<IndexInfo>{}) {
@@ -306,7 +337,7 @@ class MergeOutput final : public AggregateOutput {
     for (const auto& path : on_) {
       MR_ASSIGN_OR_RETURN(auto parts, engine::parse_field_path(path, memory.names));
       Value value = engine::get_path(document, parts.parts.data(), parts.parts.size(), arena_);
-      if (value.is_nullish() && path != "_id") {
+      if (value.is_nullish() && !(value.is_missing() && path == "_id")) {
         return Status(51132, "$merge write error: 'on' field '" + path +
                                  "' cannot be missing, null, undefined or an array");
       }
@@ -333,6 +364,7 @@ class MergeOutput final : public AggregateOutput {
       default:
         break;
     }
+    statement.upsert_supplied = statement.upsert;  // what is inserted is the document as it came
     statement.spec.update = pipeline_;
     MR_ASSIGN_OR_RETURN(statement.spec.constants, constants(document));
     return statement;
@@ -429,6 +461,11 @@ Result<std::unique_ptr<AggregateOutput>> AggregateOutput::parse(const Value& sta
     return std::unique_ptr<AggregateOutput>(std::move(output));
   }
   Value into = field.value.is_object() ? field.value.as_object().get("into") : field.value;
+  if (!field.value.is_string() && !field.value.is_object()) {
+    return Status(ErrorCode::kTypeMismatch,
+                  "$merge only supports a string or object argument, but found " +
+                      std::string(field.value.type_name()));
+  }
   if (into.is_missing())
     return Status(40414, "BSON field '$merge.into' is missing but a required field");
   MR_ASSIGN_OR_RETURN(auto target, read_target(into, database, "$merge"));
