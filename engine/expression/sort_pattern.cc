@@ -7,8 +7,37 @@
 #include <utility>
 
 #include "engine/document/compare.h"
+#include "engine/expression/convert.h"
 
 namespace millrace::engine {
+
+namespace {
+
+// What {$meta: <name>} stands for as a key: nothing but randVal is known of documents that no search
+// has found. Codes: 6.0.5.
+Result<ExpressionPtr> parse_meta(const Value& spec, ParseContext& context) {
+  auto fields = spec.as_object();
+  if (fields.size() > 1)
+    return Status(ErrorCode::kFailedToParse,
+                  "Cannot have additional keys in a $meta sort specification");
+  Value name = fields.get("$meta");
+  std::string_view meta = name.is_string() ? name.as_string() : std::string_view();
+  if (meta == "randVal") {
+    ObjectBuilder rand(context.constants(), 1);
+    rand.add("$rand", Value::object({}));
+    return parse_expression(rand.finish(), context);
+  }
+  std::string text(meta);
+  if (meta == "textScore" || meta == "geoNearDistance")
+    return Status(40218, "query requires " + text + " metadata, but it is not available");
+  if (meta == "searchScore" || meta == "searchHighlights") {
+    return Status(meta == "searchScore" ? 31218 : 31219,
+                  "$meta sort by '" + text + "' metadata is not supported");
+  }
+  return Status(31138, "Illegal $meta sort: $meta: " + value_to_text(name));
+}
+
+}  // namespace
 
 Result<SortPattern> SortPattern::parse(const Value& spec, ParseContext& context) {
   if (!spec.is_object()) return Status(15973, "the $sort key specification must be an object");
@@ -17,8 +46,9 @@ Result<SortPattern> SortPattern::parse(const Value& spec, ParseContext& context)
     if (field.value.is_object()) {
       if (!field.value.as_object().has("$meta"))
         return Status(17312, "$meta is the only expression supported by $sort right now");
-      return Status(ErrorCode::kNotImplemented,
-                    "$sort by {$meta: …} is not supported by Millrace yet");
+      MR_ASSIGN_OR_RETURN(auto meta, parse_meta(field.value, context));
+      pattern.parts_.push_back({{}, std::move(meta), true});
+      continue;
     }
     if (!field.value.is_number()) {
       return Status(15974, "Illegal key in $sort specification: " + std::string(field.name()) +
@@ -126,8 +156,9 @@ void SortPattern::smallest_key(std::vector<Walk> walks, Value* best, bool* found
   }
   std::vector<Value> key(walks.size());
   for (size_t i = 0; i < walks.size(); ++i) {
+    bool computed = parts_[i].path.size() == 0;
     bool reached = walks[i].depth >= parts_[i].path.size();
-    key[i] = !reached || walks[i].at.is_missing() ? Value::null() : walks[i].at;
+    key[i] = computed ? best[i] : !reached || walks[i].at.is_missing() ? Value::null() : walks[i].at;
   }
   if (*found && compare(key.data(), best) >= 0) return;
   *found = true;

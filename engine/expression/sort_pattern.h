@@ -11,7 +11,8 @@ namespace millrace::engine {
 // Used by one thread at a time.
 class SortPattern {
  public:
-  // Errors: 15973, 15974, 15975, 15976, 17312 as the server's $sort; 238 for {$meta: …}.
+  // Errors: 15973, 15974, 15975, 15976, 17312 as the server's $sort; for {$meta: …}
+  // 9, 31138, 31218, 31219, 40218.
   static Result<SortPattern> parse(const Value& spec, ParseContext& context);
 
   size_t size() const { return parts_.size(); }
@@ -35,7 +36,7 @@ class SortPattern {
 
  private:
   struct Part {
-    FieldPath path;
+    FieldPath path;  // empty for {$meta: …}
     ExpressionPtr value;
     bool descending;
   };
