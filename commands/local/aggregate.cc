@@ -284,8 +284,8 @@ Status AggregateStream::run_output(LocalDatabase& local) {
   return output->finish();
 }
 
-Status read_view(AggregateScope& scope, std::string_view name, engine::Batch& batch) {
-  AggregateSpec spec;
+Status read_pipeline(AggregateScope& scope, std::string_view name, AggregateSpec spec,
+                     engine::Batch& batch) {
   storage::ReadTransaction* txn = scope.txn;
   MR_ASSIGN_OR_RETURN(auto stream, AggregateStream::open_in(*txn, scope.local, scope.database, name,
                                                             std::move(spec)));

@@ -104,7 +104,9 @@ class AggregateStream final : public DocumentStream {
   bool ended_ = false;
 };
 
-// All documents of a view, in the scope's transaction, appended to `batch`; they live in its arena.
-engine::Status read_view(AggregateScope& scope, std::string_view name, engine::Batch& batch);
+// All documents that a pipeline makes of a collection or view, in the scope's transaction, appended
+// to `batch`; they live in its arena.
+engine::Status read_pipeline(AggregateScope& scope, std::string_view name, AggregateSpec spec,
+                             engine::Batch& batch);
 
 }  // namespace millrace::commands

@@ -33,16 +33,8 @@ Result<Documents> make_documents(const Value& spec, const SourceContext& context
   evaluation.eval().root = empty.value();
   try {
     Value value = expression->evaluate(evaluation.eval());
-    if (!value.is_array()) return Status(5858203, executor_text("an array is expected"));
-    for (const Value& element : value.as_array()) {
-      if (!element.is_object()) {
-        return Status(40228, executor_text("elements within the array passed to $documents must "
-                                           "evaluate to an object, but resulting value was: " +
-                                           shell_text(element) + ". Type of resulting value: '" +
-                                           std::string(element.type_name()) + "'"));
-      }
-      documents.emplace_back(element);
-    }
+    MR_RETURN_IF_ERROR(check_documents(value));
+    for (const Value& element : value.as_array()) documents.emplace_back(element);
   } catch (const engine::EvaluationError& error) {
     return error.status();
   }
@@ -206,6 +198,18 @@ Result<Documents> make_plan_cache_stats(const Value& spec, const SourceContext& 
 }
 
 }  // namespace
+
+Status check_documents(const Value& value) {
+  if (!value.is_array()) return Status(5858203, executor_text("an array is expected"));
+  for (const Value& element : value.as_array()) {
+    if (element.is_object()) continue;
+    return Status(40228, executor_text("elements within the array passed to $documents must "
+                                       "evaluate to an object, but resulting value was: " +
+                                       shell_text(element) + ". Type of resulting value: '" +
+                                       std::string(element.type_name()) + "'"));
+  }
+  return {};
+}
 
 Result<std::vector<Document>> make_source(const Field& stage, const SourceContext& context) {
   if (stage.has_name("$documents")) return make_documents(stage.value, context);

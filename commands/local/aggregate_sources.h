@@ -19,6 +19,9 @@ struct SourceContext {
   const std::vector<engine::Document>& operations;
 };
 
+// Whether $documents may give this: an array of objects. Errors: 5858203, 40228.
+engine::Status check_documents(const engine::Value& value);
+
 // Errors: 73 InvalidNamespace for a stage on the wrong kind of target, 26 NamespaceNotFound, the
 // stage's own.
 engine::Result<std::vector<engine::Document>> make_source(const engine::Field& stage,

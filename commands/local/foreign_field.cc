@@ -96,6 +96,13 @@ std::vector<std::string> ForeignField::values_of(const Value& document) const {
   return values;
 }
 
+bool ForeignField::matches(const Value& document, const Keys& wanted) const {
+  auto values = values_of(document);
+  return std::any_of(wanted.begin(), wanted.end(), [&](const Key& key) {
+    return std::binary_search(values.begin(), values.end(), key.bytes);
+  });
+}
+
 Status ForeignField::choose() {
   AggregateScope& scope = builder_.scope();
   MR_ASSIGN_OR_RETURN(auto resolved, resolve_name(*scope.txn, scope.database, name_));
@@ -117,7 +124,7 @@ Status ForeignField::choose() {
 }
 
 Status ForeignField::load_view() {
-  MR_RETURN_IF_ERROR(read_view(builder_.scope(), name_, view_));
+  MR_RETURN_IF_ERROR(read_pipeline(builder_.scope(), name_, {}, view_));
   if (view_.arena.capacity_bytes() > kMaxViewBytes) {
     return Status(146, "the view '" + name_ + "' is too large to be joined in memory: more than " +
                            std::to_string(kMaxViewBytes) + " bytes");

@@ -47,6 +47,8 @@ class ForeignField {
   // 146 ExceededMemoryLimit for a view beyond kMaxViewBytes, those of the view's stages.
   engine::Status find(const std::vector<Keys>& wanted,
                       std::vector<std::vector<engine::Value>>& found);
+  // {<path>: {$in: wanted}}, of a document from anywhere.
+  bool matches(const engine::Value& document, const Keys& wanted) const;
   // {<path>: {$exists: true}}
   bool in(const engine::Value& document) const {
     return path_.any(document, engine::LeafArray::kWhole,

@@ -1,6 +1,7 @@
 // $facet: several pipelines over the same input; one document with an array for each.
 // Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/facet/
 #include "commands/local/aggregate_stages.h"
+#include "commands/local/foreign_collection.h"
 #include "commands/local/index_keys.h"
 #include "commands/local/operator_chain.h"
 
@@ -69,6 +70,7 @@ class FacetOperator final : public Operator {
 };
 
 Status check_facet_name(std::string_view name) {
+  if (name.empty()) return Status(15998, "FieldPath field names may not be empty strings.");
   if (name.starts_with('$')) {
     return Status(16410,
                   "FieldPath field names may not start with '$'. Consider using $getField or "
@@ -83,16 +85,19 @@ Status check_facet_name(std::string_view name) {
 }
 
 Status check_facet_stage(const Value& element) {
-  if (!element.is_object() || element.as_object().empty()) {
+  if (!element.is_object()) {
     return Status(40171,
-                  "elements of arrays in $facet spec must be non-empty objects, but one is of "
+                  "elements of arrays in $facet spec must be objects, but one is of "
                   "type " +
                       std::string(element.type_name()));
   }
   MR_ASSIGN_OR_RETURN(auto stage, pipeline_stage(element));
   const AggregateStageRow* row = find_aggregate_stage(stage.name());
-  bool refused =
-      stage.has_name("$facet") || (row != nullptr && row->role != AggregateRole::kOperator);
+  bool joins =
+      (stage.has_name("$lookup") || stage.has_name("$unionWith")) && stage.value.is_object();
+  bool refused = stage.has_name("$facet") ||
+                 (row != nullptr && row->role != AggregateRole::kOperator) ||
+                 (joins && begins_with_source(stage.value.as_object().get("pipeline")));
   if (refused)
     return Status(40600,
                   std::string(stage.name()) + " is not allowed to be used within a $facet stage");

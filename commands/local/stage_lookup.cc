@@ -1,6 +1,8 @@
 // $lookup and $unionWith: documents of another collection of the same database.
 // Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/lookup/ and
 // .../unionWith/
+#include <utility>
+
 #include "commands/local/aggregate_stages.h"
 #include "commands/local/field_set.h"
 #include "commands/local/foreign_collection.h"
@@ -49,25 +51,37 @@ class LookupOperator final : public Operator {
 
   void on_batch(Batch& batch, OperatorContext& context) override {
     std::vector<std::vector<Value>> joined;
-    if (parts_.equality) join(batch, joined);
+    bool by_field = parts_.equality && !parts_.foreign->has_source();
+    if (by_field) join(batch, joined);
     for (size_t i = 0; i < batch.documents.size(); ++i) {
       StreamDocument& document = batch.documents[i];
-      work_.clear();
-      if (parts_.equality) {
-        for (const Value& match : joined[i]) work_.documents.emplace_back().body = match;
-      } else {
-        throw_if_error(parts_.foreign->read_all(work_));
-      }
       engine::ArrayBuilder found(batch.arena);
       auto keep = [&](Batch& output) {
         for (const auto& match : output.documents)
           found.add(engine::deep_copy(match.body, batch.arena));
       };
+      Value outer = std::exchange(context.eval.root, document.body);
+      engine::Arena* arena = std::exchange(context.eval.arena, &let_);
+      let_.reset();
+      for (const auto& [slot, value] : parts_.let)
+        context.eval.variables[slot] = value->evaluate(context.eval);
+      work_.clear();
+      if (by_field) {
+        for (const Value& match : joined[i]) work_.documents.emplace_back().body = match;
+      } else {
+        throw_if_error(parts_.foreign->read_all(work_, context));
+        if (parts_.equality) drop_others(wanted(document.body));
+      }
       if (parts_.has_pipeline) {
-        run_pipeline(document.body, context, keep);
+        parts_.pipeline.reset();
+        parts_.pipeline.push(work_, context);
+        if (!work_.documents.empty()) keep(work_);
+        parts_.pipeline.finish(work_, context, keep);
       } else {
         keep(work_);
       }
+      context.eval.root = outer;
+      context.eval.arena = arena;
       document.body =
           with_nested_field(document.body, parts_.as_parts, found.finish(), batch.arena);
       document.record = nullptr;
@@ -75,32 +89,23 @@ class LookupOperator final : public Operator {
   }
 
  private:
+  ForeignField::Keys wanted(const Value& document) const {
+    auto keys = ForeignField::keys_of_field(parts_.local_field, document);
+    if (keys.empty()) keys.emplace_back(Value::null());  // 6.0.5, also for an empty array
+    return keys;
+  }
+  void drop_others(const ForeignField::Keys& keys) {
+    std::erase_if(work_.documents, [&](const StreamDocument& document) {
+      return !parts_.foreign_field->matches(document.body, keys);
+    });
+  }
+
   // The matches of all documents of the batch at once: where there is no index, each call may read
   // the other collection.
   void join(const Batch& batch, std::vector<std::vector<Value>>& joined) {
-    std::vector<ForeignField::Keys> wanted;
-    for (const StreamDocument& document : batch.documents) {
-      auto keys = ForeignField::keys_of_field(parts_.local_field, document.body);
-      if (keys.empty()) keys.emplace_back(Value::null());  // 6.0.5, also for an empty array
-      wanted.push_back(std::move(keys));
-    }
-    throw_if_error(parts_.foreign_field->find(wanted, joined));
-  }
-
-  void run_pipeline(const Value& local, OperatorContext& context, const OperatorChain::Emit& keep) {
-    engine::Value outer = context.eval.root;
-    engine::Arena* arena = context.eval.arena;
-    context.eval.root = local;
-    context.eval.arena = &let_;
-    let_.reset();
-    for (const auto& [slot, value] : parts_.let)
-      context.eval.variables[slot] = value->evaluate(context.eval);
-    parts_.pipeline.reset();
-    parts_.pipeline.push(work_, context);
-    if (!work_.documents.empty()) keep(work_);
-    parts_.pipeline.finish(work_, context, keep);
-    context.eval.root = outer;
-    context.eval.arena = arena;
+    std::vector<ForeignField::Keys> keys;
+    for (const StreamDocument& document : batch.documents) keys.push_back(wanted(document.body));
+    throw_if_error(parts_.foreign_field->find(keys, joined));
   }
 
   Parts parts_;
@@ -132,19 +137,6 @@ Status check_lookup_fields(const Value& spec) {
   return {};
 }
 
-Status refuse_output(const Value& pipeline, std::string_view holder) {
-  for (const Value& element : pipeline.as_array()) {
-    MR_ASSIGN_OR_RETURN(auto stage, pipeline_stage(element));
-    const AggregateStageRow* row = find_aggregate_stage(stage.name());
-    if (row != nullptr && row->role != AggregateRole::kOperator) {
-      return Status(holder == "$unionWith" ? 31441 : 51047,
-                    std::string(stage.name()) + " is not allowed within a " + std::string(holder) +
-                        "'s sub-pipeline");
-    }
-  }
-  return {};
-}
-
 class UnionOperator final : public Operator {
  public:
   UnionOperator(std::unique_ptr<ForeignCollection> foreign, OperatorChain pipeline)
@@ -155,7 +147,7 @@ class UnionOperator final : public Operator {
   void on_batch(Batch&, OperatorContext&) override {}
   void on_end(Batch& batch, OperatorContext& context) override {
     work_.clear();
-    throw_if_error(foreign_->read_all(work_));
+    throw_if_error(foreign_->read_all(work_, context));
     auto keep = [&](Batch& output) {
       for (const auto& document : output.documents)
         batch.documents.emplace_back().body = engine::deep_copy(document.body, batch.arena);
@@ -182,9 +174,10 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
   auto fields = spec.as_object();
   if (!fields.has("as") || fields.get("as").as_string().empty())
     return Status(ErrorCode::kFailedToParse, "must specify 'as' field for a $lookup");
-  if (!fields.has("from"))
+  if (!fields.has("from") && !fields.has("pipeline"))
     return Status(ErrorCode::kFailedToParse, "must specify 'pipeline' when 'from' is empty");
-  if (fields.get("from").as_string().empty()) {
+  std::string from(fields.has("from") ? fields.get("from").as_string() : std::string_view());
+  if (fields.has("from") && from.empty()) {
     return Status(ErrorCode::kInvalidNamespace,
                   "invalid $lookup namespace: " + builder.scope().database + ".");
   }
@@ -212,14 +205,9 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
                         engine::parse_field_path(fields.get("localField").as_string(), names));
     MR_RETURN_IF_ERROR(
         engine::parse_field_path(fields.get("foreignField").as_string(), names).status());
-    parts.foreign_field = std::make_unique<ForeignField>(
-        fields.get("from").as_string(), fields.get("foreignField").as_string(), builder);
+    parts.foreign_field =
+        std::make_unique<ForeignField>(from, fields.get("foreignField").as_string(), builder);
   }
-  MR_ASSIGN_OR_RETURN(parts.foreign,
-                      ForeignCollection::open(fields.get("from").as_string(), builder));
-  if (!parts.has_pipeline) return OperatorPtr(std::make_unique<LookupOperator>(std::move(parts)));
-
-  MR_RETURN_IF_ERROR(refuse_output(fields.get("pipeline"), "$lookup"));
   std::vector<engine::ExpressionPtr> values;
   Value let = fields.get("let");
   if (let.is_object()) {
@@ -233,9 +221,14 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
       parts.let.emplace_back(context.parse.define_variable(variable.name()),
                              std::move(values[i++]));
   }
-  auto operators = context.builder.build(fields.get("pipeline"), context.place, context);
+  auto foreign = ForeignCollection::open(from, fields.get("pipeline"), "$lookup", context, builder);
+  Result<std::vector<OperatorPtr>> operators = std::vector<OperatorPtr>();
+  if (foreign.ok() && parts.has_pipeline)
+    operators = context.builder.build((*foreign)->rest(), context.place, context);
   context.parse.end_variables(parts.let.size());
+  MR_RETURN_IF_ERROR(foreign.status());
   MR_RETURN_IF_ERROR(operators.status());
+  parts.foreign = std::move(foreign).value();
   parts.pipeline = OperatorChain(std::move(operators).value());
   return OperatorPtr(std::make_unique<LookupOperator>(std::move(parts)));
 }
@@ -263,20 +256,20 @@ Result<OperatorPtr> parse_union_with(const Value& spec, StageContext& context,
     return Status(ErrorCode::kInvalidNamespace,
                   "Namespace " + builder.scope().database + ". is not a valid collection name");
   }
-  if (!name.is_string())
+  if (!name.is_string() && !spec.is_object()) {
     return Status(ErrorCode::kFailedToParse,
                   "the $unionWith stage specification must be an object or string with the name of "
                   "a collection");
+  }
   if (!pipeline.is_missing() && !pipeline.is_array())
     return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
-  MR_RETURN_IF_ERROR(check_foreign_name(name.as_string()));
-  OperatorChain chain;
-  if (!pipeline.is_missing()) {
-    MR_RETURN_IF_ERROR(refuse_output(pipeline, "$unionWith"));
-    MR_ASSIGN_OR_RETURN(auto operators, context.builder.build(pipeline, context.place, context));
-    chain = OperatorChain(std::move(operators));
-  }
-  MR_ASSIGN_OR_RETURN(auto foreign, ForeignCollection::open(name.as_string(), builder));
+  std::string collection(name.is_string() ? name.as_string() : std::string_view());
+  if (!collection.empty()) MR_RETURN_IF_ERROR(check_foreign_name(collection));
+  MR_ASSIGN_OR_RETURN(
+      auto foreign, ForeignCollection::open(collection, pipeline, "$unionWith", context, builder));
+  MR_ASSIGN_OR_RETURN(auto operators,
+                      context.builder.build(foreign->rest(), context.place, context));
+  OperatorChain chain(std::move(operators));
   return OperatorPtr(std::make_unique<UnionOperator>(std::move(foreign), std::move(chain)));
 }
 
