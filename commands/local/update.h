@@ -39,6 +39,8 @@ class Update {
   // ImmutableField for a changed _id.
   virtual engine::Status apply(const engine::Value& document, bool inserting,
                                engine::BsonWriter& out) = 0;
+  // The last apply() counts as a modification even if it changed nothing.
+  virtual bool counts() const { return false; }
 };
 
 // 66 when the new document's _id differs from the old one's. `by_path`: an operator named it.

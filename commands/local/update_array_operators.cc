@@ -47,6 +47,11 @@ std::optional<int64_t> whole_number(const Value& value) {
 class PushAction final : public UpdateAction {
  public:
   Absent absent() const override { return Absent::kCreate; }
+  bool counts(const Value& current) const override {
+    if (!current.is_array()) return false;
+    bool sorts = (whole_order != 0 || pattern) && !current.as_array().empty();
+    return sorts || !added.empty();
+  }
   Result<Value> apply(const Value& current, const UpdateTarget& target) const override {
     if (!current.is_missing() && !current.is_array()) {
       return Status(ErrorCode::kBadValue, "The field '" + std::string(target.field) +
@@ -319,7 +324,7 @@ Result<UpdateActionPtr> parse_pull(std::string_view, const Value& operand, Evalu
   if (operand.is_object() && !operand.as_object().empty()) {
     std::string_view first = operand.as_object().begin()->name();
     of_value = first.starts_with('$') && first != "$and" && first != "$or" && first != "$nor" &&
-               first != "$expr";
+               first != "$not" && first != "$expr";
   }
   if (!of_value && !operand.is_object()) {
     return UpdateActionPtr(std::make_unique<PullAllAction>(std::vector<Value>{operand}));

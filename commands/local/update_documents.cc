@@ -105,8 +105,9 @@ Result<Applied> apply_to_record(CollectionWriter& writer, Update& update, Record
   if (!bson) return applied;
   applied.before = std::string(*bson);
   MR_RETURN_IF_ERROR(update.apply(Value::bson_object(applied.before.data()), false, changed));
-  applied.modified = changed.bytes() != applied.before;
-  if (applied.modified) MR_RETURN_IF_ERROR(writer.replace(record, applied.before, changed.bytes()));
+  bool differs = changed.bytes() != applied.before;
+  applied.modified = differs || update.counts();
+  if (differs) MR_RETURN_IF_ERROR(writer.replace(record, applied.before, changed.bytes()));
   if (keep) applied.after = Document(changed.bytes());
   return applied;
 }

@@ -4,6 +4,7 @@
 #include "commands/local/update_operator.h"
 #include "engine/document/compare.h"
 #include "engine/document/decimal.h"
+#include "engine/expression/number.h"
 
 namespace millrace::commands {
 namespace {
@@ -38,6 +39,8 @@ Result<UpdateActionPtr> parse_set_on_insert(std::string_view, const Value& opera
 class UnsetAction final : public UpdateAction {
  public:
   Absent absent() const override { return Absent::kNothing; }
+  // An element becomes null, which it may have been.
+  bool counts(const Value& current) const override { return !current.is_missing(); }
   Result<Value> apply(const Value&, const UpdateTarget&) const override { return Value::missing(); }
 };
 
@@ -80,6 +83,7 @@ class ArithmeticAction final : public UpdateAction {
  public:
   ArithmeticAction(Value operand, bool multiply) : operand_(operand), multiply_(multiply) {}
   Absent absent() const override { return Absent::kCreate; }
+  bool counts(const Value& current) const override { return engine::is_nan(current); }
   Result<Value> apply(const Value& current, const UpdateTarget& target) const override {
     std::string name = multiply_ ? "$mul" : "$inc";
     if (current.is_missing())

@@ -35,6 +35,8 @@ class UpdateAction {
   };
   virtual Absent absent() const = 0;
   virtual bool only_on_insert() const { return false; }
+  // Applied to this it counts as a modification even if nothing changes (6.0.5).
+  virtual bool counts(const engine::Value& /*current*/) const { return false; }
   // The new value; missing removes the field (in an array: makes it null). `current` itself for no
   // change.
   virtual engine::Result<engine::Value> apply(const engine::Value& current,

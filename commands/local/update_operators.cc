@@ -140,11 +140,14 @@ class OperatorUpdate final : public Update {
     return {};
   }
 
+  bool counts() const override { return counts_; }
+
   Status apply(const Value& document, bool inserting, BsonWriter& out) override {
     evaluation_.arena().reset();
     arena_.reset();
     chosen_.clear();
     inserting_ = inserting;
+    counts_ = false;
     MutableDocument changed(document);
     for (const Assignment& assignment : assignments_) {
       bool idle = assignment.action != nullptr && assignment.action->only_on_insert() && !inserting;
@@ -255,6 +258,7 @@ class OperatorUpdate final : public Update {
       std::string field = depth > 0 ? part_name(path.parts[depth - 1]) : std::string();
       UpdateTarget target{document, path.text, field, arena_, evaluation_.eval().now_ms};
       MR_ASSIGN_OR_RETURN(Value value, action.apply(current, target));
+      counts_ = counts_ || action.counts(current);
       bool same = engine::identical(value, current);
       if (depth == 1 && !same && action.absent() == UpdateAction::Absent::kCreate)
         MR_RETURN_IF_ERROR(check_written(path, inserting_));
@@ -483,6 +487,7 @@ class OperatorUpdate final : public Update {
   ClaimedPaths claimed_;
   const UpdateAction* action_ = nullptr;  // of the assignment at work
   bool inserting_ = false;
+  bool counts_ = false;
   IdleAction idle_;
   std::vector<std::string> trail_;  // the names on the way to where `descend` is
   // The elements on the way of the paths in the document at hand.
