@@ -43,8 +43,9 @@ class ForeignField {
   static Keys keys_of_field(const engine::FieldPath& path, const engine::Value& document);
 
   // found[i]: the documents that {<path>: {$in: wanted[i]}} matches, each once, in the order in
-  // which they were inserted. They live as long as the transaction, those of a view as long as this object. Errors:
-  // 146 ExceededMemoryLimit for a view beyond kMaxViewBytes, those of the view's stages.
+  // which they were inserted. They live as long as the transaction, those of a view as long as this
+  // object. Errors: 146 ExceededMemoryLimit for a view beyond kMaxViewBytes, those of the view's
+  // stages.
   engine::Status find(const std::vector<Keys>& wanted,
                       std::vector<std::vector<engine::Value>>& found);
   // {<path>: {$in: wanted}}, of a document from anywhere.
