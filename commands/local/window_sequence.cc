@@ -172,11 +172,13 @@ class LinearFillFunction final : public WindowFunction {
                                   binary_operator("$subtract", x2, x1, eval), eval);
     Value rise =
         binary_operator("$multiply", binary_operator("$subtract", x, x1, eval), slope, eval);
-    // Not as $add does it, which takes doubles exactly (6.0.5).
+    // Not as $add does it, which takes doubles and longs exactly (6.0.5).
     if (y1.is(Type::kDecimal) || rise.is(Type::kDecimal)) {
       return Value::decimal(decimal::add(engine::to_decimal(y1), engine::to_decimal(rise)),
                             *eval.arena);
     }
+    if (y1.is(Type::kDouble) || rise.is(Type::kDouble))
+      return Value::number(y1.to_double() + rise.to_double());
     return binary_operator("$add", y1, rise, eval);
   }
   ExpressionPtr input_;

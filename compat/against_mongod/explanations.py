@@ -391,7 +391,9 @@ def cause_place_of_a_removed_field(ask, case, theirs, ours, only):
         return False
     if case["kind"] == "update" and isinstance(case["update"], list):
         outcome = stage_by_stage(ask, [{"_id": one["_id"], **one} for one in case["docs"]], case["update"])     # as they are stored
-        return outcome is not None and [sorted(one.items()) for one in theirs.results[2]] == [sorted(one.items()) for one in ours.results[2]] and identical(outcome.results, ours.results[2])
+        def by_name(documents):
+            return [dict(sorted(one.items())) for one in documents]
+        return outcome is not None and identical(by_name(theirs.results[2]), by_name(ours.results[2])) and identical(outcome.results, ours.results[2])
     if case["kind"] not in ("pipeline", "expression"):
         return False
     if "$unwind" in operators_of(case):     # in one stage: the index in the place of an empty array

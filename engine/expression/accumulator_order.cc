@@ -163,8 +163,9 @@ Result<int64_t> read_n(const Value& value) {
                                std::string(value.type_name()));
   if (value.is(Type::kDouble) && !(std::fabs(value.as_double()) < 0x1p63))
     return Status(31109, "Value for 'n' is out of range of a long");
-  // A decimal counts as the double that is nearest to it.
-  auto count = whole_int64(value.is(Type::kDecimal) ? Value::number(value.to_double()) : value);
+  auto count = whole_int64(value);
+  // A decimal is whole as the double is that is nearest to it.
+  if (!count && value.is(Type::kDecimal)) count = whole_int64(Value::number(value.to_double()));
   if (!count) return Status(5787903, "Value for 'n' must be of integral type");
   if (*count <= 0)
     return Status(5787908, "'n' must be greater than 0, found " + std::to_string(*count));

@@ -151,8 +151,9 @@ class TakeExpression final : public Expression {
     }
     if (!v.is_number())
       fail_evaluation(5787902, "Value for 'n' must be a whole number, but is " + shown(v));
-    // A decimal counts as the double that is nearest to it.
-    auto n = whole_int64(v.is(Type::kDecimal) ? Value::number(v.to_double()) : v);
+    auto n = whole_int64(v);
+    // A decimal is whole as the double is that is nearest to it.
+    if (!n && v.is(Type::kDecimal)) n = whole_int64(Value::number(v.to_double()));
     if (!n) fail_evaluation(5787903, "Value for 'n' must be a whole number, but is " + shown(v));
     if (*n <= 0)
       fail_evaluation(5787908, "'n' must be greater than 0, but is " + std::to_string(*n));
