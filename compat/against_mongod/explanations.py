@@ -392,7 +392,7 @@ def cause_place_of_a_removed_field(ask, case, theirs, ours, only):
     if case["kind"] == "update" and isinstance(case["update"], list):
         outcome = stage_by_stage(ask, [{"_id": one["_id"], **one} for one in case["docs"]], case["update"])     # as they are stored
         def by_name(documents):
-            return [dict(sorted(one.items())) for one in documents]
+            return everywhere(documents, lambda one: dict(sorted(one.items())) if isinstance(one, dict) else one)
         return outcome is not None and identical(by_name(theirs.results[2]), by_name(ours.results[2])) and identical(outcome.results, ours.results[2])
     if case["kind"] not in ("pipeline", "expression"):
         return False
