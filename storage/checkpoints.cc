@@ -121,10 +121,10 @@ Commit decode_commit(std::string_view payload) {
   return commit;
 }
 
-// One generation, whole or not at all. Errors: 301 naming the part that is damaged or missing, 12
-// for a newer record.
+// One generation, or one blob of it (`only`, unless it is empty), whole or not at all. Errors: 301
+// naming the part that is damaged or missing, 12 for a newer record.
 Result<Checkpoint> read_generation(ReadTransaction& txn, std::string_view processor,
-                                   uint64_t sequence) {
+                                   uint64_t sequence, std::string_view only) {
   auto key = commit_key(processor, sequence);
   auto missing = [&](std::string_view part) {
     return Status(ErrorCode::kDataCorruptionDetected,
@@ -135,6 +135,7 @@ Result<Checkpoint> read_generation(ReadTransaction& txn, std::string_view proces
   auto commit = decode_commit(*payload);
   Checkpoint checkpoint{std::move(commit.header), {}};
   for (auto& entry : commit.blobs) {
+    if (!only.empty() && entry.name != only) continue;
     MR_ASSIGN_OR_RETURN(auto bytes,
                         txn.get(Table::kCheckpoints, blob_key(processor, sequence, entry.name)));
     if (!bytes || static_cast<int64_t>(bytes->size()) != entry.bytes ||
@@ -205,6 +206,11 @@ Result<int64_t> put_checkpoint(WriteTransaction& txn, std::string_view processor
 }
 
 Result<CheckpointRead> read_checkpoint(ReadTransaction& txn, std::string_view processor) {
+  return read_checkpoint_blob(txn, processor, {});
+}
+
+Result<CheckpointRead> read_checkpoint_blob(ReadTransaction& txn, std::string_view processor,
+                                            std::string_view blob) {
   MR_ASSIGN_OR_RETURN(auto sequences, generations(txn, processor));
   CheckpointRead result;
   auto head = read_head(txn, processor);
@@ -215,7 +221,7 @@ Result<CheckpointRead> read_checkpoint(ReadTransaction& txn, std::string_view pr
     result.damaged.push_back(fmt::format("{}, checkpoint {}, is missing", processor, *head));
   }
   for (auto sequence = sequences.rbegin(); sequence != sequences.rend(); ++sequence) {
-    auto checkpoint = read_generation(txn, processor, *sequence);
+    auto checkpoint = read_generation(txn, processor, *sequence, blob);
     if (checkpoint.ok()) {
       result.checkpoint = std::move(checkpoint).value();
       return result;

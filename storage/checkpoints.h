@@ -64,6 +64,10 @@ Result<int64_t> put_checkpoint(WriteTransaction& txn, std::string_view processor
 // (never silently "none").
 Result<CheckpointRead> read_checkpoint(ReadTransaction& txn, std::string_view processor);
 
+// The same of one blob only: the others, which may be large, are neither read nor checked.
+Result<CheckpointRead> read_checkpoint_blob(ReadTransaction& txn, std::string_view processor,
+                                            std::string_view blob);
+
 // The sound commit records, newest first; blobs are not read.
 Result<std::vector<CheckpointHeader>> list_checkpoints(ReadTransaction& txn,
                                                        std::string_view processor);

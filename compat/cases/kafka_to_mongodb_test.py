@@ -191,6 +191,23 @@ class KafkaToMongodb(harness.Case):
     def test_crash_right_after_the_first_start(self):
         self.from_the_end("crashedEarly", self.server.kill, self.server.start)
 
+    def test_stats_without_a_run(self):
+        """What a source reports does not depend on its run: stopped, and after a restart of the server, the partitions stand where they stood."""
+        events = Events(5, 300)
+        self.create("resting")
+        for partition, lines in enumerate(events.lines):
+            self.kafka.produce("resting", partition, lines)
+        running = self.consumed(events.total())["kafkaPartitions"]
+        offsets = [(p["partition"], p["currentOffset"]) for p in running]
+        self.command({"stopStreamProcessor": "main"})
+        for moment in ("stopped", "the server restarted"):
+            stats = self.stats("main")
+            self.assertEqual([(p["partition"], p["currentOffset"]) for p in stats["kafkaPartitions"]], offsets, moment)
+            self.assertEqual([p["checkpointOffset"] for p in stats["kafkaPartitions"]], [offset for _, offset in offsets], moment)
+            self.assertNotIn("kafkaTotalOffsetLag", stats, "the brokers are not asked")
+            self.server.stop()
+            self.server.start()
+
     def interrupted(self, topic, seed, stop, start, exactly=True):
         events = Events(seed, 3000)
         self.create(topic)

@@ -116,7 +116,9 @@ Status ProcessorCore::prepare() {
     pending_output_->read_ns = read_ns;
     return *pending_output_;
   });
-  return position_.view().empty() && !replaying_ ? keep_first_position() : Status();
+  if (position_.view().empty() && !replaying_) MR_RETURN_IF_ERROR(keep_first_position());
+  publish_stats();
+  return {};
 }
 
 Status ProcessorCore::open_dead_letter_queue() {
@@ -666,6 +668,25 @@ RunStats ProcessorCore::stats() const {
 void ProcessorCore::add_source_stats(const RunStats& stats, BsonWriter& writer) const {
   pipeline_->source()->add_stats(present(stats.processed_position),
                                  present(stats.checkpoint_position), writer);
+}
+
+Document stored_source_stats(const PipelineSpec& spec, const PipelineEnvironment& environment,
+                             storage::Store& store) {
+  auto read = [&]() -> Result<storage::CheckpointRead> {
+    MR_ASSIGN_OR_RETURN(auto txn, store.read());
+    return storage::read_checkpoint_blob(*txn, spec.processor_id, kSourceBlob);
+  }();
+  auto pipeline = Pipeline::build(spec, environment);
+  if (!read.ok() || !read->checkpoint || !pipeline.ok()) return {};
+  const storage::CheckpointBlob* blob = read->checkpoint->find(kSourceBlob);
+  if (blob == nullptr || blob->version != kStateVersion || !validate_bson(blob->bytes).ok())
+    return {};
+  Document position(blob->bytes);
+  BsonWriter writer;
+  writer.begin_document();
+  (*pipeline)->source()->add_stats(present(position), present(position), writer);
+  writer.end();
+  return Document(writer.bytes());
 }
 
 }  // namespace millrace::engine

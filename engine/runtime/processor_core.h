@@ -237,4 +237,9 @@ class ProcessorCore {
   Backoff sink_backoff_;
 };
 
+// What the source of a pipeline that does not run adds to `stats`: as the last checkpoint of
+// `spec.processor_id` has it. {} when there is no sound checkpoint. Any thread.
+Document stored_source_stats(const PipelineSpec& spec, const PipelineEnvironment& environment,
+                             storage::Store& store);
+
 }  // namespace millrace::engine

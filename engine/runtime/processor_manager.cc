@@ -375,7 +375,16 @@ ProcessorManager::Snapshot ProcessorManager::snapshot_locked(const Entry& entry)
 
 Result<ProcessorManager::Snapshot> ProcessorManager::get(std::string_view name) {
   MR_ASSIGN_OR_RETURN(EntryPtr entry, find(name));
-  return snapshot_locked(*entry);
+  Snapshot snapshot = snapshot_locked(*entry);
+  const ProcessorDefinition& definition = snapshot.definition;
+  if (snapshot.source_stats.view().empty() && definition.has_started && !snapshot.temporary) {
+    // It ran before the server was restarted, and not since.
+    PipelineSpec spec;
+    spec.pipeline = definition.pipeline;
+    spec.processor_id = definition.id;
+    snapshot.source_stats = stored_source_stats(spec, pipeline_environment(), *environment_.store);
+  }
+  return snapshot;
 }
 
 std::vector<ProcessorManager::Snapshot> ProcessorManager::list() {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "engine/source/kafka_options.h"
+#include "engine/source/kafka_position.h"
 #include "engine/source/sources.h"
 
 namespace millrace::engine {
@@ -127,7 +128,6 @@ class KafkaSource final : public Source {
   int32_t index_of(const rd_kafka_topic_t* topic, int32_t partition);
   void commit(const Value& position);
   static void on_error(rd_kafka_t*, int error, const char* reason, void* self);
-  static int64_t offset_in(const Value& position, std::string_view topic, int32_t partition);
 
   // Configuration.
   const KafkaSourceOptions options_;
@@ -299,36 +299,16 @@ Status KafkaSource::topic_partitions(size_t topic, const rd_kafka_metadata_t& me
 
 // Partitions stand in the order of the checkpoint, whose watermarks go by it; new ones come behind.
 void KafkaSource::keep_order(std::vector<Found>& found, const Value& position) const {
-  Value list = position.is_object() ? position.as_object().get("partitions") : Value();
-  if (!list.is_array()) return;
   std::vector<Found> ordered;
-  for (const Value& entry : list.as_array()) {
-    if (!entry.is_object()) continue;
-    Value name = entry.as_object().get("topic"), id = entry.as_object().get("partition");
+  for_each_partition(position, [&](std::string_view topic, int32_t partition, int64_t) {
     auto at = std::find_if(found.begin(), found.end(), [&](const Found& f) {
-      return name.is_string() && name.as_string() == options_.topics[f.topic] && id.is_integer() &&
-             id.integer_value() == f.partition;
+      return options_.topics[f.topic] == topic && f.partition == partition;
     });
-    if (at == found.end()) continue;
+    if (at == found.end()) return;
     ordered.push_back(*at);
     found.erase(at);
-  }
+  });
   found.insert(found.begin(), ordered.begin(), ordered.end());
-}
-
-int64_t KafkaSource::offset_in(const Value& position, std::string_view topic, int32_t partition) {
-  Value list = position.is_object() ? position.as_object().get("partitions") : Value();
-  if (!list.is_array()) return -1;
-  for (const Value& entry : list.as_array()) {
-    if (!entry.is_object()) continue;
-    ObjectView view = entry.as_object();
-    Value name = view.get("topic"), id = view.get("partition"), offset = view.get("offset");
-    if (name.is_string() && name.as_string() == topic && id.is_integer() &&
-        id.integer_value() == partition && offset.is_integer()) {
-      return offset.integer_value();
-    }
-  }
-  return -1;
 }
 
 // The offset each partition starts at: of the checkpoint, else the group's, else the topic's begin
@@ -679,20 +659,19 @@ void KafkaSource::commit(const Value& position) {
 void KafkaSource::add_stats(const Value& processed, const Value& checkpoint,
                             BsonWriter& stats) const {
   std::lock_guard lock(mutex_);
-  if (handle_ == nullptr) return;
   int64_t total_lag = 0;
   int64_t now = clock_->monotonic_ns();
-  stats.begin_array("kafkaPartitions");
   size_t index = 0;
-  for (const auto& state : partitions_) {
-    const std::string& topic = options_.topics[state->topic];
-    int64_t current = offset_in(processed, topic, state->partition);
-    int64_t saved = offset_in(checkpoint, topic, state->partition);
+  auto add_partition = [&](std::string_view topic, int32_t partition, const int64_t* last_record) {
+    int64_t current = offset_in(processed, topic, partition);
+    int64_t saved = offset_in(checkpoint, topic, partition);
     int64_t low = 0, high = RD_KAFKA_OFFSET_INVALID;
-    rd_kafka_get_watermark_offsets(handle_.get(), topic.c_str(), state->partition, &low, &high);
+    if (handle_ != nullptr)
+      rd_kafka_get_watermark_offsets(handle_.get(), std::string(topic).c_str(), partition, &low,
+                                     &high);
     stats.begin_object(std::to_string(index++));
     if (options_.topics.size() > 1) stats.append("topic", topic);
-    stats.append("partition", int32_t{state->partition});
+    stats.append("partition", partition);
     if (current >= 0) stats.append("currentOffset", current);
     if (saved >= 0) stats.append("checkpointOffset", saved);
     if (current >= 0 && high >= 0) {
@@ -701,13 +680,22 @@ void KafkaSource::add_stats(const Value& processed, const Value& checkpoint,
       total_lag += lag;
     }
     int64_t limit_ms = options_.partition_idle_timeout_ms;
-    stats.append("isIdle",
-                 limit_ms > 0 && now - state->last_record_ns.load(std::memory_order_relaxed) >
-                                     limit_ms * 1'000'000);
+    stats.append("isIdle", last_record != nullptr && limit_ms > 0 &&
+                               now - *last_record > limit_ms * 1'000'000);
     stats.end();
+  };
+  stats.begin_array("kafkaPartitions");
+  for (const auto& state : partitions_) {
+    int64_t last_record = state->last_record_ns.load(std::memory_order_relaxed);
+    add_partition(options_.topics[state->topic], state->partition, &last_record);
+  }
+  if (partitions_.empty()) {  // not open: what the position names
+    for_each_partition(processed, [&](std::string_view topic, int32_t partition, int64_t) {
+      add_partition(topic, partition, nullptr);
+    });
   }
   stats.end();
-  stats.append("kafkaTotalOffsetLag", total_lag);
+  if (handle_ != nullptr) stats.append("kafkaTotalOffsetLag", total_lag);
 }
 
 }  // namespace
