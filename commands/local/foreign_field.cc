@@ -1,7 +1,6 @@
 #include "commands/local/foreign_field.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <span>
 
@@ -9,6 +8,7 @@
 #include "commands/local/foreign_collection.h"
 #include "commands/local/key_bytes.h"
 #include "commands/local/query_plan.h"
+#include "engine/document/array_position.h"
 
 namespace millrace::commands {
 
@@ -26,19 +26,12 @@ std::string bytes_of(const Value& value) {
 }
 
 // A part of a path as a position in an array; nothing when it is none.
-std::optional<size_t> position_of(std::string_view part) {
-  size_t position = 0;
-  auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), position);
-  bool whole = error == std::errc() && end == part.data() + part.size();
-  return whole ? std::optional(position) : std::nullopt;
-}
-
 void add_keys_below(const Value& object, std::span<const std::string_view> path,
                     ForeignField::Keys& keys) {
   Value at = object.as_object().get(path.front());
   path = path.subspan(1);
   while (!path.empty() && at.is_array()) {
-    auto position = position_of(path.front());
+    auto position = engine::array_position(path.front(), engine::LeadingZeros::kAccepted);
     if (!position) {
       for (const Value& element : at.as_array()) {
         if (element.is_object()) add_keys_below(element, path, keys);

@@ -89,11 +89,6 @@ void check(const Value& value) {
   }
 }
 
-bool is_infinite(const Value& value) {
-  if (value.is(Type::kDecimal)) return decimal::is_infinite(value.as_decimal());
-  return std::isinf(value.to_double());
-}
-
 // The arithmetic of one kind of number.
 struct Doubles {
   using Number = double;
@@ -185,7 +180,7 @@ std::optional<Granularity> Granularity::find(std::string_view name) {
 Value Granularity::above(const Value& value, Arena& arena) const {
   check(value);
   double number = value.to_double();
-  if (number == 0 || is_infinite(value)) return value;
+  if (number == 0 || engine::is_infinite(value)) return value;
   bool as_decimal = value.is(Type::kDecimal);
   if (series_.empty()) return power_of_two(floor_of_log2(value) + 1, as_decimal, arena);
   if (std::isinf(number)) return value;
@@ -197,7 +192,7 @@ Value Granularity::above(const Value& value, Arena& arena) const {
 Value Granularity::below(const Value& value, Arena& arena) const {
   check(value);
   double number = value.to_double();
-  if (number == 0 || is_infinite(value)) return value;
+  if (number == 0 || engine::is_infinite(value)) return value;
   if (series_.empty()) {
     bool as_decimal = value.is(Type::kDecimal);
     int exponent = floor_of_log2(value);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "commands/local/key_bytes.h"
+#include "engine/document/array_position.h"
 #include "engine/document/decimal.h"
 
 namespace millrace::commands {
@@ -18,12 +19,6 @@ using engine::Value;
 namespace {
 
 constexpr int kCannotIndexParallelArrays = 171;
-
-bool is_position(std::string_view part) {
-  return !part.empty() &&
-         std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
-         part.size() < 10;
-}
 
 // Walks all fields of an index at once, so that fields below one array are paired element by
 // element.
@@ -65,8 +60,12 @@ class KeyExpansion {
   static void walk(At& at, const IndexField& field) {
     while (!at.resolved) {
       if (at.value.is_array()) {
-        if (at.part == field.parts.size() || !is_position(field.parts[at.part])) return;
-        at.value = at.value.as_array().at(std::stoul(field.parts[at.part++]));
+        if (at.part == field.parts.size()) return;
+        auto position =
+            engine::array_position(field.parts[at.part], engine::LeadingZeros::kAccepted);
+        if (!position) return;
+        at.value = at.value.as_array().at(*position);
+        ++at.part;
       } else if (at.part == field.parts.size()) {
         at.resolved = true;
       } else if (at.value.is_object()) {

@@ -6,6 +6,7 @@
 
 #include "engine/document/compare.h"
 #include "engine/document/decimal.h"
+#include "engine/expression/number.h"
 
 namespace millrace::commands {
 namespace {
@@ -74,11 +75,6 @@ void append_text(std::string& key, std::string_view text) {
   key.append("\x00\x01", 2);
 }
 
-bool is_nan(const Value& number) {
-  if (number.is(Type::kDouble)) return std::isnan(number.as_double());
-  return number.is(Type::kDecimal) && engine::decimal::is_nan(number.as_decimal());
-}
-
 // The number's decimal digits without zeros at either end, and the exponent of the first. Requires:
 // finite, not zero.
 void significant_digits(const Value& number, std::string* digits, int* exponent) {
@@ -116,7 +112,7 @@ void append_tail(std::string& key, const Value& number, bool negative) {
 }
 
 void append_number(std::string& key, const Value& number) {
-  if (is_nan(number)) {
+  if (engine::is_nan(number)) {
     key.append(9, '\0');
     return;
   }

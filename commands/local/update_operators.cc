@@ -11,6 +11,7 @@
 #include "commands/local/mutable_document.h"
 #include "commands/local/update_operator.h"
 #include "commands/local/update_path.h"
+#include "engine/document/array_position.h"
 
 namespace millrace::commands {
 
@@ -270,8 +271,8 @@ class OperatorUpdate final : public Update {
       return descend_all(changed, node, depth, assignment, document);
     }
     std::string name = part_name(part);
-    if (node.is_array() && is_array_position(name))
-      return descend_position(changed, node, depth, name, assignment, document);
+    if (auto position = node.is_array() ? engine::array_position(name) : std::nullopt)
+      return descend_position(changed, node, depth, *position, assignment, document);
     if (!node.is_object()) {
       if (action.absent() == UpdateAction::Absent::kNothing || node.is_missing()) return {};
       std::string holder = element_text(depth > 0 ? part_name(path.parts[depth - 1]) : "",
@@ -308,8 +309,8 @@ class OperatorUpdate final : public Update {
     for (size_t i = 0; i < depth; ++i) {
       if (at.is_object()) {
         at = at.as_object().get(trail_[i]);
-      } else if (at.is_array() && is_array_position(trail_[i])) {
-        at = at.as_array().at(std::stoul(trail_[i]));
+      } else if (auto position = at.is_array() ? engine::array_position(trail_[i]) : std::nullopt) {
+        at = at.as_array().at(*position);
       } else {
         return {};
       }
@@ -349,11 +350,9 @@ class OperatorUpdate final : public Update {
     return {};
   }
 
-  Status descend_position(MutableDocument& changed, MutableNode& array, size_t depth,
-                          const std::string& name, const Assignment& assignment,
-                          const Value& document) {
-    auto index = static_cast<size_t>(std::stoul(name));
-    step_to(name, depth);
+  Status descend_position(MutableDocument& changed, MutableNode& array, size_t depth, size_t index,
+                          const Assignment& assignment, const Value& document) {
+    step_to(std::to_string(index), depth);
     MR_RETURN_IF_ERROR(choose_element(assignment, depth));
     MutableNode* child = changed.element(array, index);
     if (child == nullptr) {
@@ -414,7 +413,7 @@ class OperatorUpdate final : public Update {
     std::string array;
     for (size_t i = 0; i < path.parts.size(); ++i) {
       const std::string& name = path.parts[i].text;
-      bool position = node->is_array() && is_array_position(name);
+      auto position = node->is_array() ? engine::array_position(name) : std::nullopt;
       if (!node->is_object() && !position) {
         const std::string& holder = path.parts[i - 1].text;  // the root is an object
         return Status(ErrorCode::kPathNotViable,
@@ -423,7 +422,7 @@ class OperatorUpdate final : public Update {
                           element_text(holder, changed.value(*node, arena_)) + ")");
       }
       if (position && array.empty()) array = path.parts[i - 1].text;
-      node = position ? changed.element(*node, std::stoul(name)) : changed.find(*node, name);
+      node = position ? changed.element(*node, *position) : changed.find(*node, name);
       if (node == nullptr) return static_cast<MutableNode*>(nullptr);
     }
     if (array.empty()) return node;

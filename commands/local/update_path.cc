@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/document/array_position.h"
+
 namespace millrace::commands {
 
 using engine::ErrorCode;
@@ -25,7 +27,7 @@ UpdatePart make_part(std::string_view text) {
 }
 
 int compare_parts(const std::string& a, const std::string& b) {
-  if (is_array_position(a) && is_array_position(b) && a.size() != b.size())
+  if (engine::array_position(a) && engine::array_position(b) && a.size() != b.size())
     return a.size() < b.size() ? -1 : 1;
   return a.compare(b);
 }
@@ -54,12 +56,6 @@ std::string UpdatePath::prefix(size_t count) const {
     dotted += spelt(parts[i]);
   }
   return dotted;
-}
-
-bool is_array_position(std::string_view part) {
-  return !part.empty() && part.size() < 10 &&
-         std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
-         (part == "0" || part[0] != '0');
 }
 
 Result<UpdatePath> parse_update_path(std::string_view text) {

@@ -30,9 +30,6 @@ struct UpdatePath {
 // Errors: 56 EmptyFieldName, 2 BadValue.
 engine::Result<UpdatePath> parse_update_path(std::string_view text);
 
-// "0", "12": may be a position in an array.
-bool is_array_position(std::string_view part);
-
 // The order in which an update's paths are applied, and so new fields appended: part by part,
 // positions as numbers, names as bytes.
 bool applies_before(const UpdatePath& a, const UpdatePath& b);

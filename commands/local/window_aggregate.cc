@@ -76,12 +76,6 @@ AccumulatorPtr make_accumulator(std::string_view name, engine::ParseContext& par
   return std::move(engine::parse_accumulator(name, Value::null(), parse)).value();
 }
 
-bool is_finite(const Value& value) {
-  if (value.is(Type::kDouble)) return std::isfinite(value.as_double());
-  if (!value.is(Type::kDecimal)) return true;
-  return !decimal::is_nan(value.as_decimal()) && !decimal::is_infinite(value.as_decimal());
-}
-
 // The least integer of a type.
 bool is_least(const Value& value) {
   if (value.is(Type::kInt32)) return value.as_int32() == std::numeric_limits<int32_t>::min();
@@ -113,7 +107,7 @@ class RemovableSum final : public WindowState {
     if (!average_) return total(eval);
     if (count_ == 0) return Value::null();
     Value sum = total(eval);
-    if (!is_finite(sum)) return sum;
+    if (!engine::is_finite(sum)) return sum;
     if (sum.is(Type::kDecimal)) {
       return Value::decimal(decimal::divide(sum.as_decimal(), decimal::from_int64(count_)),
                             *eval.arena);
@@ -137,7 +131,7 @@ class RemovableSum final : public WindowState {
                      : Value::int64(std::numeric_limits<int64_t>::max()),
                eval);
       sum_.add(Value::int32(1), eval);
-    } else if (is_finite(value)) {
+    } else if (engine::is_finite(value)) {
       sum_.add(sign > 0 ? value : negated(value, *eval.arena), eval);
     } else if (engine::is_nan(value)) {
       nan_ += sign;
@@ -228,7 +222,7 @@ class RemovableDeviation final : public WindowState {
  private:
   void update(const Value& value, int64_t sign, EvalContext& eval) {
     if (!value.is_number()) return;
-    if (!is_finite(value)) {
+    if (!engine::is_finite(value)) {
       not_finite_ += sign;
       count_ += sign;
       return;

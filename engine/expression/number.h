@@ -58,6 +58,15 @@ inline bool is_nan(const Value& v) {
   return v.is(Type::kDouble) && std::isnan(v.as_double());
 }
 
+// True for an infinity of either kind and sign. Requires: v.is_number().
+inline bool is_infinite(const Value& v) {
+  if (v.is(Type::kDecimal)) return decimal::is_infinite(v.as_decimal());
+  return v.is(Type::kDouble) && std::isinf(v.as_double());
+}
+
+// Requires: v.is_number().
+inline bool is_finite(const Value& v) { return !is_nan(v) && !is_infinite(v); }
+
 // A value in an error message: its relaxed Extended JSON, cut short when it is long.
 std::string shown(const Value& v);
 

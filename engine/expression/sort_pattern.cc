@@ -1,11 +1,11 @@
 #include "engine/expression/sort_pattern.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <utility>
 
+#include "engine/document/array_position.h"
 #include "engine/document/compare.h"
 #include "engine/expression/convert.h"
 
@@ -13,8 +13,8 @@ namespace millrace::engine {
 
 namespace {
 
-// What {$meta: <name>} stands for as a key: nothing but randVal is known of documents that no search
-// has found. Codes: 6.0.5.
+// What {$meta: <name>} stands for as a key: nothing but randVal is known of documents that no
+// search has found. Codes: 6.0.5.
 Result<ExpressionPtr> parse_meta(const Value& spec, ParseContext& context) {
   auto fields = spec.as_object();
   if (fields.size() > 1)
@@ -82,14 +82,6 @@ void SortPattern::sort_key(EvalContext& context, Value* to) const {
 namespace {
 
 // The number that a name of a path says, when it can be a position in an array.
-std::optional<size_t> array_position(std::string_view name) {
-  size_t index = 0;
-  auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
-  bool plain = error == std::errc() && end == name.data() + name.size();
-  if (!plain || (name.size() > 1 && name[0] == '0')) return std::nullopt;
-  return index;
-}
-
 // "a.0" of an array of documents that have a field "0" themselves could mean either.
 void check_unambiguous(const Value& element, std::string_view name) {
   if (element.is_object() && element.as_object().has(name)) {
@@ -158,7 +150,9 @@ void SortPattern::smallest_key(std::vector<Walk> walks, Value* best, bool* found
   for (size_t i = 0; i < walks.size(); ++i) {
     bool computed = parts_[i].path.size() == 0;
     bool reached = walks[i].depth >= parts_[i].path.size();
-    key[i] = computed ? best[i] : !reached || walks[i].at.is_missing() ? Value::null() : walks[i].at;
+    key[i] = computed                               ? best[i]
+             : !reached || walks[i].at.is_missing() ? Value::null()
+                                                    : walks[i].at;
   }
   if (*found && compare(key.data(), best) >= 0) return;
   *found = true;

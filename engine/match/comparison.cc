@@ -6,15 +6,11 @@
 
 #include "engine/document/compare.h"
 #include "engine/document/decimal.h"
+#include "engine/expression/number.h"
 #include "engine/match/registry.h"
 
 namespace millrace::engine {
 namespace {
-
-bool is_nan(const Value& value) {
-  if (value.is(Type::kDouble)) return std::isnan(value.as_double());
-  return value.is(Type::kDecimal) && decimal::is_nan(value.as_decimal());
-}
 
 constexpr int64_t kExactInDouble = int64_t{1} << 53;
 

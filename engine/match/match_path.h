@@ -52,7 +52,7 @@ class MatchPath {
  private:
   struct Part {
     std::string_view name;
-    int64_t index;  // as a position in an array, or -1
+    int64_t index;  // as a position in an array (without leading zeros), or -1
     mutable uint32_t
         hint;  // where it stood in the last document: documents of one stream mostly have one shape
   };
