@@ -12,6 +12,7 @@
 #include "engine/match/comparison.h"
 #include "engine/match/regex_match.h"
 #include "engine/match/registry.h"
+#include "engine/match/schema_encryption.h"
 #include "engine/match/type_set.h"
 
 namespace millrace::engine {
@@ -513,59 +514,6 @@ Status parse_annotation(std::string_view name, const Value& operand, const Objec
   return operand.is_string() ? Status() : wrong_type(name, "a string");
 }
 
-// Field-level encryption happens in the client; to the server a value is encrypted if it is binary
-// data of subtype 6: a byte for the algorithm, the key's UUID, the type of the value, the rest.
-// Source: https://www.mongodb.com/docs/manual/core/csfle/reference/encryption-schemas/
-bool is_encrypted(const Value& value, const std::optional<TypeSet>& types) {
-  constexpr uint8_t kEncryptedSubtype = 6;
-  constexpr size_t kTypePosition = 17;
-  if (!value.is(Type::kBinData) || value.binary_subtype() != kEncryptedSubtype) return false;
-  if (!types) return true;
-  std::string_view data = value.as_string();
-  if (data.size() <= kTypePosition) return false;
-  auto type = static_cast<uint8_t>(data[kTypePosition]);
-  return type <= static_cast<uint8_t>(Type::kDecimal) && types->has(static_cast<Type>(type));
-}
-
-bool is_uuid(const Value& value) {  // of binary data
-  constexpr uint8_t kUuidSubtype = 4;
-  return value.binary_subtype() == kUuidSubtype;
-}
-
-// The fields that `encrypt` and `encryptMetadata` share; `types` is null for the latter.
-Status parse_encryption(std::string_view name, const Value& operand,
-                        std::optional<TypeSet>* types) {
-  constexpr std::string_view kAlgorithm = "AEAD_AES_256_CBC_HMAC_SHA_512-";
-  for (const Field& field : operand.as_object()) {
-    const Value& value = field.value;
-    std::string shown = "BSON field '" + std::string(name) + "." + std::string(field.name()) + "'";
-    if (field.has_name("algorithm")) {
-      if (!value.is_string())
-        return Status(ErrorCode::kTypeMismatch, shown + " is the wrong type, expected a string");
-      std::string_view text = value.as_string();
-      bool prefixed = text.starts_with(kAlgorithm);
-      if (prefixed) text.remove_prefix(kAlgorithm.size());
-      if (!prefixed || (text != "Deterministic" && text != "Random"))
-        return Status(ErrorCode::kBadValue, shown + " names no algorithm");
-    } else if (field.has_name("keyId")) {
-      if (value.is_string()) continue;
-      if (!value.is_array()) return Status(51085, shown + " must be a string or an array of UUIDs");
-      for (const Value& id : value.as_array()) {
-        if (!id.is(Type::kBinData)) return Status(51088, shown + " holds what is no binary data");
-        if (!is_uuid(id)) return Status(51084, shown + " holds binary data that is no UUID");
-      }
-    } else if (field.has_name("bsonType") && types != nullptr) {
-      *types = TypeSet();  // an empty list: no value has any of them
-      if (!value.is_array() || !value.as_array().empty()) {
-        MR_ASSIGN_OR_RETURN(**types, parse_types("bsonType", value));
-      }
-    } else {
-      return Status(40415, shown + " is an unknown field.");
-    }
-  }
-  return {};
-}
-
 Status parse_encrypt(std::string_view name, const Value& operand, const ObjectView& schema,
                      ParseContext&, Schema& to) {
   if (schema.has("encryptMetadata")) {
@@ -573,8 +521,7 @@ Status parse_encrypt(std::string_view name, const Value& operand, const ObjectVi
                   "Cannot specify both $jsonSchema keywords 'encrypt' and 'encryptMetadata'");
   }
   if (!operand.is_object()) return wrong_type(name, "an object");
-  std::optional<TypeSet> types;
-  MR_RETURN_IF_ERROR(parse_encryption(name, operand, &types));
+  MR_ASSIGN_OR_RETURN(auto types, parse_encryption(name, operand, parse_types));
   to.add([types](const Value& value) { return is_encrypted(value, types); });
   return {};
 }
@@ -583,7 +530,7 @@ Status parse_encrypt_metadata(std::string_view name, const Value& operand, const
                               ParseContext&, Schema&) {
   if (!operand.is_object()) return wrong_type(name, "an object");
   if (operand.as_object().empty()) return bad_value(name, "cannot be an empty object");
-  return parse_encryption(name, operand, nullptr);
+  return parse_encryption(name, operand, nullptr).status();
 }
 
 // In the order in which MongoDB 6.0.5 looks at them: of several faults it reports the first.
