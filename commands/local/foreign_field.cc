@@ -25,7 +25,6 @@ std::string bytes_of(const Value& value) {
   return bytes;
 }
 
-// A part of a path as a position in an array; nothing when it is none.
 void add_keys_below(const Value& object, std::span<const std::string_view> path,
                     ForeignField::Keys& keys) {
   Value at = object.as_object().get(path.front());
@@ -54,8 +53,6 @@ ForeignField::Key::Key(const Value& value) : bytes(bytes_of(value)) {
   if (value.is_array()) {
     auto array = value.as_array();
     beside = bytes_of(array.size() == 0 ? Value::undefined() : array.at(0));
-  } else if (value.is_nullish()) {
-    beside = bytes_of(Value::undefined());
   }
 }
 
@@ -81,7 +78,7 @@ ForeignField::ForeignField(std::string_view collection, std::string_view path,
 std::vector<std::string> ForeignField::values_of(const Value& document) const {
   std::vector<std::string> values;
   path_.any(document, engine::LeafArray::kElementsAndWhole, [&](const Value& value) {
-    values.push_back(bytes_of(value.is_nullish() ? Value::null() : value));
+    values.push_back(bytes_of(value.is_missing() ? Value::null() : value));
     return false;
   });
   std::sort(values.begin(), values.end());

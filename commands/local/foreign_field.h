@@ -27,8 +27,8 @@ class ForeignField {
   // A value that is looked for.
   struct Key {
     std::string bytes;  // key_bytes.h
-    // Where an index may have documents with this value beside `bytes`: an array's first element;
-    // undefined for null and for an empty array. Empty: nowhere.
+    // Where an index may have documents with this value beside `bytes`: an array's first element,
+    // undefined for an empty array. Empty: nowhere.
     std::string beside;
 
     explicit Key(const engine::Value& value);

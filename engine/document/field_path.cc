@@ -32,7 +32,7 @@ Result<FieldPath> parse_field_path(std::string_view dotted, NameTable& names) {
     size_t dot = std::min(dotted.find('.', from), dotted.size());
     std::string_view part = dotted.substr(from, dot - from);
     if (part.empty()) return Status(15998, "FieldPath field names may not be empty strings.");
-    if (part[0] == '$') {
+    if (part[0] == '$' && part != "$id" && part != "$ref" && part != "$db") {  // of a DBRef
       return Status(
           16410,
           "FieldPath field names may not start with '$'. Consider using $getField or $setField.");

@@ -40,8 +40,8 @@ struct FieldPath {
 };
 
 // Splits and checks a dotted path as MongoDB does for aggregation: no empty part, no leading '$' in
-// a part, no NUL, at most 200 parts. Errors: 15998, 16410, 16411, 40352, 40353 as the server has
-// them.
+// a part (but $id, $ref and $db of a DBRef), no NUL, at most 200 parts. Errors: 15998, 16410,
+// 16411, 40352, 40353 as the server has them.
 Result<FieldPath> parse_field_path(std::string_view dotted, NameTable& names);
 
 // The value(s) at `parts` below `from`, with aggregation's rule for arrays: a part applied to an

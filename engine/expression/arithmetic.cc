@@ -7,7 +7,6 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/expression/accumulator_state.h"
 #include "engine/expression/families.h"
 #include "engine/expression/number.h"
 
@@ -20,8 +19,6 @@ void fail_not_numeric(std::string_view name, const Value& v) {
 
 namespace {
 
-using WideInteger = __int128;
-constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMinInt64 = std::numeric_limits<int64_t>::min();
 
 std::string type_text(const Value& v) { return std::string(v.type_name()); }
@@ -29,100 +26,90 @@ std::string type_text(const Value& v) { return std::string(v.type_name()); }
 // An int if `ints` and it fits one, else a long.
 Value integer_result(int64_t v, bool ints) { return ints ? Value::integer(v) : Value::int64(v); }
 
-// The sum of any number of numbers and at most one date.
+// Milliseconds out of a number that is added to a date or taken from it: a double's half goes away
+// from zero, a decimal's to the even number. nullopt for what 64 bits do not hold.
+std::optional<int64_t> date_offset(const Value& v) {
+  switch (v.type()) {
+    case Type::kDouble: {
+      constexpr double kLimit = 9223372036854775808.0;
+      double d = v.as_double();
+      if (!(d >= -kLimit && d < kLimit)) return std::nullopt;
+      return std::llround(d);
+    }
+    case Type::kDecimal:
+      return decimal::to_int64_exact(decimal::quantize(v.as_decimal(), 0, false));
+    default:
+      return v.integer_value();
+  }
+}
+
+// The sum of any number of numbers and at most one date: added one after the other in the widest
+// type met so far, and in milliseconds from the date on (MongoDB 8; 6.0.5 carried rounding errors
+// along).
 class Sum {
  public:
   void add(const Value& v) {
-    switch (v.type()) {
-      case Type::kInt32:
-        whole_ += v.as_int32();
-        binary_.add(static_cast<double>(v.as_int32()));
-        plain_ += v.as_int32();
-        break;
-      case Type::kDate:
-        if (has_date_) fail_evaluation(16612, "an $add may have only one date");
-        has_date_ = true;
-        [[fallthrough]];
-      case Type::kInt64:
-        whole_ += v.as_int64();
-        binary_.add(v.as_int64());
-        plain_ += static_cast<double>(v.as_int64());
-        ints_ = false;
-        break;
-      case Type::kDouble:
-        binary_.add(v.as_double());
-        plain_ += v.as_double();
-        has_double_ = true;
-        break;
-      case Type::kDecimal:
-        decimal_ = decimal::add(decimal_, v.as_decimal());
-        has_decimal_ = true;
-        break;
-      default:
-        fail_evaluation(16554, "$add only supports numbers and dates, not " + type_text(v));
+    if (v.is(Type::kDate)) {
+      if (has_date_) fail_evaluation(16612, "an $add may have only one date");
+      add_milliseconds(date_offset(total()));
+      add_milliseconds(v.as_date());
+      has_date_ = true;
+      return;
+    }
+    if (!v.is_number())
+      fail_evaluation(ErrorCode::kTypeMismatch,
+                      "$add only supports numeric or date types, not " + type_text(v));
+    if (has_date_) {
+      add_milliseconds(date_offset(v));
+      return;
+    }
+    widen(v.type());
+    if (type_ == Type::kDecimal) {
+      decimal_ = decimal::add(decimal_, to_decimal(v));
+    } else if (type_ == Type::kDouble) {
+      binary_ += v.to_double();
+    } else if (int64_t sum; !__builtin_add_overflow(whole_, v.integer_value(), &sum)) {
+      whole_ = sum;
+    } else {
+      type_ = Type::kDouble;
+      binary_ = static_cast<double>(whole_) + v.to_double();
     }
   }
 
   Value result(Arena& arena) const {
-    if (has_date_) return Value::date(milliseconds());
-    if (has_decimal_) return Value::decimal(as_decimal(), arena);
-    if (has_double_ || whole_ > kMaxInt64 || whole_ < kMinInt64) return Value::number(as_double());
-    return integer_result(static_cast<int64_t>(whole_), ints_);
+    if (has_date_) return Value::date(milliseconds_);
+    if (type_ == Type::kDecimal) return Value::decimal(decimal_, arena);
+    return total();
   }
 
  private:
-  // Compensation turns infinities into NaN; then the plain sum is right.
-  double as_double() const { return std::isnan(binary_.sum) ? plain_ : binary_.sum; }
-  Decimal128 as_decimal() const {
-    if (!has_double_) return decimal::add(decimal_, whole_decimal());
-    if (!std::isfinite(binary_.sum))
-      return decimal::add(decimal_, decimal::from_double_exact(plain_));
-    auto exact = decimal::add(decimal::from_double_exact(binary_.sum),
-                              decimal::from_double_exact(binary_.addend));
-    return decimal::add(decimal_, exact);
+  Value total() const {
+    if (type_ == Type::kDecimal) return Value::decimal(&decimal_);
+    if (type_ == Type::kDouble) return Value::number(binary_);
+    return integer_result(whole_, type_ == Type::kInt32);
   }
-  Decimal128 whole_decimal() const {
-    if (whole_ <= kMaxInt64 && whole_ >= kMinInt64)
-      return decimal::from_int64(static_cast<int64_t>(whole_));
-    return decimal::add(decimal::from_double_exact(binary_.sum),
-                        decimal::from_double_exact(binary_.addend));
+  void widen(Type type) {
+    bool integer = type == Type::kInt32 || type == Type::kInt64;
+    if (type_ == Type::kDecimal || (type_ == Type::kDouble && type != Type::kDecimal)) return;
+    if (integer && (type == Type::kInt32 || type_ == Type::kInt64)) return;
+    if (type == Type::kDecimal) {
+      decimal_ =
+          type_ == Type::kDouble ? decimal::from_double(binary_) : decimal::from_int64(whole_);
+    } else if (type == Type::kDouble) {
+      binary_ = static_cast<double>(whole_);
+    }
+    type_ = type;
+  }
+  void add_milliseconds(std::optional<int64_t> ms) {
+    if (!ms || __builtin_add_overflow(milliseconds_, *ms, &milliseconds_))
+      fail_evaluation(ErrorCode::kOverflow, "date overflow in $add");
   }
 
-  int64_t milliseconds() const {
-    if (has_decimal_) {
-      // What 64 bits do not hold is the smallest number of theirs (MongoDB 6.0.5).
-      return decimal::to_int64_exact(decimal::quantize(as_decimal(), 0, false)).value_or(kMinInt64);
-    }
-    if (!has_double_) {
-      if (whole_ > kMaxInt64 || whole_ < kMinInt64) fail_overflow();
-      return static_cast<int64_t>(whole_);
-    }
-    // Two roundings, each half away from zero, as 6.0.5 has it: 1002.5 gives 1002.
-    constexpr double kLimit = 9223372036854775808.0;
-    int64_t ms;
-    if (binary_.sum == kLimit && binary_.addend < 0) {  // the addend brings it back into range
-      if (__builtin_add_overflow(kMaxInt64, std::llround(binary_.addend) + 1, &ms)) fail_overflow();
-      return ms;
-    }
-    if (!(binary_.sum >= -kLimit && binary_.sum < kLimit)) fail_overflow();
-    double first = std::round(binary_.sum);
-    if (!(first >= -kLimit && first < kLimit)) fail_overflow();
-    if (__builtin_add_overflow(static_cast<int64_t>(first),
-                               std::llround((binary_.sum - first) + binary_.addend), &ms))
-      fail_overflow();
-    return ms;
-  }
-  [[noreturn]] static void fail_overflow() {
-    fail_evaluation(ErrorCode::kOverflow, "date overflow in $add");
-  }
-
-  WideInteger whole_ = 0;  // of the integers, exact
-  CompensatedSum binary_;  // of everything but decimals
-  double plain_ = 0;
-  Decimal128 decimal_ = decimal::from_int64(0);
-  bool ints_ = true;
-  bool has_double_ = false;
-  bool has_decimal_ = false;
+  Type type_ = Type::kInt32;  // the widest so far, which says where the sum is
+  int64_t whole_ = 0;
+  double binary_ = 0;
+  Decimal128 decimal_{};
+  int64_t milliseconds_ = 0;
   bool has_date_ = false;
 };
 
@@ -147,28 +134,6 @@ Value eval_add(EvalContext& context, std::span<const Value> arguments) {
   return sum.result(*context.arena);
 }
 
-// Milliseconds out of a number that is taken from a date. 31109 and 159 as 6.0.5 has them.
-int64_t date_offset(const Value& v) {
-  switch (v.type()) {
-    case Type::kDouble: {
-      double d = v.as_double();
-      if (!(d >= -9223372036854775808.0 && d < 9223372036854775808.0)) {
-        fail_evaluation(31109, "a value out of range cannot become a long: " + shown(v));
-      }
-      return static_cast<int64_t>(d);
-    }
-    case Type::kDecimal: {
-      auto ms = decimal::to_int64_exact(decimal::quantize(v.as_decimal(), 0, false));
-      if (!ms)
-        fail_evaluation(ErrorCode::kDurationOverflow,
-                        "$subtract cannot take " + shown(v) + " ms from a date");
-      return *ms;
-    }
-    default:
-      return v.integer_value();
-  }
-}
-
 Value subtract_from_date(const Value& date, const Value& v) {
   if (v.is(Type::kDate)) {
     return Value::int64(static_cast<int64_t>(static_cast<uint64_t>(date.as_date()) -
@@ -176,12 +141,12 @@ Value subtract_from_date(const Value& date, const Value& v) {
   }
   if (!v.is_number())
     fail_evaluation(ErrorCode::kTypeMismatch, "can't $subtract " + type_text(v) + " from a date");
-  int64_t offset = date_offset(v);
+  auto offset = date_offset(v);
   int64_t ms;
-  // The smallest offset cannot be negated, whatever the date is (6.0.5).
-  if (offset == std::numeric_limits<int64_t>::min() ||
-      __builtin_sub_overflow(date.as_date(), offset, &ms)) {
-    fail_evaluation(ErrorCode::kDurationOverflow, "date overflow in $subtract");
+  // The smallest offset cannot be negated, whatever the date is.
+  if (!offset || *offset == std::numeric_limits<int64_t>::min() ||
+      __builtin_sub_overflow(date.as_date(), *offset, &ms)) {
+    fail_evaluation(ErrorCode::kOverflow, "date overflow in $subtract");
   }
   return Value::date(ms);
 }
@@ -312,16 +277,10 @@ Value eval_mod(EvalContext& context, std::span<const Value> arguments) {
     return Value::decimal(decimal::modulo(to_decimal(a), divisor), *context.arena);
   }
   if (b.to_double() == 0) fail_evaluation(16610, "can't $mod by zero");
-  // A whole double as divisor counts as the integer it is.
-  std::optional<int64_t> divisor;
-  if (b.is_integer()) {
-    divisor = b.integer_value();
-  } else if (auto small = whole_int32(b)) {
-    divisor = *small;
-  }
-  if (a.is(Type::kDouble) || !divisor)
+  if (a.is(Type::kDouble) || b.is(Type::kDouble))
     return Value::number(std::fmod(a.to_double(), b.to_double()));
-  int64_t remainder = *divisor == -1 ? 0 : a.integer_value() % *divisor;
+  int64_t divisor = b.integer_value();
+  int64_t remainder = divisor == -1 ? 0 : a.integer_value() % divisor;
   return integer_result(remainder, !a.is(Type::kInt64) && !b.is(Type::kInt64));
 }
 

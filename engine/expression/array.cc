@@ -134,12 +134,12 @@ Value eval_in(EvalContext&, std::span<const Value> arguments) {
 size_t search_bound(const Value& bound, const char* which) {
   auto index = whole_int32(bound);
   if (!index) {
-    fail_evaluation(40096, std::string("$indexOfArray requires a whole number as its ") + which +
-                               " index, found " + type_text(bound) + " " + shown(bound));
+    fail_evaluation(9711600, std::string("$indexOfArray requires a whole number as its ") + which +
+                                 " index, found " + type_text(bound) + " " + shown(bound));
   }
   if (*index < 0) {
-    fail_evaluation(40097, std::string("$indexOfArray requires a ") + which +
-                               " index that is not negative, found: " + shown(bound));
+    fail_evaluation(9711601, std::string("$indexOfArray requires a ") + which +
+                                 " index that is not negative, found: " + shown(bound));
   }
   return static_cast<size_t>(*index);
 }

@@ -85,13 +85,20 @@ Result<std::string> variable_name(const Value& operand, std::string_view argumen
 
 // Parses `body` where the loop's variables are bound: the element under `as`, the running value
 // under `valueAs` (when `has_value`), the index under `arrayIndexAs` or, without it, as $$IDX.
-Result<ExpressionPtr> parse_loop_body(const Value& operand, const Value& body, bool has_value,
-                                      LoopSlots& slots, ParseContext& context) {
+Result<ExpressionPtr> parse_loop_body(std::string_view name, const Value& operand,
+                                      const Value& body, bool has_value, LoopSlots& slots,
+                                      ParseContext& context) {
   MR_ASSIGN_OR_RETURN(std::string element, variable_name(operand, "as", "this"));
   MR_ASSIGN_OR_RETURN(std::string index, variable_name(operand, "arrayIndexAs", "IDX"));
   std::string value;
   if (has_value) {
     MR_ASSIGN_OR_RETURN(value, variable_name(operand, "valueAs", "value"));
+  }
+  if (element == index || (has_value && (value == element || value == index))) {
+    return Status(has_value           ? 9298401
+                  : name == "$filter" ? 9375802
+                                      : 9375801,
+                  std::string(name) + " gives one name to two variables");
   }
   slots.index = context.define_variable(index);
   if (has_value) slots.value = context.define_variable(value);
@@ -303,8 +310,9 @@ Result<ExpressionPtr> parse_map(std::string_view name, const Value& operand,
   MR_ASSIGN_OR_RETURN(ExpressionPtr input,
                       parse_expression(operand.as_object().get("input"), context));
   LoopSlots slots;
-  MR_ASSIGN_OR_RETURN(ExpressionPtr in, parse_loop_body(operand, operand.as_object().get("in"),
-                                                        false, slots, context));
+  MR_ASSIGN_OR_RETURN(
+      ExpressionPtr in,
+      parse_loop_body("$map", operand, operand.as_object().get("in"), false, slots, context));
   return ExpressionPtr(std::make_unique<MapExpression>(std::move(input), std::move(in), slots));
 }
 
@@ -320,8 +328,9 @@ Result<ExpressionPtr> parse_filter(std::string_view name, const Value& operand,
     MR_ASSIGN_OR_RETURN(limit, parse_expression(parts.get("limit"), context));
   }
   LoopSlots slots;
-  MR_ASSIGN_OR_RETURN(ExpressionPtr condition,
-                      parse_loop_body(operand, parts.get("cond"), false, slots, context));
+  MR_ASSIGN_OR_RETURN(
+      ExpressionPtr condition,
+      parse_loop_body("$filter", operand, parts.get("cond"), false, slots, context));
   return ExpressionPtr(std::make_unique<FilterExpression>(std::move(input), std::move(condition),
                                                           std::move(limit), slots));
 }
@@ -340,7 +349,7 @@ Result<ExpressionPtr> parse_reduce(std::string_view name, const Value& operand,
   MR_ASSIGN_OR_RETURN(ExpressionPtr initial, parse_expression(parts.get("initialValue"), context));
   LoopSlots slots;
   MR_ASSIGN_OR_RETURN(ExpressionPtr in,
-                      parse_loop_body(operand, parts.get("in"), true, slots, context));
+                      parse_loop_body("$reduce", operand, parts.get("in"), true, slots, context));
   return ExpressionPtr(std::make_unique<ReduceExpression>(std::move(input), std::move(initial),
                                                           std::move(in), slots));
 }

@@ -54,7 +54,9 @@ bool strip_sign(std::string_view& digits) {
   return negative;
 }
 
+// `base` 0: 10, as where none is given.
 int64_t integer_from_text(std::string_view text, int base, int64_t min, int64_t max) {
+  if (base == 0) base = 10;
   if (base == 10) refuse_hexadecimal(text);
   std::string_view digits = text;
   bool negative = strip_sign(digits);
@@ -113,6 +115,7 @@ Decimal128 decimal_from_text(std::string_view text) {
   auto value =
       text.size() <= kShort ? decimal::from_string(text) : decimal::from_string(cut_digits(text));
   if (!value) fail_number(text, "Failed to parse string to decimal");
+  if (decimal::is_nan(*value) && text[0] == '-') value->high |= uint64_t{1} << 63;  // kept
   return *value;
 }
 
@@ -213,7 +216,13 @@ std::optional<std::string> bytes_from_uuid(std::string_view text) {
   return digits.size() == 32 ? bytes_from_hex(digits) : std::nullopt;
 }
 
+// Of text made of binary data: too long is a failed conversion.
+void check_text_size(size_t bytes) {
+  if (bytes >= kMaxDocumentBytes) fail_conversion("the text would be longer than 16 MB");
+}
+
 std::string_view base64_text(std::string_view bytes, bool url, Arena& arena) {
+  check_text_size(base64_size(bytes.size()));
   char* to = static_cast<char*>(arena.allocate(base64_size(bytes.size()), 1));
   std::string_view text(to, base64_encode(bytes, to) - to);
   if (!url) return text;
@@ -256,6 +265,7 @@ Value text_from_binary(const Value& value, const ConvertOptions& options, Arena&
     case Format::kBase64Url:
       return Value::string(base64_text(bytes, true, arena));
     case Format::kHex:
+      check_text_size(2 * bytes.size());
       return Value::string(arena.copy(hex_text(bytes)));
     case Format::kUuid:
       if (!is_uuid)
@@ -265,6 +275,8 @@ Value text_from_binary(const Value& value, const ConvertOptions& options, Arena&
     case Format::kUtf8:
       if (!is_valid_utf8(bytes))
         fail_binary_text(hex_text(bytes), "BinData is not a valid UTF-8 string.");
+      if (bytes.size() >= kMaxDocumentBytes)
+        fail_evaluation(16493, "Tried to create string longer than 16MB");
       return Value::string(bytes);
     case Format::kNone:
       break;
@@ -412,7 +424,7 @@ Value to_double(const Value& value, const ConvertOptions& options) {
     case Type::kDate:
       return Value::number(static_cast<double>(value.as_date()));
     case Type::kString:
-      if (options.base != 10) {
+      if (options.base != 0) {
         return Value::number(static_cast<double>(
             integer_from_text(value.as_string(), options.base, std::numeric_limits<int64_t>::min(),
                               std::numeric_limits<int64_t>::max())));
@@ -439,7 +451,7 @@ Value to_decimal(const Value& value, const ConvertOptions& options, Arena& arena
     case Type::kDate:
       return Value::decimal(decimal::from_int64(value.as_date()), arena);
     case Type::kString:
-      if (options.base != 10) {
+      if (options.base != 0) {
         return Value::decimal(
             decimal::from_int64(integer_from_text(value.as_string(), options.base,
                                                   std::numeric_limits<int64_t>::min(),
@@ -495,7 +507,8 @@ Value to_object_id(const Value& value, Arena& arena) {
 
 std::string integer_in_base(int64_t number, int base) {
   char text[72];
-  std::string digits(text, std::to_chars(text, text + sizeof text, number, base).ptr);
+  std::string digits(text,
+                     std::to_chars(text, text + sizeof text, number, base == 0 ? 10 : base).ptr);
   for (char& c : digits) c = c >= 'a' ? static_cast<char>(c - 'a' + 'A') : c;
   return digits;
 }
@@ -511,7 +524,7 @@ Value to_string(const Value& value, const ConvertOptions& options, Arena& arena)
       return Value::string(arena.copy(integer_in_base(value.integer_value(), options.base)));
     case Type::kDouble:
     case Type::kDecimal:
-      if (options.base != 10) {
+      if (options.base != 0) {
         int64_t whole = long_from_number(value);
         if (static_cast<double>(whole) != value.to_double())
           fail_conversion("Failed to convert a number with a fraction to base " +

@@ -37,7 +37,7 @@ struct ConvertOptions {
   int subtype = 0;  // of binary results
   Format format = Format::kNone;
   bool big_endian = false;  // byteOrder
-  int base = 10;            // of numbers in text
+  int base = 0;             // of numbers in text; 0: not given
 };
 
 // `value` as `target`. Requires: not null, undefined or missing. Throws 241 ConversionFailure.

@@ -86,7 +86,7 @@ class DatePartExpression final : public Expression {
       zone = zone_.get(arguments_, context);
     } catch (const EvaluationError& error) {
       if (error.status().code() != 40517) throw;
-      fail_evaluation(40533, name_ + " requires a string for the timezone argument: " +
+      fail_evaluation(40517, name_ + " requires a string for the timezone argument: " +
                                  error.status().message());
     }
     if (zone == nullptr) return Value::null();
@@ -354,7 +354,7 @@ class DateAddExpression final : public Expression {
     if (!start_ms)
       fail_evaluation(5166403, name_ + " requires startDate to be convertible to a date");
     if (!unit_value.is_string())
-      fail_evaluation(5166404, name_ + " expects string defining the time unit");
+      fail_evaluation(5439013, name_ + " expects string defining the time unit");
     auto unit = parse_date_unit(unit_value.as_string());
     if (!unit)
       fail_evaluation(ErrorCode::kFailedToParse,
@@ -407,9 +407,9 @@ DateUnit unit_argument(const std::string& name, const Value& value) {
     fail_evaluation(5439013, name + " requires 'unit' to be a string, but got " + type_text(value));
   auto unit = parse_date_unit(value.as_string());
   if (!unit)
-    fail_evaluation(5439014, name +
-                                 " parameter 'unit' value cannot be recognized as a time unit: " +
-                                 std::string(value.as_string()));
+    fail_evaluation(ErrorCode::kFailedToParse,
+                    name + " parameter 'unit' value cannot be recognized as a time unit: " +
+                        std::string(value.as_string()));
   return *unit;
 }
 
@@ -530,7 +530,7 @@ class DateTruncExpression final : public Expression {
     if (zone == nullptr) return Value::null();
     auto ms = date_of(date);
     if (!ms)
-      fail_evaluation(5439012,
+      fail_evaluation(5166307,
                       "$dateTrunc requires 'date' to be a date, but got " + type_text(date));
     DateUnit unit = unit_argument(kName, unit_value);
     int64_t bin_size = bin_size_argument(size);

@@ -136,10 +136,8 @@ int64_t date_from_fields(const DateFields& fields, std::string_view text, const 
     days = calendar::days_from_iso_week(*fields.iso_year, fields.iso_week.value_or(1),
                                         fields.iso_weekday.value_or(1));
   } else if (fields.year && fields.day_of_year) {
-    if (*fields.day_of_year < 1 || *fields.day_of_year > 365 + calendar::is_leap(*fields.year)) {
-      fail_date_text(text, text.size(), "The parsed date was invalid");
-    }
-    days = calendar::days_from_date(*fields.year, 1, *fields.day_of_year);
+    // Counted from 0 and without bounds, as the server's parser has it and the manual has not.
+    days = calendar::days_from_date(*fields.year, 1, 1) + *fields.day_of_year;
   } else {
     if (!fields.year || !fields.month || !fields.day) {
       fail_evaluation(ErrorCode::kConversionFailure,
@@ -240,6 +238,8 @@ int64_t parse_formatted_date(std::string_view text, const DatePattern& format, c
         for (size_t digits = at - from; digits < 3; ++digits) fields.millisecond *= 10;
         break;
       case 'j':
+        if (!fields.year)
+          fail_date_text(text, from, "A 'day of year' can only come after a year has been found");
         fields.day_of_year = number(3);
         break;
       case 'G':

@@ -364,10 +364,29 @@ class DateReader {
   DateFields fields_;
 };
 
+// Without what the server passes over at both ends beside white space: zero bytes and no-break
+// spaces.
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kNoBreakSpace = "\u00a0";
+  while (true) {
+    if (text.starts_with('\0')) {
+      text.remove_prefix(1);
+    } else if (text.ends_with('\0')) {
+      text.remove_suffix(1);
+    } else if (text.starts_with(kNoBreakSpace)) {
+      text.remove_prefix(kNoBreakSpace.size());
+    } else if (text.ends_with(kNoBreakSpace)) {
+      text.remove_suffix(kNoBreakSpace.size());
+    } else {
+      return text;
+    }
+  }
+}
+
 }  // namespace
 
 int64_t parse_date_text(std::string_view text, const TimeZone& zone, bool zone_given) {
-  return date_from_fields(DateReader(text).read(), text, zone, zone_given);
+  return date_from_fields(DateReader(trimmed(text)).read(), text, zone, zone_given);
 }
 
 }  // namespace millrace::engine

@@ -9,6 +9,7 @@
 #include "engine/document/bson.h"
 #include "engine/expression/limits.h"
 #include "engine/expression/registry.h"
+#include "engine/expression/variable_name.h"
 
 namespace millrace::engine {
 namespace {
@@ -109,6 +110,15 @@ class VariableExpression final : public Expression {
 class NowExpression final : public Expression {
  public:
   Value evaluate(EvalContext& context) const override { return Value::date(context.now_ms); }
+  void add_dependencies(Dependencies&) const override {}
+};
+
+// $$CLUSTER_TIME: the second of $$NOW.
+class ClusterTimeExpression final : public Expression {
+ public:
+  Value evaluate(EvalContext& context) const override {
+    return Value::timestamp(static_cast<uint32_t>(context.now_ms / 1000), 1);
+  }
   void add_dependencies(Dependencies&) const override {}
 };
 
@@ -284,42 +294,48 @@ void fold_neighbours(EagerFunction evaluate, bool at_the_beginning,
   arguments = std::move(folded);
 }
 
+constexpr std::array<std::string_view, 10> kBuiltins = {
+    "ROOT",    "CURRENT", "REMOVE",       "KEEP",       "PRUNE",
+    "DESCEND", "NOW",     "CLUSTER_TIME", "USER_ROLES", "SEARCH_META"};
+
 Result<ExpressionPtr> parse_variable(std::string_view text, ParseContext& context) {
   size_t dot = std::min(text.find('.'), text.size());
   std::string_view name = text.substr(0, dot);
+  MR_RETURN_IF_ERROR(check_variable_read(name));
+  int slot = context.find_variable(name);
+  if (slot < 0 && std::find(kBuiltins.begin(), kBuiltins.end(), name) == kBuiltins.end())
+    return Status(17276, "Use of undefined variable: " + std::string(name));
   FieldPath path;
-  if (dot < text.size()) {
+  if (dot + 1 < text.size()) {
     MR_ASSIGN_OR_RETURN(path, parse_field_path(text.substr(dot + 1), context.names()));
+  } else if (dot < text.size()) {
+    return Status(40353, "FieldPath must not end with a '.'.");
   }
-  if (name.empty())
-    return Status(ErrorCode::kFailedToParse, "empty variable names are not allowed");
-  if (int slot = context.find_variable(name); slot >= 0)
-    return make_variable(slot, std::move(path));
+  if (slot >= 0) return make_variable(slot, std::move(path));
   if (name == "ROOT" || name == "CURRENT") return make_field_path(std::move(path));
   if (name == "REMOVE") return make_constant(Value(), context);
   if (name == "KEEP" || name == "PRUNE" || name == "DESCEND") {
     return make_constant(Value::string(name), context);
   }
-  if (name == "NOW" || name == "CLUSTER_TIME" || name == "USER_ROLES" || name == "SEARCH_META") {
-    if (context.in_stream) {
-      return Status(ErrorCode::kStreamProcessorInvalidOptions,
-                    "$$" + std::string(name) + " is not available in a stream processor");
-    }
-    if (name == "NOW" && path.size() == 0) return ExpressionPtr(std::make_unique<NowExpression>());
-    return Status(51144, "Builtin variable '$$" + std::string(name) + "' is not available");
+  if (context.in_stream) {
+    return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                  "$$" + std::string(name) + " is not available in a stream processor");
   }
-  unsigned char first = name[0];
-  if (!(first >= 'a' && first <= 'z') && first < 0x80) {
-    return Status(
-        ErrorCode::kFailedToParse,
-        "'" + std::string(name) + "' starts with an invalid character for a user variable name");
+  bool is_time = name == "NOW" || name == "CLUSTER_TIME";
+  if (is_time && context.has_now) {
+    if (path.size() > 0) return make_constant(Value(), context);  // a time has no fields
+    if (name == "NOW") return ExpressionPtr(std::make_unique<NowExpression>());
+    return ExpressionPtr(std::make_unique<ClusterTimeExpression>());
   }
-  return Status(17276, "Use of undefined variable: " + std::string(name));
+  if (name == "USER_ROLES") return make_constant(Value::array({}), context);  // there is no login
+  return Status(51144, "Builtin variable '$$" + std::string(name) + "' is not available");
 }
 
 Result<ExpressionPtr> parse_string(std::string_view text, ParseContext& context) {
   if (text.size() < 2 || text[0] != '$') {
     if (text == "$") return Status(16872, "'$' by itself is not a valid FieldPath");
+    if (text.size() >= kMaxDocumentBytes)
+      return Status(16493, "Tried to create string longer than 16MB");
     return make_constant(Value::string(text), context);
   }
   if (text[1] == '$') return parse_variable(text.substr(2), context);

@@ -65,6 +65,7 @@ class ParseContext {
   // In a stream pipeline $$NOW, $$CLUSTER_TIME, $$USER_ROLES and $$SEARCH_META are refused
   // (stages-windows-time.md P-8).
   bool in_stream = false;
+  bool has_now = true;  // $$NOW: not in the queries of count and distinct, as on the server
 
   // User variables ($let, $map's `as`, $merge's let): a slot of EvalContext::variables each. Scopes
   // nest; slots are never reused within one compiled pipeline, so that a slot has one meaning.

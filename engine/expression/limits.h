@@ -58,9 +58,9 @@ inline void check_array_size(const EvalContext& context, std::string_view name, 
   check_memory(context, elements * sizeof(Value));
 }
 
-// Errors: 16493, as MongoDB 6.0.5 has it, for a string beyond 16 MB.
+// Errors: 16493, as MongoDB has it, for a string of 16 MB or more.
 inline void check_string_size(const EvalContext& context, size_t bytes) {
-  if (bytes > kMaxDocumentBytes) [[unlikely]]
+  if (bytes >= kMaxDocumentBytes) [[unlikely]]
     fail_evaluation(16493, "Tried to create string longer than 16MB");
   check_memory(context, bytes);
 }

@@ -214,8 +214,7 @@ std::string xxh64(std::string_view bytes) {
   return {reinterpret_cast<char*>(canonical.digest), sizeof canonical.digest};
 }
 
-// {$hash: {input: …, algorithm: "md5" | "sha256" | "xxh64"}}; the server's codes are not
-// documented.
+// {$hash: {input: …, algorithm: "md5" | "sha256" | "xxh64"}}
 class HashExpression final : public Expression {
  public:
   HashExpression(std::string name, NamedArguments arguments)
@@ -223,17 +222,18 @@ class HashExpression final : public Expression {
   Value evaluate(EvalContext& context) const override {
     Value input = arguments_.evaluate(0, context);
     Value algorithm = arguments_.evaluate(1, context);
-    if (!algorithm.is_string() ||
-        (algorithm.as_string() != "md5" && algorithm.as_string() != "sha256" &&
-         algorithm.as_string() != "xxh64")) {
-      fail_evaluation(ErrorCode::kBadValue,
+    if (!algorithm.is_string())
+      fail_evaluation(10754001, name_ + " requires that 'algorithm' be a string, found: " +
+                                    type_text(algorithm));
+    if (algorithm.as_string() != "md5" && algorithm.as_string() != "sha256" &&
+        algorithm.as_string() != "xxh64") {
+      fail_evaluation(10754002,
                       name_ + " requires that 'algorithm' be \"md5\", \"sha256\" or \"xxh64\"");
     }
     if (input.is_nullish()) return Value::null();
     if (!input.is(Type::kBinData) && !(input.is_string() && is_valid_utf8(input.as_string()))) {
-      fail_evaluation(
-          ErrorCode::kTypeMismatch,
-          name_ + " requires a UTF-8 string or binData input, found: " + type_text(input));
+      fail_evaluation(10754000, name_ + " requires a UTF-8 string or binData input, found: " +
+                                    type_text(input));
     }
     std::string_view bytes = input.as_string();
     std::string_view chosen = algorithm.as_string();

@@ -95,8 +95,8 @@ bool has_named_arguments(const Value& operand) {
   return first == operand.as_object().end() || !first->name().starts_with('$');
 }
 
-// {field: <expression>, input: <expression>}, or the field alone. `input` is $$CURRENT when it is
-// not given.
+// {field: <expression>, input: <expression>}, or the field of $$CURRENT alone. The manual calls
+// `input` optional; the server does not.
 Result<ExpressionPtr> parse_get_field(std::string_view, const Value& operand,
                                       ParseContext& context) {
   Value field = operand;
@@ -111,10 +111,11 @@ Result<ExpressionPtr> parse_get_field(std::string_view, const Value& operand,
     field = operand.as_object().get("field");
     input = operand.as_object().get("input");
     if (field.is_missing()) return Status(3041702, "$getField requires 'field' to be specified");
+    if (input.is_missing()) return Status(3041703, "$getField requires 'input' to be specified");
   }
   MR_ASSIGN_OR_RETURN(ExpressionPtr name, parse_expression(field, context));
   if (name->constant() != nullptr && !name->constant()->is_string()) {
-    return Status(5654602, "$getField requires 'field' to be a string, but it is of type " +
+    return Status(3041704, "$getField requires 'field' to be a string, but it is of type " +
                                std::string(name->constant()->type_name()));
   }
   ExpressionPtr from;
@@ -164,10 +165,11 @@ class SetFieldExpression final : public Expression {
 Result<std::string_view> parse_field_name(std::string_view name, const Value& spec,
                                           ParseContext& context) {
   Value field = spec;
-  if (spec.is_object()) {
-    field = spec.as_object().get("$literal");
-    if (field.is_missing())
+  if (spec.is_object() && !spec.as_object().empty()) {
+    Field first = *spec.as_object().begin();
+    if (first.name() != "$literal" && first.name() != "$const")
       return Status(4161106, std::string(name) + " requires 'field' to be a constant");
+    field = first.value;
   } else if (spec.is_array()) {
     return Status(4161106, std::string(name) + " requires 'field' to be a constant");
   } else if (spec.is_string() && spec.as_string().starts_with('$')) {
@@ -180,6 +182,8 @@ Result<std::string_view> parse_field_name(std::string_view name, const Value& sp
                                " requires 'field' to be a string, but it is of type " +
                                std::string(field.type_name()));
   }
+  if (field.as_string().find('\0') != std::string_view::npos)
+    return Status(9534700, std::string(name) + " requires 'field' without zero bytes");
   return context.names().intern(field.as_string());
 }
 
@@ -189,12 +193,18 @@ Result<ExpressionPtr> parse_set_field(std::string_view name, const Value& operan
   bool has_value = name == "$setField";
   if (!operand.is_object())
     return Status(4161100, std::string(name) + " only supports an object as its argument");
+  ExpressionPtr input, value;
   for (const Field& argument : operand.as_object()) {
-    if (argument.name() == "field" || argument.name() == "input" ||
-        (has_value && argument.name() == "value"))
-      continue;
-    return Status(
-        4161101, std::string(name) + " found an unknown argument: " + std::string(argument.name()));
+    if (argument.name() == "input") {
+      MR_ASSIGN_OR_RETURN(input, parse_expression(argument.value, context));
+    } else if (has_value && argument.name() == "value") {
+      MR_ASSIGN_OR_RETURN(value, parse_expression(argument.value, context));
+    } else if (argument.name() == "field") {
+      MR_RETURN_IF_ERROR(parse_expression(argument.value, context).status());
+    } else {
+      return Status(4161101, std::string(name) +
+                                 " found an unknown argument: " + std::string(argument.name()));
+    }
   }
   ObjectView parts = operand.as_object();
   if (!parts.has("field"))
@@ -204,11 +214,6 @@ Result<ExpressionPtr> parse_set_field(std::string_view name, const Value& operan
   if (!parts.has("input"))
     return Status(4161109, std::string(name) + " requires 'input' to be specified");
   MR_ASSIGN_OR_RETURN(std::string_view field, parse_field_name(name, parts.get("field"), context));
-  MR_ASSIGN_OR_RETURN(ExpressionPtr input, parse_expression(parts.get("input"), context));
-  ExpressionPtr value;
-  if (has_value) {
-    MR_ASSIGN_OR_RETURN(value, parse_expression(parts.get("value"), context));
-  }
   return ExpressionPtr(
       std::make_unique<SetFieldExpression>(field, std::move(input), std::move(value)));
 }

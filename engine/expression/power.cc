@@ -47,12 +47,9 @@ Value power_of_integers(const Value& base, const Value& exponent) {
                                                             : Value::int64(*result);
 }
 
-// The bases of which the library has a function of its own give exact powers exactly. (6.0.5
-// divides by the base instead of its logarithm for every other decimal base; the manual's
-// definition holds here.)
+// As MongoDB 8 has it, without the library's own functions for the bases 2 and 10: the last digit
+// of exact powers is not exact.
 Decimal128 decimal_logarithm(Decimal128 v, Decimal128 base) {
-  if (decimal::compare(base, decimal::from_int64(2)) == 0) return decimal::log2(v);
-  if (decimal::compare(base, decimal::from_int64(10)) == 0) return decimal::log10(v);
   return decimal::divide(decimal::ln(v), decimal::ln(base));
 }
 
@@ -161,7 +158,9 @@ class SigmoidExpression final : public Expression {
   Value evaluate(EvalContext& context) const override {
     Value v = input_->evaluate(context);
     if (v.is_nullish()) return on_null_ == nullptr ? Value::null() : on_null_->evaluate(context);
-    if (!v.is_number()) fail_not_numeric("$sigmoid", v);
+    if (!v.is_number())
+      fail_evaluation(ErrorCode::kTypeMismatch,
+                      "$sigmoid only supports numeric types, not " + std::string(v.type_name()));
     if (v.is(Type::kDecimal)) {
       Decimal128 one = decimal::from_int64(1);
       Decimal128 power = decimal::exp(decimal::negate(v.as_decimal()));
@@ -182,7 +181,7 @@ class SigmoidExpression final : public Expression {
 bool is_named_form(const Value& operand) {
   if (!operand.is_object()) return false;
   auto first = operand.as_object().begin();
-  return first == operand.as_object().end() || !first->name().starts_with('$');
+  return first != operand.as_object().end() && !first->name().starts_with('$');
 }
 
 }  // namespace
@@ -198,8 +197,8 @@ Result<ExpressionPtr> parse_sigmoid(std::string_view name, const Value& operand,
                                      static_cast<int>(ErrorCode::kFailedToParse),
                                      static_cast<int>(ErrorCode::kFailedToParse), context));
   } else {
-    MR_ASSIGN_OR_RETURN(auto arguments, parse_arguments(name, operand, {1, 1}, context));
-    parts[0] = std::move(arguments[0]);
+    // An array is no list of arguments here: it is a value, and not a number.
+    MR_ASSIGN_OR_RETURN(parts[0], parse_expression(operand, context));
   }
   return ExpressionPtr(
       std::make_unique<SigmoidExpression>(std::move(parts[0]), std::move(parts[1])));

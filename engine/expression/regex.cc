@@ -78,6 +78,11 @@ std::unique_ptr<Regex> Regex::compile(std::string_view pattern, std::string_view
         return nullptr;
     }
   }
+  constexpr size_t kMaxPatternBytes = 16384;  // MongoDB's since it uses PCRE2
+  if (pattern.size() > kMaxPatternBytes) {
+    *error = {RegexError::Kind::kPattern, "pattern string is longer than the limit"};
+    return nullptr;
+  }
   int code = 0;
   PCRE2_SIZE offset = 0;
   pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
@@ -164,15 +169,17 @@ void split_by_regex(std::string_view text, const Regex& regex, ArrayBuilder& par
   size_t from = 0;
   while (from <= text.size() && search_or_fail("$split", regex, text, from)) {
     Regex::Range match = *regex.group(0);
-    if (match.from == match.to) {
-      if (match.from >= text.size()) break;
-      from = utf8::skip(text, match.from, 1);
-      if (match.from == part) continue;  // nothing to cut off
-    } else {
-      from = match.to;
-    }
     parts.add(Value::string(text.substr(part, match.from - part)));
+    for (size_t i = 1; i <= regex.group_count(); ++i) {
+      auto group = regex.group(i).value_or(Regex::Range{0, 0});
+      parts.add(Value::string(text.substr(group.from, group.to - group.from)));
+    }
     part = match.to;
+    if (match.to < text.size() && match.from == match.to) {
+      from = utf8::skip(text, match.to, 1);
+    } else {
+      from = match.from == match.to ? text.size() + 1 : match.to;
+    }
   }
   parts.add(Value::string(text.substr(part)));
 }
@@ -186,7 +193,7 @@ std::string_view replace_by_regex(std::string_view text, const Regex& regex, std
   while (from <= text.size() && search_or_fail(name, regex, text, from)) {
     Regex::Range match = *regex.group(0);
     out.append(text, copied, match.from - copied).append(with);
-    if (out.size() > kMaxDocumentBytes)
+    if (out.size() >= kMaxDocumentBytes)
       fail_evaluation(16493, "Tried to create string longer than 16MB");
     copied = match.to;
     if (!all) break;
@@ -269,10 +276,10 @@ class RegexExpression final : public Expression {
     }
     if (!options.is_nullish() && !options.is_string())
       fail_evaluation(51106, name_ + " needs 'options' to be of type string");
+    if (regex.is_nullish()) return std::nullopt;
     bool both = regex.is(Type::kRegex) && !regex.as_regex().options.empty() && options.is_string();
     bool null_byte = regex.is_string() && regex.as_string().find('\0') != std::string_view::npos;
     if (options.is_string() && !both && !null_byte) check_flags(options.as_string());
-    if (regex.is_nullish()) return std::nullopt;
     RegexParts parts = regex.is_string() ? RegexParts{regex.as_string(), ""} : regex.as_regex();
     if (options.is_string()) {  // null counts as not given
       if (!parts.options.empty()) {
@@ -284,7 +291,7 @@ class RegexExpression final : public Expression {
     return parts;
   }
 
-  // Wrong flags are an error beside a pattern that is null, too; a null byte is one before them.
+  // A null byte is an error before a wrong flag.
   void check_flags(std::string_view flags) const {
     if (flags.find('\0') != std::string_view::npos) {
       fail_evaluation(51110,

@@ -68,8 +68,9 @@ const Regex& cached_regex(std::string_view name, std::string_view pattern,
 bool search_or_fail(std::string_view name, const Regex& regex, std::string_view text,
                     size_t start = 0);
 
-// The parts of `text` between the matches, as $split has them. An empty match splits before the
-// next code point.
+// The parts of `text` between the matches, as $split has them, with the groups of each match (""
+// for one that took no part) behind the part before it. An empty match splits at its place, also at
+// the beginning and the end.
 void split_by_regex(std::string_view text, const Regex& regex, ArrayBuilder& parts, Arena& arena);
 
 // `text` with the first match, or all, replaced by `with` taken literally.

@@ -262,7 +262,7 @@ Value eval_split(EvalContext& context, std::span<const Value> arguments) {
     return parts.finish();
   }
   if (!separator.is_string()) {
-    fail_evaluation(40086,
+    fail_evaluation(10503900,
                     "$split requires an expression that evaluates to a string or regex as a second "
                     "argument, found: " +
                         type_text(separator));
@@ -400,9 +400,9 @@ class ReplaceExpression final : public Expression {
   ReplaceExpression(std::string name, NamedArguments arguments)
       : name_(std::move(name)), all_(name_ == "$replaceAll"), arguments_(std::move(arguments)) {}
   Value evaluate(EvalContext& context) const override {
-    Value input = string_argument(0, 51746, "input", context);
-    Value find = string_argument(1, 51745, "find", context);
-    Value replacement = string_argument(2, 51744, "replacement", context);
+    Value input = string_argument(0, 10503904, "input", context);
+    Value find = string_argument(1, 10503901, "find", context);
+    Value replacement = string_argument(2, 10503902, "replacement", context);
     if (input.is_nullish() || find.is_nullish() || replacement.is_nullish()) return Value::null();
     std::string_view with = replacement.as_string();
     if (find.is(Type::kRegex)) {

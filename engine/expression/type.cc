@@ -5,6 +5,7 @@
 #include "engine/expression/extended_json_values.h"
 #include "engine/expression/families.h"
 #include "engine/expression/named_arguments.h"
+#include "engine/expression/number.h"
 
 namespace millrace::engine {
 namespace {
@@ -20,8 +21,8 @@ Value eval_is_number(EvalContext&, std::span<const Value> arguments) {
 Value eval_subtype(EvalContext&, std::span<const Value> arguments) {
   if (arguments[0].is_nullish()) return Value::null();
   if (!arguments[0].is(Type::kBinData)) {
-    fail_evaluation(ErrorCode::kTypeMismatch, "$subtype requires a binData argument, found: " +
-                                                  std::string(arguments[0].type_name()));
+    fail_evaluation(10389300, "$subtype requires a binData argument, found: " +
+                                  std::string(arguments[0].type_name()));
   }
   return Value::int32(arguments[0].binary_subtype());
 }
@@ -83,21 +84,27 @@ bool big_endian_from_value(const Value& value) {
 }
 
 int base_from_value(const Value& value) {
-  double base = value.is_number() ? value.to_double() : 0;
-  if (base != 2 && base != 8 && base != 10 && base != 16) {
+  auto base = whole_int64(value);
+  if (!base)
     fail_evaluation(
-        ErrorCode::kConversionFailure,
-        "$convert requires that 'base' be 2, 8, 10 or 16, found: " + value_to_text(value));
-  }
-  return static_cast<int>(base);
+        3501300, "$convert requires that 'base' be a whole number, found: " + value_to_text(value));
+  if (*base != 2 && *base != 8 && *base != 10 && *base != 16)
+    fail_evaluation(
+        3501301, "$convert requires that 'base' be 2, 8, 10 or 16, found: " + value_to_text(value));
+  return static_cast<int>(*base);
 }
 
 int subtype_from_value(const Value& value) {
   if (!value.is_number())
-    fail_evaluation(4341106, "$convert requires that 'subtype' be a number, found: " +
+    fail_evaluation(4341108, "$convert requires that 'subtype' be a number, found: " +
                                  std::string(value.type_name()));
   double subtype = value.to_double();
-  if (!(subtype >= 0 && subtype <= 255) || subtype != static_cast<int>(subtype)) {
+  if (subtype != std::trunc(subtype))
+    fail_evaluation(4341106, "$convert requires that 'subtype' be a whole number, found: " +
+                                 value_to_text(value));
+  constexpr int kLastDefined = 9;
+  constexpr int kFirstOfUsers = 128;
+  if (!(subtype >= 0 && subtype <= 255) || (subtype > kLastDefined && subtype < kFirstOfUsers)) {
     fail_evaluation(
         4341107,
         "In $convert, numeric value for 'subtype' does not correspond to a BinData subtype: " +
@@ -146,7 +153,10 @@ class ConvertExpression final : public Expression {
     try {
       return convert(input, *wanted.type, wanted.options, *context.arena);
     } catch (const EvaluationError& error) {
-      if (!error.status().is(ErrorCode::kConversionFailure)) throw;
+      constexpr int kYearOutOfRange = 18537;
+      if (!error.status().is(ErrorCode::kConversionFailure) &&
+          error.status().code() != kYearOutOfRange)
+        throw;
     }
     return arguments_.evaluate(kOnError, context);
   }

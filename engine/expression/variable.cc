@@ -4,27 +4,36 @@
 
 namespace millrace::engine {
 
-Status check_variable_name(std::string_view name) {
+namespace {
+
+bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+
+Status check_name(std::string_view name, bool may_start_upper) {
   if (name.empty())
     return Status(ErrorCode::kFailedToParse, "empty variable names are not allowed");
-  if (name == "CURRENT") return {};
-  auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
-  auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
-  if (is_ascii(name[0]) && !is_lower(name[0])) {
+  if (is_ascii(name[0]) && !is_lower(name[0]) && !(may_start_upper && is_upper(name[0]))) {
     return Status(
         ErrorCode::kFailedToParse,
         "'" + std::string(name) +
             "' starts with a character that the name of a user variable may not start with");
   }
   for (char c : name) {
-    if (!is_ascii(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_')
-      continue;
+    if (!is_ascii(c) || is_lower(c) || is_upper(c) || (c >= '0' && c <= '9') || c == '_') continue;
     return Status(ErrorCode::kFailedToParse,
                   "'" + std::string(name) +
                       "' contains a character that a variable name may not have: '" + c + "'");
   }
   return {};
 }
+
+}  // namespace
+
+Status check_variable_name(std::string_view name) {
+  return name == "CURRENT" ? Status() : check_name(name, false);
+}
+Status check_variable_read(std::string_view name) { return check_name(name, true); }
 
 namespace {
 
@@ -63,6 +72,10 @@ class LetExpression final : public Expression {
 
 // The values are parsed before any of the names is bound: they see the variables outside.
 Result<ExpressionPtr> parse_bindings(const Value& vars, const Value& in, ParseContext& context) {
+  if (vars.is_array()) {  // its positions are the names, and no variable begins with a digit
+    if (!vars.as_array().empty()) return check_variable_name("0");
+    return parse_expression(in, context);
+  }
   if (!vars.is_object()) return Status(10065, "invalid parameter: $let expects an object (vars)");
   std::vector<LetExpression::Binding> bindings;
   for (const Field& field : vars.as_object()) {
@@ -97,6 +110,7 @@ Result<ExpressionPtr> parse_let(std::string_view, const Value& operand, ParseCon
 // clang-format off
 constexpr std::array kVariableExpressions = {
     //            name        arguments  evaluate  parse          manual page
+    ExpressionRow{"$const",   {1, 1},    nullptr,  parse_literal, "aggregation/literal"},
     ExpressionRow{"$expr",    {1, 1},    nullptr,  parse_expr,    "query/expr"},
     ExpressionRow{"$let",     {1, 1},    nullptr,  parse_let,     "aggregation/let"},
     ExpressionRow{"$literal", {1, 1},    nullptr,  parse_literal, "aggregation/literal"},

@@ -12,4 +12,7 @@ namespace millrace::engine {
 // https://www.mongodb.com/docs/manual/reference/aggregation-variables/
 Status check_variable_name(std::string_view name);
 
+// The same for one that is read, which may be a system's variable. Errors: 9.
+Status check_variable_read(std::string_view name);
+
 }  // namespace millrace::engine

@@ -49,8 +49,8 @@ class SimilarityExpression final : public Expression {
     Value left = left_->evaluate(context);
     Value right = right_->evaluate(context);
     if (left.is_nullish() || right.is_nullish()) return Value::null();
-    check_vector(left);
-    check_vector(right);
+    check_vector(left, 10413200);
+    check_vector(right, 10413201);
     Numbers a = numbers(left, 10413203);
     Numbers b = numbers(right, 10413204);
     if (a.size() != b.size()) {
@@ -67,10 +67,10 @@ class SimilarityExpression final : public Expression {
   }
 
  private:
-  void check_vector(const Value& v) const {
+  void check_vector(const Value& v, int code) const {
     bool vector = v.is(Type::kBinData) && v.binary_subtype() == kVectorSubtype;
     if (!v.is_array() && !vector)
-      fail_evaluation(10413200,
+      fail_evaluation(code,
                       name_ + " takes arrays or binary vectors, but " + shown(v) + " is neither");
   }
   Numbers numbers(const Value& v, int code) const {

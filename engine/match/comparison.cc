@@ -35,7 +35,8 @@ bool Comparison::test_slowly(const Value& value) const {
   int rank = canonical_type(value.type());
   bool takes_equal = (static_cast<int>(op_) & static_cast<int>(CompareOp::kEqual)) != 0;
   if (rank != rank_ && !constant_.is(Type::kMinKey) && !constant_.is(Type::kMaxKey)) {
-    return takes_equal && value.is_nullish() && constant_.is_nullish();
+    // null stands for missing too, but not for undefined (MongoDB 8.0).
+    return takes_equal && value.is_missing() && constant_.is(Type::kNull);
   }
   if (rank_ == canonical_type(Type::kInt32)) {
     bool value_nan = is_nan(value);
@@ -59,7 +60,7 @@ class InTest final : public ValueTest {
                             [](const Value& v) { return v.is(Type::kNull); });
   }
   bool test(const Value& value, EvalContext& context) const override {
-    if (value.is_missing() || value.is(Type::kUndefined)) return has_null_;
+    if (value.is_missing()) return has_null_;
     auto found = std::lower_bound(values_.begin(), values_.end(), value,
                                   [](const Value& a, const Value& b) { return compare(a, b) < 0; });
     if (found != values_.end() && compare(*found, value) == 0) return true;

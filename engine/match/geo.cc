@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/document/extended_json.h"
+#include "engine/match/flat_polygon.h"
 #include "engine/match/registry.h"
 #include "engine/match/spherical_shape.h"
 
@@ -68,7 +69,7 @@ class CircleRegion final : public FlatRegion {
 
 class PolygonRegion final : public FlatRegion {
  public:
-  explicit PolygonRegion(const GeoLine& ring) : polygon_(ring) {}
+  explicit PolygonRegion(GeoLine corners) : polygon_(std::move(corners)) {}
 
  protected:
   bool contains_point(const GeoPoint& p) const override { return polygon_.contains(p); }
@@ -145,8 +146,7 @@ Result<RegionPtr> parse_flat_polygon(const Value& spec) {
     ring.push_back(point);
   }
   if (ring.size() < 3) return bad("Polygon must have at least 3 points");
-  if (!(ring.front() == ring.back())) ring.push_back(ring.front());
-  return RegionPtr(std::make_unique<PolygonRegion>(ring));
+  return RegionPtr(std::make_unique<PolygonRegion>(std::move(ring)));
 }
 
 // [center, radius]

@@ -179,7 +179,7 @@ Result<GeoPoint> parse_geo_pair(const Value& value, bool allow_more) {
     for (const Field& field : value.as_object()) MR_RETURN_IF_ERROR(take(field.value));
   }
   if (count < 2) return bad("Point must only contain numeric elements");
-  if (std::isnan(point.x) || std::isnan(point.y))
+  if (!std::isfinite(point.x) || !std::isfinite(point.y))
     return bad("Point coordinates must be finite numbers");
   return point;
 }

@@ -15,8 +15,6 @@ namespace bg = boost::geometry;
 using SpherePoint = bg::model::point<double, 2, bg::cs::spherical_equatorial<bg::degree>>;
 using SphereLine = bg::model::linestring<SpherePoint>;
 using SpherePolygon = bg::model::polygon<SpherePoint>;
-using PlanePoint = bg::model::point<double, 2, bg::cs::cartesian>;
-using PlanePolygon = bg::model::polygon<PlanePoint>;
 
 SpherePoint on_sphere(const GeoPoint& p) { return {p.x, p.y}; }
 
@@ -197,20 +195,6 @@ bool SphericalShape::within(const GeoPoint& center, double radius) const {
   };
   return std::all_of(parts_->lines.begin(), parts_->lines.end(), clear) &&
          std::all_of(parts_->polygons.begin(), parts_->polygons.end(), clear);
-}
-
-struct FlatPolygon::Ring {
-  PlanePolygon polygon;
-};
-
-FlatPolygon::FlatPolygon(const GeoLine& ring) : ring_(std::make_unique<Ring>()) {
-  for (const GeoPoint& p : ring) bg::append(ring_->polygon.outer(), PlanePoint(p.x, p.y));
-}
-FlatPolygon::FlatPolygon(FlatPolygon&&) noexcept = default;
-FlatPolygon::~FlatPolygon() = default;
-
-bool FlatPolygon::contains(const GeoPoint& point) const {
-  return bg::covered_by(PlanePoint(point.x, point.y), ring_->polygon);
 }
 
 }  // namespace millrace::engine

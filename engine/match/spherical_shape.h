@@ -32,17 +32,4 @@ class SphericalShape {
   std::unique_ptr<Parts> parts_;
 };
 
-// Within the polygon on a plane. `ring` is closed.
-class FlatPolygon {
- public:
-  explicit FlatPolygon(const GeoLine& ring);
-  FlatPolygon(FlatPolygon&&) noexcept;
-  ~FlatPolygon();
-  bool contains(const GeoPoint& point) const;
-
- private:
-  struct Ring;
-  std::unique_ptr<Ring> ring_;
-};
-
 }  // namespace millrace::engine
