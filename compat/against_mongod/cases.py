@@ -8,6 +8,7 @@ from generate_expressions import Expressions
 from generate_pipelines import Pipelines
 from generate_queries import Queries
 from generate_values import FIELDS, Values
+from known_differences import newer_code
 
 DB = "search"
 CASES_PER_BLOCK = 100
@@ -120,7 +121,7 @@ class Outcome:
             for reply in replies:
                 servers.checked(reply)
         except servers.Failed as error:
-            self.code, self.message = error.code, error.message
+            self.fail(error, connection)
             if kind == "update":    # what failed must not have changed anything
                 self.results = [replies[-1].get("cursor", {}).get("firstBatch")]
             return
@@ -132,6 +133,10 @@ class Outcome:
             self.results = replies[0]["cursor"]["firstBatch"]
             self.read_on(replies[0]["cursor"], connection)
 
+    def fail(self, error, connection):
+        self.message = error.message
+        self.code = newer_code(error.code, error.message) if connection.name == "mongod" else error.code
+
     def read_on(self, cursor, connection):
         namespace = cursor["ns"].split(".", 1)
         while cursor["id"] and self.code is None:
@@ -141,7 +146,8 @@ class Outcome:
                 cursor = servers.checked(reply)["cursor"]
                 self.results += cursor["nextBatch"]
             except servers.Failed as error:
-                self.code, self.message, self.results = error.code, error.message, None
+                self.fail(error, connection)
+                self.results = None
 
     def kind(self):
         """What has to stay while a case is made smaller."""

@@ -11,7 +11,7 @@ import re
 
 import servers
 from bson.decimal128 import Decimal128
-from bson_values import BINARY, DATE, DECIMAL, OID, Int64, Opaque, date, identical, to_json
+from bson_values import BINARY, DATE, DECIMAL, OID, UNDEFINED, Int64, Opaque, date, identical, to_json
 from cases import BODIES, DB, SAME, UNORDERED_ARRAYS, Outcome, bagged, names_in, operators_of, same
 from known_differences import rows
 from rewriting import any_value, deletions, everywhere, expressions_in, in_bodies, in_case, parts_everywhere, parts_of, renamed, values_everywhere, without_one
@@ -158,7 +158,7 @@ def known_limit_of_densify(case, theirs, ours):
 
 
 def known_newer_patterns(case, theirs, ours):
-    return theirs.code in (40086, 51745) and bool(re.search("found: (regex|/)", theirs.message))
+    return theirs.code in (10503900, 10503901) and bool(re.search("found: (regex|/)", theirs.message))
 
 
 def known_code_of_too_large(case, theirs, ours):
@@ -197,7 +197,21 @@ def known_ambiguous_sort_keys(case, theirs, ours):
 
 
 def known_get_field(case, theirs, ours):
-    return "$getField" in operators_of(case) and theirs.code in (5654600, 5654601, 3041703)
+    return "$getField" in operators_of(case) and theirs.code in (5654600, 5654601)
+
+
+def known_codes_of_subtraction(case, theirs, ours):
+    return "$subtract" in operators_of(case) and theirs.code in (31109, 159) and ours.code == 15
+
+
+def known_empty_name_of_a_field(case, theirs, ours):
+    return (theirs.code, ours.code) == (4161106, 4161107)
+
+
+def known_name_of_the_partition(case, theirs, ours):
+    def without_it(one):
+        return {name: value for name, value in one.items() if not re.fullmatch(r"[A-Za-z0-9+/]{22}==", name)} if isinstance(one, dict) else one
+    return {"$setWindowFields", "partitionBy"} <= operators_of(case) and theirs.code is None and ours.code is None and identical(everywhere(theirs.results, without_it), ours.results)
 
 
 # --- what the servers tell when they are asked again ---
@@ -512,7 +526,45 @@ def cause_elements_left_out(ask, case, theirs, ours, only):
 
 
 def cause_offsets_with_seconds(ask, case, theirs, ours, only):
-    return {"$dateDiff", "timezone"} <= operators_of(case) and vanishes(ask, case, in_case(case, later_date), only)
+    """Of later dates, or of a date that is computed without the time zone."""
+    def in_utc(one):
+        return {**one, "timezone": "UTC"} if isinstance(one, dict) and "timezone" in one else one
+    if not {"$dateDiff", "timezone"} <= operators_of(case):
+        return False
+    return vanishes(ask, case, in_case(case, later_date), only) or "$dateFromParts" in operators_of(case) and vanishes(ask, case, in_bodies(case, in_utc), only)
+
+
+def cause_sums_one_by_one(ask, case, theirs, ours, only):
+    """Nothing is left of it with integers in the place of all other numbers, or when each sum is a chain of differences."""
+    def whole(one):
+        if is_decimal(one) or isinstance(one, float):
+            return 1
+        return type(one)(1) if isinstance(one, int) and not isinstance(one, bool) and abs(one) > 1 << 31 else one
+    def chained(one):
+        if not (isinstance(one, dict) and set(one) == {"$add"} and isinstance(one["$add"], list) and len(one["$add"]) > 1):
+            return one
+        first, *others = one["$add"]
+        for other in others:
+            first = {"$subtract": [first, {"$multiply": [-1, other]}]}
+        return first
+    if not operators_of(case) & {"$add", "$subtract", "$mod"}:
+        return False
+    return vanishes(ask, case, in_case(case, whole), only) or vanishes(ask, case, in_bodies(case, chained), only)
+
+
+def cause_null_and_undefined(ask, case, theirs, ours, only):
+    def text(one):
+        return "undefined" if isinstance(one, Opaque) and one.type == UNDEFINED else one
+    return any_value(case["docs"], lambda one: isinstance(one, Opaque) and one.type == UNDEFINED) and vanishes(ask, case, {**case, "docs": everywhere(case["docs"], text)}, only)
+
+
+def cause_flags_beside_null(ask, case, theirs, ours, only):
+    """Without its options the pattern that is null makes no difference."""
+    def without_options(one):
+        if isinstance(one, dict) and set(one) & {"$regexMatch", "$regexFind", "$regexFindAll"}:
+            return {name: without_one(spec, "options") if isinstance(spec, dict) else spec for name, spec in one.items()}
+        return one
+    return theirs.code in (51108, 51110) and vanishes(ask, case, in_bodies(case, without_options), only, () if ours.code is None else (ours.code,))
 
 
 def cause_logarithm_of_decimals(ask, case, theirs, ours, only):
