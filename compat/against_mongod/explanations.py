@@ -552,6 +552,12 @@ def cause_sums_one_by_one(ask, case, theirs, ours, only):
     return vanishes(ask, case, in_case(case, whole), only) or vanishes(ask, case, in_bodies(case, chained), only)
 
 
+def cause_null_as_first_day(ask, case, theirs, ours, only):
+    def without_day(one):
+        return without_one(one, "startOfWeek") if isinstance(one, dict) and "unit" in one and one.get("startOfWeek", 1) is None else one
+    return "$dateTrunc" in operators_of(case) and vanishes(ask, case, in_bodies(case, without_day), only)
+
+
 def cause_null_and_undefined(ask, case, theirs, ours, only):
     def text(one):
         return "undefined" if isinstance(one, Opaque) and one.type == UNDEFINED else one

@@ -579,6 +579,10 @@ Result<ExpressionPtr> parse_date_trunc(std::string_view, const Value& operand,
            "Arguments of $dateTrunc are date, unit, binSize, timezone and startOfWeek, not "},
           context));
   bool constant = arguments.all_constant();
+  const Value* day = arguments.constant(DateTruncExpression::kStartOfWeek);
+  if (!constant && arguments.given(DateTruncExpression::kStartOfWeek) && day != nullptr &&
+      day->is_nullish())
+    return make_constant(Value::null(), context);  // whatever the unit is, unlike one of a document
   return fold_node(std::make_unique<DateTruncExpression>(std::move(arguments)), constant, context);
 }
 
