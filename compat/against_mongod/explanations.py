@@ -535,7 +535,7 @@ def cause_offsets_with_seconds(ask, case, theirs, ours, only):
 
 
 def cause_sums_one_by_one(ask, case, theirs, ours, only):
-    """Nothing is left of it with integers in the place of all other numbers, or when each sum is a chain of differences."""
+    """Nothing is left of it with integers in the place of all other numbers, when each sum is a chain of differences, or with doubles for $mod and whole numbers to be taken away."""
     def whole(one):
         if is_decimal(one) or isinstance(one, float):
             return 1
@@ -547,9 +547,17 @@ def cause_sums_one_by_one(ask, case, theirs, ours, only):
         for other in others:
             first = {"$subtract": [first, {"$multiply": [-1, other]}]}
         return first
+    def in_doubles_or_whole(one):
+        if isinstance(one, dict) and set(one) == {"$mod"} and isinstance(one["$mod"], list):
+            return {"$mod": [{"$toDouble": argument} for argument in one["$mod"]]}
+        if isinstance(one, dict) and set(one) == {"$subtract"} and isinstance(one["$subtract"], list) and len(one["$subtract"]) == 2:
+            taken = one["$subtract"][1]
+            return {"$subtract": [one["$subtract"][0], {"$cond": [{"$isNumber": taken}, {"$trunc": taken}, taken]}]}
+        return one
     if not operators_of(case) & {"$add", "$subtract", "$mod"}:
         return False
-    return vanishes(ask, case, in_case(case, whole), only) or vanishes(ask, case, in_bodies(case, chained), only)
+    tries = (in_case(case, whole), {**case, "docs": everywhere(case["docs"], whole)}, in_bodies(case, chained), in_bodies(case, in_doubles_or_whole))
+    return any(vanishes(ask, case, changed, only) for changed in tries)
 
 
 def cause_null_as_first_day(ask, case, theirs, ours, only):
