@@ -150,7 +150,8 @@ Status check_options(const Value& spec) {
       return Status(40415, "BSON field '$setWindowFields." + std::string(field.name()) +
                                "' is an unknown field.");
     }
-    if (!field.value.is_object()) return wrong_type(field.name(), field.value);
+    bool omitted = field.has_name("sortBy") && field.value.is(engine::Type::kNull);
+    if (!field.value.is_object() && !omitted) return wrong_type(field.name(), field.value);
   }
   if (!spec.as_object().has("output")) {
     return Status(40414, "BSON field '$setWindowFields.output' is missing but a required field");

@@ -214,17 +214,16 @@ class RemovableDeviation final : public WindowState {
     return Value::number(std::sqrt(squares / static_cast<double>(divisor)));
   }
   void reset() override {
-    sum_.reset();
-    squares_.reset();
-    count_ = not_finite_ = 0;
+    forget_finite();
+    not_finite_ = 0;
   }
 
  private:
+  // What is not finite is only counted, so that nothing of it stays when it has left (8.x).
   void update(const Value& value, int64_t sign, EvalContext& eval) {
     if (!value.is_number()) return;
     if (!engine::is_finite(value)) {
       not_finite_ += sign;
-      count_ += sign;
       return;
     }
     if (count_ == 0) {
@@ -232,7 +231,7 @@ class RemovableDeviation final : public WindowState {
       sum_.add(value, eval);
       return;
     }
-    if (count_ + sign == 0) return reset();
+    if (count_ + sign == 0) return forget_finite();
     double number = value.to_double();
     double x = static_cast<double>(count_) * number - sum_.result(eval).to_double();
     count_ += sign;
@@ -241,11 +240,16 @@ class RemovableDeviation final : public WindowState {
                                static_cast<double>(count_ * (count_ - sign))),
                  eval);
   }
+  void forget_finite() {
+    sum_.reset();
+    squares_.reset();
+    count_ = 0;
+  }
 
   AccumulatorState sum_;
   AccumulatorState squares_;
   bool sample_;
-  int64_t count_ = 0;
+  int64_t count_ = 0;  // of finite numbers
   int64_t not_finite_ = 0;
 };
 
@@ -371,12 +375,11 @@ class RemovableIntegral final : public WindowState {
 // Runs one state over the windows of a partition.
 class WindowedFunction : public WindowFunction {
  public:
-  WindowedFunction(WindowBounds bounds, const WindowSort& sort)
-      : bounds_(std::move(bounds)), sort_(sort) {}
+  explicit WindowedFunction(WindowBounds bounds) : bounds_(std::move(bounds)) {}
 
   std::vector<Value> run(const WindowPartition& partition, EvalContext& eval) override {
     auto values = arguments(partition, eval);
-    auto intervals = bounds_.intervals(partition, sort_, eval);
+    auto intervals = bounds_.intervals(partition, eval);
     WindowStatePtr state = make_state(bounds_.from_start());
     std::vector<Value> results;
     results.reserve(values.size());
@@ -413,14 +416,13 @@ class WindowedFunction : public WindowFunction {
       state.remove(values[i], eval);
   }
   WindowBounds bounds_;
-  const WindowSort& sort_;
 };
 
 class AccumulatorFunction final : public WindowedFunction {
  public:
-  AccumulatorFunction(WindowBounds bounds, const WindowSort& sort, std::string_view name,
-                      AccumulatorPtr accumulator, AccumulatorPtr sum, ExpressionPtr argument)
-      : WindowedFunction(std::move(bounds), sort),
+  AccumulatorFunction(WindowBounds bounds, std::string_view name, AccumulatorPtr accumulator,
+                      AccumulatorPtr sum, ExpressionPtr argument)
+      : WindowedFunction(std::move(bounds)),
         name_(name),
         accumulator_(std::move(accumulator)),
         sum_(std::move(sum)),
@@ -459,30 +461,28 @@ class AccumulatorFunction final : public WindowedFunction {
 // $first and $last: the value as it is, also a missing one; null for a window without documents.
 class EdgeFunction final : public WindowFunction {
  public:
-  EdgeFunction(WindowBounds bounds, const WindowSort& sort, ExpressionPtr input, bool first)
-      : bounds_(std::move(bounds)), sort_(sort), input_(std::move(input)), first_(first) {}
+  EdgeFunction(WindowBounds bounds, ExpressionPtr input, bool first)
+      : bounds_(std::move(bounds)), input_(std::move(input)), first_(first) {}
 
   std::vector<Value> run(const WindowPartition& partition, EvalContext& eval) override {
     auto values = evaluate_all(*input_, partition, eval);
     std::vector<Value> results;
     results.reserve(values.size());
-    for (const auto& [from, to] : bounds_.intervals(partition, sort_, eval))
+    for (const auto& [from, to] : bounds_.intervals(partition, eval))
       results.push_back(from >= to ? Value::null() : values[first_ ? from : to - 1]);
     return results;
   }
 
  private:
   WindowBounds bounds_;
-  const WindowSort& sort_;
   ExpressionPtr input_;
   bool first_;
 };
 
 class CovarianceFunction final : public WindowedFunction {
  public:
-  CovarianceFunction(WindowBounds bounds, const WindowSort& sort, ExpressionPtr pair, bool sample,
-                     AccumulatorPtr sum)
-      : WindowedFunction(std::move(bounds), sort),
+  CovarianceFunction(WindowBounds bounds, ExpressionPtr pair, bool sample, AccumulatorPtr sum)
+      : WindowedFunction(std::move(bounds)),
         pair_(std::move(pair)),
         sample_(sample),
         sum_(std::move(sum)) {}
@@ -503,9 +503,8 @@ class CovarianceFunction final : public WindowedFunction {
 
 class IntegralFunction final : public WindowedFunction {
  public:
-  IntegralFunction(WindowBounds bounds, const WindowSort& sort, ExpressionPtr input,
-                   int64_t unit_ms, AccumulatorPtr sum)
-      : WindowedFunction(std::move(bounds), sort),
+  IntegralFunction(WindowBounds bounds, ExpressionPtr input, int64_t unit_ms, AccumulatorPtr sum)
+      : WindowedFunction(std::move(bounds)),
         input_(std::move(input)),
         unit_ms_(unit_ms),
         sum_(std::move(sum)) {}
@@ -534,13 +533,12 @@ class IntegralFunction final : public WindowedFunction {
 // Only the ends of the window count.
 class DerivativeFunction final : public WindowFunction {
  public:
-  DerivativeFunction(WindowBounds bounds, const WindowSort& sort, ExpressionPtr input,
-                     int64_t unit_ms)
-      : bounds_(std::move(bounds)), sort_(sort), input_(std::move(input)), unit_ms_(unit_ms) {}
+  DerivativeFunction(WindowBounds bounds, ExpressionPtr input, int64_t unit_ms)
+      : bounds_(std::move(bounds)), input_(std::move(input)), unit_ms_(unit_ms) {}
 
   std::vector<Value> run(const WindowPartition& partition, EvalContext& eval) override {
     auto values = evaluate_all(*input_, partition, eval);
-    auto intervals = bounds_.intervals(partition, sort_, eval);
+    auto intervals = bounds_.intervals(partition, eval);
     std::vector<Value> results;
     for (const auto& [first, last] : intervals) {
       results.push_back(first == last
@@ -579,7 +577,6 @@ class DerivativeFunction final : public WindowFunction {
                          : binary_operator("$multiply", result, Value::int64(unit_ms_), eval);
   }
   WindowBounds bounds_;
-  const WindowSort& sort_;
   ExpressionPtr input_;
   int64_t unit_ms_;
 };
@@ -599,8 +596,7 @@ Status check_beside(const WindowFunctionSpec& spec) {
 
 Result<WindowBounds> bounds_of(const WindowFunctionSpec& spec) {
   MR_RETURN_IF_ERROR(check_beside(spec));
-  return WindowBounds::parse(spec.whole.as_object().get("window"), spec.sort,
-                             spec.parse.constants());
+  return WindowBounds::parse(spec.whole.as_object().get("window"), spec.sort, spec.parse);
 }
 
 struct SlopeArguments {
@@ -640,15 +636,14 @@ Result<WindowFunctionPtr> parse_window_accumulator(const WindowFunctionSpec& spe
   MR_ASSIGN_OR_RETURN(auto bounds, bounds_of(spec));
   if (spec.name == "$first" || spec.name == "$last") {
     MR_ASSIGN_OR_RETURN(auto input, engine::parse_expression(spec.operand, spec.parse));
-    return WindowFunctionPtr(std::make_unique<EdgeFunction>(
-        std::move(bounds), spec.sort, std::move(input), spec.name == "$first"));
+    return WindowFunctionPtr(
+        std::make_unique<EdgeFunction>(std::move(bounds), std::move(input), spec.name == "$first"));
   }
   if (spec.name == "$count" && !(spec.operand.is_object() && spec.operand.as_object().empty()))
     return bad("$count only accepts an empty object as input");
   // An array is one value to a window function, and not the accumulator's list of operands.
   Value operand = spec.operand;
-  bool takes_array = operand.is_array() && spec.name != "$push" && spec.name != "$addToSet";
-  if (takes_array) {
+  if (operand.is_array()) {
     engine::ObjectBuilder wrapped(spec.parse.constants(), 1);
     engine::ArrayBuilder one(spec.parse.constants(), 1);
     one.add(operand);
@@ -662,15 +657,15 @@ Result<WindowFunctionPtr> parse_window_accumulator(const WindowFunctionSpec& spe
     MR_ASSIGN_OR_RETURN(argument, engine::parse_expression(operand, spec.parse));
   }
   return WindowFunctionPtr(std::make_unique<AccumulatorFunction>(
-      std::move(bounds), spec.sort, spec.name, std::move(accumulator),
-      make_accumulator("$sum", spec.parse), std::move(argument)));
+      std::move(bounds), spec.name, std::move(accumulator), make_accumulator("$sum", spec.parse),
+      std::move(argument)));
 }
 
 Result<WindowFunctionPtr> parse_window_covariance(const WindowFunctionSpec& spec) {
   MR_ASSIGN_OR_RETURN(auto bounds, bounds_of(spec));
   MR_ASSIGN_OR_RETURN(auto pair, engine::parse_expression(spec.operand, spec.parse));
   return WindowFunctionPtr(std::make_unique<CovarianceFunction>(
-      std::move(bounds), spec.sort, std::move(pair), spec.name == "$covarianceSamp",
+      std::move(bounds), std::move(pair), spec.name == "$covarianceSamp",
       make_accumulator("$sum", spec.parse)));
 }
 
@@ -681,7 +676,7 @@ Result<WindowFunctionPtr> parse_window_derivative(const WindowFunctionSpec& spec
     return bad("$derivative requires explicit window bounds");
   MR_ASSIGN_OR_RETURN(auto bounds, bounds_of(spec));
   return WindowFunctionPtr(std::make_unique<DerivativeFunction>(
-      std::move(bounds), spec.sort, std::move(arguments.input), arguments.unit_ms));
+      std::move(bounds), std::move(arguments.input), arguments.unit_ms));
 }
 
 Result<WindowFunctionPtr> parse_window_integral(const WindowFunctionSpec& spec) {
@@ -689,7 +684,7 @@ Result<WindowFunctionPtr> parse_window_integral(const WindowFunctionSpec& spec) 
   MR_ASSIGN_OR_RETURN(auto arguments, slope_arguments(spec));
   MR_ASSIGN_OR_RETURN(auto bounds, bounds_of(spec));
   return WindowFunctionPtr(
-      std::make_unique<IntegralFunction>(std::move(bounds), spec.sort, std::move(arguments.input),
+      std::make_unique<IntegralFunction>(std::move(bounds), std::move(arguments.input),
                                          arguments.unit_ms, make_accumulator("$sum", spec.parse)));
 }
 

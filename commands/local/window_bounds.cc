@@ -10,7 +10,6 @@
 
 namespace millrace::commands {
 
-using engine::Arena;
 using engine::ErrorCode;
 using engine::EvalContext;
 using engine::Result;
@@ -23,7 +22,7 @@ namespace {
 Status bad(std::string text) { return Status(ErrorCode::kFailedToParse, std::move(text)); }
 
 Result<WindowBounds::Bound> parse_bound(const Value& spec, bool range, bool with_unit,
-                                        Arena& constants) {
+                                        engine::ParseContext& parse) {
   WindowBounds::Bound bound;
   if (spec.is_string() && spec.as_string() == "unbounded") return bound;
   if (spec.is_string() && spec.as_string() == "current") {
@@ -32,17 +31,21 @@ Result<WindowBounds::Bound> parse_bound(const Value& spec, bool range, bool with
   }
   if (spec.is_string()) return bad("Window bounds must be 'unbounded', 'current', or a number.");
   bound.kind = WindowBounds::Kind::kOffset;
-  auto whole = engine::whole_int64(spec);
+  MR_ASSIGN_OR_RETURN(auto expression, engine::parse_expression(spec, parse));
+  if (expression->constant() == nullptr)
+    return bad("A window bound must be a constant: " + shell_text(spec));
+  const Value& value = *expression->constant();
+  auto whole = engine::whole_int64(value);
   if (!range || with_unit) {
     if (!whole) {
       return bad(range ? "With 'unit', range-based bounds must be an integer"
                        : "Numeric document-based bounds must be an integer");
     }
     bound.documents = *whole;
-  } else if (!spec.is_number()) {
+  } else if (!value.is_number()) {
     return bad("Range-based bounds expression must be a number");
   }
-  bound.offset = engine::deep_copy(spec, constants);
+  bound.offset = engine::deep_copy(value, parse.constants());
   return bound;
 }
 
@@ -90,7 +93,7 @@ Status WindowBounds::check_order() const {
 }
 
 Result<WindowBounds> WindowBounds::parse(const Value& spec, const WindowSort& sort,
-                                         Arena& constants) {
+                                         engine::ParseContext& parse) {
   WindowBounds bounds;
   if (spec.is_missing()) return bounds;
   if (!spec.is_object()) return bad("'window' field must be an object");
@@ -106,12 +109,14 @@ Result<WindowBounds> WindowBounds::parse(const Value& spec, const WindowSort& so
   std::string_view name = bounds.range_ ? "range" : "documents";
   MR_ASSIGN_OR_RETURN(auto both, two_bounds(fields.get(name), name));
   MR_ASSIGN_OR_RETURN(bounds.lower_,
-                      parse_bound(both[0], bounds.range_, bounds.unit_.has_value(), constants));
+                      parse_bound(both[0], bounds.range_, bounds.unit_.has_value(), parse));
   MR_ASSIGN_OR_RETURN(bounds.upper_,
-                      parse_bound(both[1], bounds.range_, bounds.unit_.has_value(), constants));
+                      parse_bound(both[1], bounds.range_, bounds.unit_.has_value(), parse));
   MR_RETURN_IF_ERROR(bounds.check_order());
   if (bounds.range_ && !sort.single())
     return Status(5339902, "Range-based bounds require sortBy a single field");
+  if (bounds.range_ && sort.descending)
+    return Status(8947401, "Range-based bounds require an ascending sortBy");
   if (!bounds.range_ && !bounds.whole() && !sort.given)
     return Status(5339901, "Document-based bounds require a sortBy");
   return bounds;
@@ -139,7 +144,6 @@ Value WindowBounds::moved(const Value& base, const Bound& bound, EvalContext& ev
 }
 
 std::vector<WindowBounds::Interval> WindowBounds::intervals(const WindowPartition& partition,
-                                                            const WindowSort& sort,
                                                             EvalContext& eval) const {
   size_t count = partition.documents.size();
   std::vector<Interval> intervals;
@@ -148,8 +152,6 @@ std::vector<WindowBounds::Interval> WindowBounds::intervals(const WindowPartitio
     for (size_t i = 0; i < count; ++i) intervals.push_back(documents_at(i, count));
     return intervals;
   }
-  if (sort.descending)
-    engine::fail_evaluation(5429404, "Missing _sortExpr with range-based bounds");
   // "current" is the document itself, and not those of the same value beside it (6.0.5).
   const auto& values = partition.sort_values;
   size_t first = 0;

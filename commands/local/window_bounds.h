@@ -33,20 +33,21 @@ class WindowBounds {
     engine::Value offset;  // kOffset: a number; of documents: a whole one
     int64_t documents = 0;
   };
-  // `spec`: {window: …}'s value, or missing. Errors: 9 FailedToParse, 5339900 to 5339902.
+  // `spec`: {window: …}'s value, or missing. Errors: 9 FailedToParse, 5339900 to 5339902, 8947401,
+  // those of an expression that stands for a bound.
   static engine::Result<WindowBounds> parse(const engine::Value& spec, const WindowSort& sort,
-                                            engine::Arena& constants);
+                                            engine::ParseContext& parse);
 
   bool from_start() const { return lower_.kind == Kind::kUnbounded; }
   bool whole() const { return from_start() && upper_.kind == Kind::kUnbounded; }
 
   // [first, last) of each document, both never less than those of the document before. Throws
-  // EvaluationError 5429404, 5429413, 5429414, 5429513.
+  // EvaluationError 5429413, 5429414, 5429513.
   struct Interval {
     size_t first;
     size_t last;
   };
-  std::vector<Interval> intervals(const WindowPartition& partition, const WindowSort& sort,
+  std::vector<Interval> intervals(const WindowPartition& partition,
                                   engine::EvalContext& eval) const;
 
  private:

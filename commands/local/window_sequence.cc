@@ -187,15 +187,15 @@ class LinearFillFunction final : public WindowFunction {
 }  // namespace
 
 Result<WindowFunctionPtr> parse_window_rank(const WindowFunctionSpec& spec) {
+  if (spec.whole.as_object().size() > 1)
+    return Status(5371601, "Rank style window functions take no other arguments");
+  if (!spec.operand.is_object() || !spec.operand.as_object().empty())
+    return Status(5371603, "(None) must be specified with '{}' as the value");
   if (!spec.sort.single()) {
     return Status(5371602, std::string(spec.name) +
                                " must be specified with a top level sortBy expression with exactly "
                                "one element");
   }
-  if (spec.whole.as_object().size() > 1)
-    return Status(5371601, "Rank style window functions take no other arguments");
-  if (!spec.operand.is_object() || !spec.operand.as_object().empty())
-    return Status(5371603, "(None) must be specified with '{}' as the value");
   return WindowFunctionPtr(std::make_unique<RankFunction>(spec.name));
 }
 
