@@ -138,7 +138,8 @@ Status parse_push_sort(const Value& operand, PushAction* push, Evaluation& evalu
       return Status(ErrorCode::kBadValue,
                     "The sort field has an empty part: \"" + std::string(field.name()) + "\"");
   }
-  MR_ASSIGN_OR_RETURN(push->pattern, engine::SortPattern::parse(operand, evaluation.parse()));
+  MR_ASSIGN_OR_RETURN(push->pattern, engine::SortPattern::parse(operand, evaluation.parse(),
+                                                                engine::SortPattern::Paths::kAny));
   evaluation.ready();
   return {};
 }

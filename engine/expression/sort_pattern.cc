@@ -7,14 +7,17 @@
 
 #include "engine/document/array_position.h"
 #include "engine/document/compare.h"
+#include "engine/document/decimal.h"
 #include "engine/expression/convert.h"
 
 namespace millrace::engine {
 
 namespace {
 
+constexpr size_t kMaxPaths = 32;
+
 // What {$meta: <name>} stands for as a key: nothing but randVal is known of documents that no
-// search has found. Codes: 6.0.5.
+// search has found. Codes: 8.x.
 Result<ExpressionPtr> parse_meta(const Value& spec, ParseContext& context) {
   auto fields = spec.as_object();
   if (fields.size() > 1)
@@ -27,19 +30,25 @@ Result<ExpressionPtr> parse_meta(const Value& spec, ParseContext& context) {
     rand.add("$rand", Value::object({}));
     return parse_expression(rand.finish(), context);
   }
-  std::string text(meta);
-  if (meta == "textScore" || meta == "geoNearDistance")
-    return Status(40218, "query requires " + text + " metadata, but it is not available");
-  if (meta == "searchScore" || meta == "searchHighlights") {
-    return Status(meta == "searchScore" ? 31218 : 31219,
-                  "$meta sort by '" + text + "' metadata is not supported");
+  if (meta == "searchScore") return parse_expression(spec, context);
+  if (meta == "textScore" || meta == "geoNearDistance") {
+    return Status(40218,
+                  "query requires " + std::string(meta) + " metadata, but it is not available");
   }
   return Status(31138, "Illegal $meta sort: $meta: " + value_to_text(name));
 }
 
+// Doubles are cut, decimals rounded to even (6.0.5); 0 for what is no direction.
+int read_direction(const Value& number) {
+  double direction = number.is(Type::kDecimal)
+                         ? decimal::to_double(decimal::quantize(number.as_decimal(), 0, false))
+                         : std::trunc(number.to_double());
+  return direction == 1 ? 1 : direction == -1 ? -1 : 0;
+}
+
 }  // namespace
 
-Result<SortPattern> SortPattern::parse(const Value& spec, ParseContext& context) {
+Result<SortPattern> SortPattern::parse(const Value& spec, ParseContext& context, Paths paths) {
   if (!spec.is_object()) return Status(15973, "the $sort key specification must be an object");
   SortPattern pattern;
   for (const Field& field : spec.as_object()) {
@@ -54,16 +63,30 @@ Result<SortPattern> SortPattern::parse(const Value& spec, ParseContext& context)
       return Status(15974, "Illegal key in $sort specification: " + std::string(field.name()) +
                                ": the ordering must be specified using a number");
     }
-    double direction = std::trunc(field.value.to_double());
-    if (direction != 1 && direction != -1) {
+    int direction = read_direction(field.value);
+    if (direction == 0) {
       return Status(15975, "$sort key ordering must be 1 (for ascending) or -1 (for descending)");
     }
     MR_ASSIGN_OR_RETURN(FieldPath path, parse_field_path(field.name(), context.names()));
     pattern.parts_.push_back({path, make_field_path(path), direction < 0});
   }
   pattern.by_id_alone_ = pattern.parts_.size() == 1 && pattern.parts_[0].path.dotted() == "_id";
-  if (pattern.parts_.empty()) return Status(15976, "$sort stage must have at least one sort key");
+  if (pattern.parts_.empty()) return Status(9657900, "a sort needs at least one key");
+  if (paths == Paths::kDistinct) MR_RETURN_IF_ERROR(pattern.check_paths());
   return pattern;
+}
+
+// Codes: 8.x; the first one also 6.0.5.
+Status SortPattern::check_paths() const {
+  std::vector<std::string> names;
+  for (const Part& part : parts_) {
+    if (part.path.size() > 0) names.push_back(part.path.dotted());
+  }
+  if (names.size() > kMaxPaths) return Status(13103, "too many compound keys");
+  std::sort(names.begin(), names.end());
+  auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice != names.end()) return Status(7472500, "'" + *twice + "' is a sort key twice");
+  return {};
 }
 
 void SortPattern::sort_key(EvalContext& context, Value* to) const {

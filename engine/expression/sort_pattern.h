@@ -11,9 +11,14 @@ namespace millrace::engine {
 // Used by one thread at a time.
 class SortPattern {
  public:
-  // Errors: 15973, 15974, 15975, 15976, 17312 as the server's $sort; for {$meta: …}
-  // 9, 31138, 31218, 31219, 40218.
-  static Result<SortPattern> parse(const Value& spec, ParseContext& context);
+  enum class Paths {
+    kDistinct,  // and not too many
+    kAny,       // as $push's $sort takes them
+  };
+  // Errors: 15973, 15974, 15975, 17312 as the server's $sort, 9657900 for an empty document,
+  // 7472500 and 13103 for kDistinct; for {$meta: …} 9, 31138, 40218.
+  static Result<SortPattern> parse(const Value& spec, ParseContext& context,
+                                   Paths paths = Paths::kDistinct);
 
   size_t size() const { return parts_.size(); }
   // Writes size() values, the key of context.root as $sort has it: missing is null; a document with
@@ -45,6 +50,7 @@ class SortPattern {
     Value at;
     size_t depth;
   };
+  Status check_paths() const;
   void smallest_key(std::vector<Walk> walks, Value* best, bool* found) const;
 
   std::vector<Part> parts_;

@@ -98,6 +98,8 @@ class SortOperator final : public Operator {
 }  // namespace
 
 Result<OperatorPtr> parse_sort_stage(std::string_view, const Value& spec, StageContext& context) {
+  if (spec.is_object() && spec.as_object().empty())
+    return Status(15976, "$sort stage must have at least one sort key");
   MR_ASSIGN_OR_RETURN(SortPattern pattern, SortPattern::parse(spec, context.parse));
   return OperatorPtr(std::make_unique<SortOperator>(std::move(pattern)));
 }
