@@ -44,8 +44,7 @@ Result<OperatorPtr> parse_count_stage(std::string_view, const Value& spec, Stage
     return Status(40159, "the count field cannot contain a null byte");
   if (name.find('.') != std::string_view::npos)
     return Status(40160, "the count field cannot contain '.'");
-  // It stands for a $group whose accumulator has this name.
-  if (name == "_id") return Status(15948, "a group's _id may only be specified once");
+  if (name == "_id") return Status(9039800, "the count field cannot be _id");
   return OperatorPtr(std::make_unique<CountOperator>(context.parse.names().intern(name)));
 }
 

@@ -65,7 +65,7 @@ class Projection {
   // paths and of expressions.
   static Result<std::unique_ptr<Projection>> parse_project(const Value& spec,
                                                            ParseContext& context);
-  // The body of {$addFields: …}. Errors: 40176, 40180, 40181, 40183, those of paths and of
+  // The body of {$addFields: …}. Errors: 40176, 40181, 40183, those of paths and of
   // expressions.
   static Result<std::unique_ptr<Projection>> parse_add_fields(const Value& spec,
                                                               ParseContext& context);

@@ -191,10 +191,10 @@ class ProjectionParser {
       if (depth > 0) MR_RETURN_IF_ERROR(check_name_below(field.name(), prefix));
       std::string path =
           depth == 0 ? std::string(field.name()) : prefix + "." + std::string(field.name());
-      if (field.value.is_object() && !is_single_expression(field.value)) {
+      bool nested = field.value.is_object() && !field.value.as_object().empty() &&
+                    !is_single_expression(field.value);
+      if (nested) {
         MR_RETURN_IF_ERROR(parse_field_path(path, context_.names()).status());
-        if (field.value.as_object().empty())
-          return Status(40180, "an empty object is not a valid value: " + path);
         MR_RETURN_IF_ERROR(add_fields_below(field.value, path, depth + 1, added));
       } else {
         auto leaf = make_leaf(path, projection_->root_, path);

@@ -172,6 +172,8 @@ Result<OperatorPtr> parse_unwind_stage(std::string_view, const Value& spec, Stag
   if (options.path.empty()) return Status(28812, "no path specified to $unwind stage");
   if (options.path[0] != '$')
     return Status(28818, "path of $unwind must begin with a '$': " + std::string(options.path));
+  if (options.path.find('\0') != std::string_view::npos)
+    return Status(16419, "path of $unwind must not contain a null character");
   MR_ASSIGN_OR_RETURN(FieldPath path,
                       parse_field_path(options.path.substr(1), context.parse.names()));
   std::optional<FieldPath> index;
