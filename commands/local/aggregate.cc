@@ -7,6 +7,7 @@
 #include "commands/local/aggregate_sources.h"
 #include "commands/local/foreign_collection.h"
 #include "commands/local/name_check.h"
+#include "engine/expression/number.h"
 
 namespace millrace::commands {
 
@@ -39,6 +40,12 @@ Flow flow_of(std::string_view stage) {
   if (among(kAtMostOne)) return Flow::kAtMostOne;
   if (among(kHoldsBack)) return Flow::kHoldsBack;
   return Flow::kSeveral;
+}
+
+Status needs_collection(std::string_view stage) {
+  return Status(
+      ErrorCode::kInvalidNamespace,
+      "{aggregate: 1} is not valid for '" + std::string(stage) + "'; a collection is required.");
 }
 
 // The server's words for a document that a stage could not process.
@@ -117,15 +124,16 @@ Status AggregateStream::open_source(storage::ReadTransaction& txn, std::string_v
       return {};
     }
     if (name.empty()) {
-      return Status(ErrorCode::kInvalidNamespace, "{aggregate: 1} is not valid for '" +
-                                                      std::string(first.name()) +
-                                                      "'; a collection is required.");
+      Status status = build_operators();  // what is wrong with a stage is said first (6.0.5)
+      bool misplaced = status.code() == kMisplacedOutput || status.code() == kMisplacedSource;
+      return status.ok() || misplaced ? needs_collection(first.name()) : status;
     }
     if (first.has_name("$match") && first.value.is_object()) {
       filter_ = first.value;
       stages_.erase(stages_.begin());
     }
   }
+  if (name.empty()) return needs_collection(output_.as_object().begin()->name());
   if (!collection) {  // nothing is stored under this id
     collection.emplace();
     collection->database = scope_.database;
@@ -150,8 +158,8 @@ Status AggregateStream::build_operators() {
     MR_ASSIGN_OR_RETURN(
         auto made, builder_.build(Value::array({&stage, 1}), engine::Place::kAggregate, context));
     Value limit = stage.as_object().get("$limit");
-    if (limit.is_number()) {
-      limits_.push_back({made.back().get(), static_cast<int64_t>(limit.to_double()), multiplied});
+    if (auto count = engine::whole_int64(limit)) {
+      limits_.push_back({made.back().get(), *count, multiplied});
       if (!holds_back_) limits_of_input_ = limits_.size();
     }
     Flow flow = flow_of(stage.as_object().begin()->name());

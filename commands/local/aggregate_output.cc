@@ -7,6 +7,7 @@
 #include "commands/local/name_check.h"
 #include "commands/local/update_documents.h"
 #include "engine/document/compare.h"
+#include "engine/expression/variable_name.h"
 
 namespace millrace::commands {
 
@@ -169,7 +170,7 @@ class MergeOutput final : public AggregateOutput {
   enum class NotMatched { kInsert, kDiscard, kFail };
 
   MergeOutput(LocalDatabase& local, Target target, bool bypass)
-      : local_(local), target_(std::move(target)) {
+      : local_(local), target_(std::move(target)), evaluation_(local.clock()) {
     options_.bypass_validation = bypass;
     options_.ordered = false;
   }
@@ -193,6 +194,7 @@ class MergeOutput final : public AggregateOutput {
                       "BSON field '$merge." + std::string(field.name()) + "' is an unknown field.");
       }
     }
+    if (let_.is(engine::Type::kNull)) let_ = Value();
     if (!let_.is_missing() && !let_.is_object()) {
       return Status(ErrorCode::kTypeMismatch, "BSON field '$merge.let' is the wrong type '" +
                                                   std::string(let_.type_name()) +
@@ -214,6 +216,7 @@ class MergeOutput final : public AggregateOutput {
                     "'$$ROOT'");
     }
     command_let_ = command_let;
+    MR_RETURN_IF_ERROR(parse_let());
     bool needs_insert = matched_ == Matched::kKeepExisting || matched_ == Matched::kFail;
     if (needs_insert && not_matched_ != NotMatched::kInsert) {
       return Status(
@@ -247,6 +250,19 @@ class MergeOutput final : public AggregateOutput {
   Status finish() override { return {}; }
 
  private:
+  Status parse_let() {
+    if (!let_.is_object()) return {};
+    MR_RETURN_IF_ERROR(evaluation_.bind(command_let_));
+    for (const auto& field : let_.as_object()) {
+      MR_RETURN_IF_ERROR(engine::check_variable_name(field.name()));
+      MR_ASSIGN_OR_RETURN(auto expression,
+                          engine::parse_expression(field.value, evaluation_.parse()));
+      variables_.emplace_back(field.name(), std::move(expression));
+    }
+    evaluation_.ready();
+    return {};
+  }
+
   Status read_matched(const Value& matched) {
     if (matched.is_array()) {
       matched_ = Matched::kPipeline;
@@ -406,20 +422,16 @@ class MergeOutput final : public AggregateOutput {
       variables.add("new", document);
       return variables.finish();
     }
-    Evaluation evaluation(local_.clock());
-    evaluation.eval().root = document;
+    evaluation_.eval().root = document;
     bool has_new = false;
-    for (const auto& field : let_.as_object()) {
-      MR_ASSIGN_OR_RETURN(auto expression,
-                          engine::parse_expression(field.value, evaluation.parse()));
-      evaluation.ready();
+    for (const auto& [name, expression] : variables_) {
+      evaluation_.arena().reset();
       try {
-        variables.add(arena_.copy(field.name()),
-                      engine::deep_copy(expression->evaluate(evaluation.eval()), arena_));
+        variables.add(name, engine::deep_copy(expression->evaluate(evaluation_.eval()), arena_));
       } catch (const engine::EvaluationError& error) {
         return error.status();
       }
-      has_new = has_new || field.has_name("new");
+      has_new = has_new || name == "new";
     }
     if (!has_new) variables.add("new", document);
     return variables.finish();
@@ -439,6 +451,8 @@ class MergeOutput final : public AggregateOutput {
   NotMatched not_matched_ = NotMatched::kInsert;
   std::vector<std::string> on_;
   Value let_;
+  Evaluation evaluation_;
+  std::vector<std::pair<std::string, engine::ExpressionPtr>> variables_;  // of `let`
   Value command_let_;
   Value pipeline_;
   Document merge_document_;

@@ -48,8 +48,10 @@ static_assert(std::is_sorted(kStages.begin(), kStages.end(),
 
 Status misplaced(const AggregateStageRow& row) {
   if (row.role == AggregateRole::kOutput)
-    return Status(40601, std::string(row.name) + " can only be the final stage in the pipeline");
-  return Status(40602, std::string(row.name) + " is only valid as the first stage in a pipeline");
+    return Status(kMisplacedOutput,
+                  std::string(row.name) + " can only be the final stage in the pipeline");
+  return Status(kMisplacedSource,
+                std::string(row.name) + " is only valid as the first stage in a pipeline");
 }
 
 }  // namespace

@@ -24,6 +24,10 @@ class AggregateBuilder;
 using AggregateStageFunction = engine::Result<engine::OperatorPtr> (*)(
     const engine::Value& spec, engine::StageContext& context, AggregateBuilder& builder);
 
+// Codes of build() for an output or a source that does not stand where it must.
+inline constexpr int kMisplacedOutput = 40601;
+inline constexpr int kMisplacedSource = 40602;
+
 enum class AggregateRole : uint8_t {
   kOperator,  // takes documents and gives documents
   kSource,    // stands first and makes documents (aggregate_sources.cc)

@@ -89,6 +89,11 @@ Status ForeignCollection::take_source(std::string_view holder, engine::StageCont
                   std::string(first.name()) + " does not read a collection");
   }
   if (first.has_name("$documents")) {
+    if (!name_.empty()) {
+      return Status(ErrorCode::kInvalidNamespace,
+                    "a " + std::string(holder) +
+                        " with $documents in its pipeline must not name a collection");
+    }
     MR_ASSIGN_OR_RETURN(expression_, engine::parse_expression(first.value, context.parse));
   } else {
     source_ = rest_.front();

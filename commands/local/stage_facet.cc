@@ -1,5 +1,8 @@
 // $facet: several pipelines over the same input; one document with an array for each.
 // Source: https://www.mongodb.com/docs/manual/reference/operator/aggregation/facet/
+#include <algorithm>
+#include <array>
+
 #include "commands/local/aggregate_stages.h"
 #include "commands/local/foreign_collection.h"
 #include "commands/local/index_keys.h"
@@ -84,7 +87,12 @@ Status check_facet_name(std::string_view name) {
   return {};
 }
 
-Status check_facet_stage(const Value& element) {
+Status refused(std::string_view stage) {
+  return Status(40600, std::string(stage) + " is not allowed to be used within a $facet stage");
+}
+
+// The form of one stage, and that it is none that makes or writes documents.
+Status check_facet_stage(const Value& element, std::string_view database) {
   if (!element.is_object()) {
     return Status(40171,
                   "elements of arrays in $facet spec must be objects, but one is of "
@@ -92,21 +100,38 @@ Status check_facet_stage(const Value& element) {
                       std::string(element.type_name()));
   }
   MR_ASSIGN_OR_RETURN(auto stage, pipeline_stage(element));
+  if (stage.has_name("$listSessions") && database != "config") {
+    return Status(engine::ErrorCode::kInvalidNamespace,
+                  "$listSessions may only be run against config.system.sessions");
+  }
+  // Known to the server as sources, but not here.
+  constexpr std::array<std::string_view, 4> kSources = {"$changeStreamSplitLargeEvent", "$geoNear",
+                                                        "$listCatalog", "$querySettings"};
   const AggregateStageRow* row = find_aggregate_stage(stage.name());
-  bool joins =
-      (stage.has_name("$lookup") || stage.has_name("$unionWith")) && stage.value.is_object();
-  bool refused = stage.has_name("$facet") ||
-                 (row != nullptr && row->role != AggregateRole::kOperator) ||
-                 (joins && begins_with_source(stage.value.as_object().get("pipeline")));
-  if (refused)
-    return Status(40600,
-                  std::string(stage.name()) + " is not allowed to be used within a $facet stage");
+  bool source = std::find(kSources.begin(), kSources.end(), stage.name()) != kSources.end();
+  if (source || (row != nullptr && row->role != AggregateRole::kOperator))
+    return refused(stage.name());
   return {};
+}
+
+// What a stage that can be built has in its own pipelines, at any depth. Requires: it was built.
+bool has_facet_or_source(const engine::Field& stage) {
+  if (stage.has_name("$facet")) return true;
+  bool joins = stage.has_name("$lookup") || stage.has_name("$unionWith");
+  if (!joins || !stage.value.is_object()) return false;
+  Value pipeline = stage.value.as_object().get("pipeline");
+  if (!pipeline.is_array()) return false;
+  if (begins_with_source(pipeline)) return true;
+  for (const Value& element : pipeline.as_array()) {
+    if (has_facet_or_source(*element.as_object().begin())) return true;
+  }
+  return false;
 }
 
 }  // namespace
 
-Result<OperatorPtr> parse_facet(const Value& spec, StageContext& context, AggregateBuilder&) {
+Result<OperatorPtr> parse_facet(const Value& spec, StageContext& context,
+                                AggregateBuilder& builder) {
   if (!spec.is_object() || spec.as_object().empty()) {
     return Status(40169,
                   "the $facet specification must be a non-empty object, but found: $facet: " +
@@ -118,8 +143,13 @@ Result<OperatorPtr> parse_facet(const Value& spec, StageContext& context, Aggreg
       return Status(40170, "arguments to $facet must be arrays, " + std::string(field.name()) +
                                " is of type " + std::string(field.value.type_name()));
     MR_RETURN_IF_ERROR(check_facet_name(field.name()));
-    for (const Value& stage : field.value.as_array()) MR_RETURN_IF_ERROR(check_facet_stage(stage));
+    for (const Value& element : field.value.as_array())
+      MR_RETURN_IF_ERROR(check_facet_stage(element, builder.scope().database));
     MR_ASSIGN_OR_RETURN(auto operators, context.builder.build(field.value, context.place, context));
+    for (const Value& element : field.value.as_array()) {
+      auto stage = *element.as_object().begin();
+      if (has_facet_or_source(stage)) return refused(stage.name());
+    }
     facets.push_back(
         {context.parse.names().intern(field.name()), OperatorChain(std::move(operators)), {}});
   }

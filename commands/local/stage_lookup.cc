@@ -129,8 +129,10 @@ Status check_lookup_fields(const Value& spec) {
                                                    "' must be a string, is type " +
                                                    std::string(field.value.type_name()));
     }
-    if (object && !field.value.is_object())
-      return Status(ErrorCode::kFailedToParse, "$lookup argument 'let' must be an object");
+    if (object && !field.value.is_object() && !field.value.is(engine::Type::kNull)) {
+      return Status(ErrorCode::kTypeMismatch, "$lookup argument 'let' must be an object, is type " +
+                                                  std::string(field.value.type_name()));
+    }
     if (array && !field.value.is_array())
       return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
   }
@@ -181,7 +183,7 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
     return Status(ErrorCode::kInvalidNamespace,
                   "invalid $lookup namespace: " + builder.scope().database + ".");
   }
-  if (fields.has("let") && !fields.has("pipeline")) {
+  if (fields.get("let").is_object() && !fields.has("pipeline")) {
     return Status(ErrorCode::kFailedToParse,
                   "$lookup with a 'let' argument must also specify 'pipeline'");
   }

@@ -4,6 +4,7 @@
 
 #include "commands/local/aggregate_stages.h"
 #include "commands/local/index_keys.h"
+#include "engine/expression/number.h"
 
 namespace millrace::commands {
 
@@ -79,14 +80,13 @@ Result<OperatorPtr> parse_skip(const Value& spec, StageContext&, AggregateBuilde
   std::string shown = " in: $skip: " + shell_text(spec);
   if (!spec.is_number())
     return Status(5107200, "invalid argument to $skip stage: Expected a number" + shown);
-  double number = spec.to_double();
-  if (!(std::abs(number) < 9.2e18) || std::trunc(number) != number) {
+  auto number = engine::whole_int64(spec);
+  if (!number)
     return Status(5107200, "invalid argument to $skip stage: Expected an integer" + shown);
-  }
-  if (number < 0)
+  if (*number < 0)
     return Status(5107200,
                   "invalid argument to $skip stage: Expected a non-negative number" + shown);
-  return OperatorPtr(std::make_unique<SkipOperator>(static_cast<int64_t>(number)));
+  return OperatorPtr(std::make_unique<SkipOperator>(*number));
 }
 
 Result<OperatorPtr> parse_sample(const Value& spec, StageContext&, AggregateBuilder&) {
@@ -96,14 +96,15 @@ Result<OperatorPtr> parse_sample(const Value& spec, StageContext&, AggregateBuil
     if (!field.has_name("size"))
       return Status(28748, "unrecognized option to $sample: " + std::string(field.name()));
     size = field.value;
+    if (!size.is_number()) return Status(28746, "size argument to $sample must be a number");
   }
   if (size.is_missing()) return Status(28749, "$sample stage must specify a size");
-  if (!size.is_number()) return Status(28746, "size argument to $sample must be a number");
   // Decimals are rounded, doubles cut (6.0.5).
-  double number = size.to_double();
-  number = size.is(engine::Type::kDecimal) ? std::nearbyint(number) : std::trunc(number);
-  if (std::isnan(number)) number = 0;
-  if (number < 0) return Status(28747, "size argument to $sample must not be negative");
+  double number =
+      size.is(engine::Type::kDecimal)
+          ? engine::decimal::to_double(engine::decimal::quantize(size.as_decimal(), 0, false))
+          : std::trunc(size.to_double());
+  if (!(number > 0)) return Status(28747, "size argument to $sample must be a positive number");
   return OperatorPtr(std::make_unique<SampleOperator>(static_cast<size_t>(std::min(number, 1e12))));
 }
 
