@@ -27,7 +27,8 @@ Status Evaluation::bind(const Value& variables, bool literal) {
       }
     }
     char first = field.name().empty() ? '\0' : field.name()[0];
-    if (!(first >= 'a' && first <= 'z') && static_cast<unsigned char>(first) < 0x80) {
+    bool current = literal && field.has_name("CURRENT");  // $merge's `let` may bind it anew
+    if (!current && !(first >= 'a' && first <= 'z') && static_cast<unsigned char>(first) < 0x80) {
       return Status(ErrorCode::kFailedToParse,
                     "'" + std::string(field.name()) +
                         "' starts with an invalid character for a user variable name");
