@@ -581,24 +581,6 @@ class DerivativeFunction final : public WindowFunction {
   int64_t unit_ms_;
 };
 
-// What stands beside the function's name: nothing but `window`.
-Status check_beside(const WindowFunctionSpec& spec) {
-  bool found = false;
-  for (const auto& field : spec.whole.as_object()) {
-    if (field.has_name("window")) continue;
-    if (!field.name().starts_with('$'))
-      return bad("Window function found an unknown argument: " + std::string(field.name()));
-    if (found) return bad("Cannot specify two functions in window function spec");
-    found = true;
-  }
-  return {};
-}
-
-Result<WindowBounds> bounds_of(const WindowFunctionSpec& spec) {
-  MR_RETURN_IF_ERROR(check_beside(spec));
-  return WindowBounds::parse(spec.whole.as_object().get("window"), spec.sort, spec.parse);
-}
-
 struct SlopeArguments {
   ExpressionPtr input;
   int64_t unit_ms = 0;  // 0: none
@@ -633,7 +615,7 @@ Result<SlopeArguments> slope_arguments(const WindowFunctionSpec& spec) {
 }  // namespace
 
 Result<WindowFunctionPtr> parse_window_accumulator(const WindowFunctionSpec& spec) {
-  MR_ASSIGN_OR_RETURN(auto bounds, bounds_of(spec));
+  MR_ASSIGN_OR_RETURN(auto bounds, window_bounds_of(spec));
   if (spec.name == "$first" || spec.name == "$last") {
     MR_ASSIGN_OR_RETURN(auto input, engine::parse_expression(spec.operand, spec.parse));
     return WindowFunctionPtr(
@@ -662,7 +644,7 @@ Result<WindowFunctionPtr> parse_window_accumulator(const WindowFunctionSpec& spe
 }
 
 Result<WindowFunctionPtr> parse_window_covariance(const WindowFunctionSpec& spec) {
-  MR_ASSIGN_OR_RETURN(auto bounds, bounds_of(spec));
+  MR_ASSIGN_OR_RETURN(auto bounds, window_bounds_of(spec));
   MR_ASSIGN_OR_RETURN(auto pair, engine::parse_expression(spec.operand, spec.parse));
   return WindowFunctionPtr(std::make_unique<CovarianceFunction>(
       std::move(bounds), std::move(pair), spec.name == "$covarianceSamp",
@@ -670,19 +652,19 @@ Result<WindowFunctionPtr> parse_window_covariance(const WindowFunctionSpec& spec
 }
 
 Result<WindowFunctionPtr> parse_window_derivative(const WindowFunctionSpec& spec) {
-  MR_RETURN_IF_ERROR(check_beside(spec));
+  MR_RETURN_IF_ERROR(check_beside_window(spec));
   MR_ASSIGN_OR_RETURN(auto arguments, slope_arguments(spec));
   if (!spec.whole.as_object().has("window"))
     return bad("$derivative requires explicit window bounds");
-  MR_ASSIGN_OR_RETURN(auto bounds, bounds_of(spec));
+  MR_ASSIGN_OR_RETURN(auto bounds, window_bounds_of(spec));
   return WindowFunctionPtr(std::make_unique<DerivativeFunction>(
       std::move(bounds), std::move(arguments.input), arguments.unit_ms));
 }
 
 Result<WindowFunctionPtr> parse_window_integral(const WindowFunctionSpec& spec) {
-  MR_RETURN_IF_ERROR(check_beside(spec));
+  MR_RETURN_IF_ERROR(check_beside_window(spec));
   MR_ASSIGN_OR_RETURN(auto arguments, slope_arguments(spec));
-  MR_ASSIGN_OR_RETURN(auto bounds, bounds_of(spec));
+  MR_ASSIGN_OR_RETURN(auto bounds, window_bounds_of(spec));
   return WindowFunctionPtr(
       std::make_unique<IntegralFunction>(std::move(bounds), std::move(arguments.input),
                                          arguments.unit_ms, make_accumulator("$sum", spec.parse)));

@@ -92,6 +92,12 @@ Status WindowBounds::check_order() const {
                              text(upper_) + "]");
 }
 
+bool WindowBounds::has_current() const {
+  Value zero = Value::int32(0);
+  bool from = lower_.kind != Kind::kOffset || engine::compare(lower_.offset, zero) <= 0;
+  return from && (upper_.kind != Kind::kOffset || engine::compare(upper_.offset, zero) >= 0);
+}
+
 Result<WindowBounds> WindowBounds::parse(const Value& spec, const WindowSort& sort,
                                          engine::ParseContext& parse) {
   WindowBounds bounds;

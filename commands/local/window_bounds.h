@@ -39,6 +39,9 @@ class WindowBounds {
                                             engine::ParseContext& parse);
 
   bool from_start() const { return lower_.kind == Kind::kUnbounded; }
+  bool range() const { return range_; }
+  // True unless the document itself is outside its window.
+  bool has_current() const;
   bool whole() const { return from_start() && upper_.kind == Kind::kUnbounded; }
 
   // [first, last) of each document, both never less than those of the document before. Throws

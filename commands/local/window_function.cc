@@ -39,7 +39,9 @@ constexpr std::array kFunctions = {
     WindowFunctionRow{"$max",            parse_window_accumulator,    "aggregation/max"},
     WindowFunctionRow{"$maxN",           parse_window_accumulator,    "aggregation/maxN"},
     WindowFunctionRow{"$median",         parse_window_accumulator,    "aggregation/median"},
+    WindowFunctionRow{"$mergeObjects",   parse_window_accumulator,    "aggregation/mergeObjects"},
     WindowFunctionRow{"$min",            parse_window_accumulator,    "aggregation/min"},
+    WindowFunctionRow{"$minMaxScaler",   parse_window_scaler,         "aggregation/minMaxScaler"},
     WindowFunctionRow{"$minN",           parse_window_accumulator,    "aggregation/minN"},
     WindowFunctionRow{"$percentile",     parse_window_accumulator,    "aggregation/percentile"},
     WindowFunctionRow{"$push",           parse_window_accumulator,    "aggregation/push"},
@@ -78,6 +80,24 @@ Result<WindowFunctionPtr> parse_window_function(std::string_view field, const Va
   std::string first =
       spec.as_object().empty() ? "" : ", " + std::string(spec.as_object().begin()->name());
   return Status(ErrorCode::kFailedToParse, "Expected a $-prefixed window function" + first);
+}
+
+Status check_beside_window(const WindowFunctionSpec& spec) {
+  auto bad = [](std::string text) { return Status(ErrorCode::kFailedToParse, std::move(text)); };
+  bool found = false;
+  for (const auto& field : spec.whole.as_object()) {
+    if (field.has_name("window")) continue;
+    if (!field.name().starts_with('$'))
+      return bad("Window function found an unknown argument: " + std::string(field.name()));
+    if (found) return bad("Cannot specify two functions in window function spec");
+    found = true;
+  }
+  return {};
+}
+
+Result<WindowBounds> window_bounds_of(const WindowFunctionSpec& spec) {
+  MR_RETURN_IF_ERROR(check_beside_window(spec));
+  return WindowBounds::parse(spec.whole.as_object().get("window"), spec.sort, spec.parse);
 }
 
 std::vector<Value> evaluate_all(const engine::Expression& expression,

@@ -46,11 +46,18 @@ engine::Result<WindowFunctionPtr> parse_window_function(std::string_view field,
                                                         const WindowSort& sort,
                                                         engine::ParseContext& parse);
 
+// Nothing but `window` may stand beside the function's name. Errors: 9 FailedToParse.
+engine::Status check_beside_window(const WindowFunctionSpec& spec);
+// The same, and the bounds that `window` says.
+engine::Result<WindowBounds> window_bounds_of(const WindowFunctionSpec& spec);
+
 // window_aggregate.cc: accumulators, covariance, derivative, integral.
 engine::Result<WindowFunctionPtr> parse_window_accumulator(const WindowFunctionSpec& spec);
 engine::Result<WindowFunctionPtr> parse_window_covariance(const WindowFunctionSpec& spec);
 engine::Result<WindowFunctionPtr> parse_window_derivative(const WindowFunctionSpec& spec);
 engine::Result<WindowFunctionPtr> parse_window_integral(const WindowFunctionSpec& spec);
+// window_scaler.cc
+engine::Result<WindowFunctionPtr> parse_window_scaler(const WindowFunctionSpec& spec);
 // window_sequence.cc: those that look at a document's place.
 engine::Result<WindowFunctionPtr> parse_window_rank(const WindowFunctionSpec& spec);
 engine::Result<WindowFunctionPtr> parse_window_shift(const WindowFunctionSpec& spec);
