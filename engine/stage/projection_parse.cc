@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "engine/document/bson.h"
+#include "engine/expression/registry.h"
 #include "engine/stage/projection.h"
 
 namespace millrace::engine {
@@ -113,8 +114,12 @@ class ProjectionParser {
 
   Status project_leaf(const Field& field, ProjectionNode& parent, const std::string& path) {
     std::optional<bool> flag = as_flag(field.value);
-    if (!flag) MR_RETURN_IF_ERROR(check_expression(field.value, path));
+    // An operator is looked at before its place, any other value after it (6.0.5).
+    bool is_operator = is_single_expression(field.value);
+    if (is_operator)
+      MR_RETURN_IF_ERROR(check_operator(field.value.as_object().begin()->name(), path));
     MR_ASSIGN_OR_RETURN(ProjectionNode * leaf, make_leaf(field.name(), parent, path));
+    if (!flag && !is_operator) MR_RETURN_IF_ERROR(check_computed(31310, path));
     if (!flag) return project_expression(field.value, *leaf);
     leaf->kind = *flag ? Kind::kInclude : Kind::kExclude;
     if (path == "_id") {  // may go with either mode and decides neither
@@ -129,34 +134,28 @@ class ProjectionParser {
     return Status(31254, "Cannot do exclusion on field " + path + " in inclusion projection");
   }
 
-  // Whether an expression may stand there at all.
-  Status check_expression(const Value& value, const std::string& path) {
-    bool is_meta = false;
-    if (is_single_expression(value)) {
-      std::string_view name = value.as_object().begin()->name();
-      is_meta = name == "$meta";  // stands in an exclusion too
-      if (name == "$elemMatch")
-        return Status(ErrorCode::kInvalidPipelineOperator, "$elemMatch is no expression: " + path);
-    }
-    if (is_meta) return {};
+  // What can be said of {$operator: …} without its operands.
+  Status check_operator(std::string_view name, const std::string& path) {
+    MR_RETURN_IF_ERROR(parse_field_path(path, context_.names()).status());
+    if (name == "$elemMatch")
+      return Status(ErrorCode::kInvalidPipelineOperator, "$elemMatch is no expression: " + path);
+    if (find_expression(name) == nullptr)
+      return Status(31325, "Unknown expression " + std::string(name));
+    return name == "$meta" ? Status()
+                           : check_computed(31252, path);  // $meta goes with an exclusion too
+  }
+
+  // Something is computed, which makes it an inclusion. `code`: of the error when it is none.
+  Status check_computed(int code, const std::string& path) {
     if (!mode_) mode_ = Mode::kInclusion;
     if (*mode_ == Mode::kInclusion) return {};
-    return Status(is_single_expression(value) ? 31252 : 31310,
-                  "Cannot use an expression in an exclusion projection: " + path);
+    return Status(code, "Cannot use an expression in an exclusion projection: " + path);
   }
 
   Status project_expression(const Value& value, ProjectionNode& leaf) {
     leaf.kind = Kind::kComputed;
     computes_ = true;
-    auto expression = parse_expression(value, context_);
-    if (!expression.ok()) {
-      bool unknown = expression.status().is(ErrorCode::kInvalidPipelineOperator) &&
-                     is_single_expression(value) &&
-                     expression.status().message().find(value.as_object().begin()->name()) !=
-                         std::string::npos;
-      return unknown ? Status(31325, expression.status().message()) : expression.status();
-    }
-    leaf.expression = std::move(expression).value();
+    MR_ASSIGN_OR_RETURN(leaf.expression, parse_expression(value, context_));
     return {};
   }
 
