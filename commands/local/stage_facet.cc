@@ -91,7 +91,6 @@ Status refused(std::string_view stage) {
   return Status(40600, std::string(stage) + " is not allowed to be used within a $facet stage");
 }
 
-// The form of one stage, and that it is none that makes or writes documents.
 Status check_facet_stage(const Value& element, std::string_view database) {
   if (!element.is_object()) {
     return Status(40171,
@@ -104,14 +103,17 @@ Status check_facet_stage(const Value& element, std::string_view database) {
     return Status(engine::ErrorCode::kInvalidNamespace,
                   "$listSessions may only be run against config.system.sessions");
   }
-  // Known to the server as sources, but not here.
+  return {};
+}
+
+// A stage that makes or writes documents: no operator can be built of it.
+bool is_end_of_pipeline(std::string_view stage) {
+  // Sources that the server has and Millrace has not.
   constexpr std::array<std::string_view, 4> kSources = {"$changeStreamSplitLargeEvent", "$geoNear",
                                                         "$listCatalog", "$querySettings"};
-  const AggregateStageRow* row = find_aggregate_stage(stage.name());
-  bool source = std::find(kSources.begin(), kSources.end(), stage.name()) != kSources.end();
-  if (source || (row != nullptr && row->role != AggregateRole::kOperator))
-    return refused(stage.name());
-  return {};
+  if (std::find(kSources.begin(), kSources.end(), stage) != kSources.end()) return true;
+  const AggregateStageRow* row = find_aggregate_stage(stage);
+  return row != nullptr && row->role != AggregateRole::kOperator;
 }
 
 // What a stage that can be built has in its own pipelines, at any depth. Requires: it was built.
@@ -143,10 +145,22 @@ Result<OperatorPtr> parse_facet(const Value& spec, StageContext& context,
       return Status(40170, "arguments to $facet must be arrays, " + std::string(field.name()) +
                                " is of type " + std::string(field.value.type_name()));
     MR_RETURN_IF_ERROR(check_facet_name(field.name()));
-    for (const Value& element : field.value.as_array())
-      MR_RETURN_IF_ERROR(check_facet_stage(element, builder.scope().database));
-    MR_ASSIGN_OR_RETURN(auto operators, context.builder.build(field.value, context.place, context));
+    // What is wrong with a stage itself is said before that it may not stand here (6.0.5).
+    std::vector<Value> stages;
+    std::string_view end;
     for (const Value& element : field.value.as_array()) {
+      MR_RETURN_IF_ERROR(check_facet_stage(element, builder.scope().database));
+      std::string_view name = element.as_object().begin()->name();
+      if (is_end_of_pipeline(name)) {
+        end = name;
+      } else {
+        stages.push_back(element);
+      }
+    }
+    MR_ASSIGN_OR_RETURN(auto operators,
+                        context.builder.build(Value::array(stages), context.place, context));
+    if (!end.empty()) return refused(end);
+    for (const Value& element : stages) {
       auto stage = *element.as_object().begin();
       if (has_facet_or_source(stage)) return refused(stage.name());
     }
