@@ -22,9 +22,17 @@ class Arguments {
   engine::Result<engine::Value> string(std::string_view field) const;
   // true, false or a number.
   engine::Result<bool> boolean(std::string_view field, bool otherwise) const;
-  // A number without its fraction. Errors: 14; 51024 when it is negative.
+  // A number without its fraction, a decimal rounded half to even, NaN as 0. Errors: 14; 51024 when
+  // it is negative.
   engine::Result<std::optional<int64_t>> count(std::string_view field) const;
   engine::Value any(std::string_view field) const;
+  // Text or an object. Errors: 9 for anything else, null too.
+  engine::Result<engine::Value> hint() const;
+  // Errors: 14; 10065 for null.
+  engine::Result<engine::Value> array_filters() const;
+  // Errors: 14; 238 for a collation other than {locale: "simple"}: documents compare by their
+  // bytes.
+  engine::Status check_collation() const;
 
   // Errors: 40414 when it is absent.
   engine::Status require(std::string_view field) const;
@@ -38,12 +46,12 @@ class Arguments {
   engine::Value object_;
 };
 
-// The collection that the command's first field names. Errors: 2 when it is no string, 73
-// InvalidNamespace.
+// The collection that the command's first field names. Errors: 73 InvalidNamespace.
 engine::Result<std::string_view> collection_argument(const Request& request);
-
-// 238 for a collation other than {locale: "simple"}: documents compare by their bytes.
-engine::Status refuse_collation(engine::Value collation);
+// The same for commands that only read, which may give its UUID instead, and for which a name that
+// no collection can have is that of one that is not there. Errors: 73; 26 NamespaceNotFound, 207
+// InvalidUUID.
+engine::Result<std::string> read_collection_argument(const Request& request);
 
 // 115 CommandNotSupported "'x' is not supported by Millrace yet" when the option is given.
 engine::Status refuse_option(const Request& request, std::string_view field);

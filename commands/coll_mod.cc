@@ -136,6 +136,7 @@ Result<Progress> cmd_coll_mod(Request& request, BsonWriter& reply) {
   MR_ASSIGN_OR_RETURN(Value validator, arguments.object("validator"));
   LocalDatabase& local = *request.services.database;
   if (!validator.is_missing()) {
+    MR_RETURN_IF_ERROR(check_validated_name(name, validator));
     Evaluation evaluation(local.clock());
     MR_RETURN_IF_ERROR(evaluation.parse_predicate(validator).status());
   }

@@ -6,6 +6,7 @@
 #include "commands/dispatch.h"
 #include "commands/handlers.h"
 #include "commands/read_command.h"
+#include "commands/read_concern.h"
 #include "engine/expression/number.h"
 
 namespace millrace::commands {
@@ -64,10 +65,12 @@ Result<Progress> cmd_count(Request& request, BsonWriter& reply) {
   static constexpr std::string_view kFields[] = {"query", "limit",     "skip",
                                                  "hint",  "collation", "fields"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
-  MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
+  MR_RETURN_IF_ERROR(check_read_concern(request));
+  MR_ASSIGN_OR_RETURN(auto name, read_collection_argument(request));
   Arguments arguments("count", request.body);
   MR_ASSIGN_OR_RETURN(Value query, arguments.object("query"));
-  MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
+  MR_RETURN_IF_ERROR(arguments.check_collation());
+  MR_ASSIGN_OR_RETURN(Value hint, arguments.hint());
   MR_ASSIGN_OR_RETURN(auto skip, arguments.count("skip"));
   Value limit_value = arguments.any("limit");
   if (!limit_value.is_missing() && !limit_value.is_number())
@@ -84,15 +87,16 @@ Result<Progress> cmd_count(Request& request, BsonWriter& reply) {
     Evaluation evaluation(local.clock());
     if (!everything) MR_RETURN_IF_ERROR(evaluation.parse_predicate(query).status());
   } else if (collection->view) {
+    if (limit_value.is_number() && limit == 0)  // it becomes a $limit stage
+      return Status(15958, "the limit must be positive");
     MR_ASSIGN_OR_RETURN(count, count_view(local, request.database, name, query));
-  } else if (everything) {
+  } else if (everything && hint.is_missing()) {
     MR_ASSIGN_OR_RETURN(count, count_all(local, *collection));
   } else {
     int64_t enough = limit > 0 && limit < INT64_MAX / 2 && skip.value_or(0) < INT64_MAX / 2
                          ? limit + skip.value_or(0)
                          : INT64_MAX;
-    MR_ASSIGN_OR_RETURN(
-        count, count_matches(local, std::move(*collection), query, arguments.any("hint"), enough));
+    MR_ASSIGN_OR_RETURN(count, count_matches(local, std::move(*collection), query, hint, enough));
   }
   count = std::max<int64_t>(count - skip.value_or(0), 0);
   if (limit > 0) count = std::min(count, limit);

@@ -47,6 +47,7 @@ Status check_validator(const Request& request, const Arguments& arguments) {
   MR_RETURN_IF_ERROR(arguments.one_of("validationAction", {"error", "warn"}));
   MR_ASSIGN_OR_RETURN(Value validator, arguments.object("validator"));
   if (validator.is_missing()) return {};
+  MR_RETURN_IF_ERROR(check_validated_name(request.argument().as_string(), validator));
   Evaluation evaluation(request.services.database->clock());
   return evaluation.parse_predicate(validator).status();
 }
@@ -103,7 +104,7 @@ Result<Progress> cmd_create(Request& request, BsonWriter&) {
   MR_ASSIGN_OR_RETURN(bool capped, arguments.boolean("capped", false));
   MR_RETURN_IF_ERROR(check_capped(arguments, capped));
   MR_RETURN_IF_ERROR(check_refused(request));
-  MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
+  MR_RETURN_IF_ERROR(arguments.check_collation());
   MR_RETURN_IF_ERROR(check_validator(request, arguments));
   MR_RETURN_IF_ERROR(
       check_view_definition(request, arguments, namespace_of(request.database, name)));

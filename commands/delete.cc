@@ -3,6 +3,7 @@
 #include "commands/dispatch.h"
 #include "commands/handlers.h"
 #include "commands/local/update_documents.h"
+#include "commands/write_concern.h"
 #include "commands/write_reply.h"
 
 namespace millrace::commands {
@@ -29,8 +30,8 @@ Result<DeleteStatement> read_delete(Value object) {
                       std::to_string(static_cast<int64_t>(number)));
   }
   statement.only_one = number == 1;
-  MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
-  statement.hint = arguments.any("hint");
+  MR_RETURN_IF_ERROR(arguments.check_collation());
+  MR_ASSIGN_OR_RETURN(statement.hint, arguments.hint());
   return statement;
 }
 
@@ -50,6 +51,7 @@ Result<Progress> cmd_delete(Request& request, BsonWriter& reply) {
   }
   MR_ASSIGN_OR_RETURN(auto result, delete_documents(*request.services.database, request.database,
                                                     name, statements, let, options));
+  if (is_unacknowledged(request)) result = {};
   reply.append("n", static_cast<int32_t>(result.matched));
   append_write_errors(result, reply);
   return Progress::kDone;

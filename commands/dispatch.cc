@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
 
 #include "commands/local/index_keys.h"
+#include "commands/local/name_check.h"
 #include "commands/local/time_limit.h"
 #include "commands/reply.h"
 #include "commands/write_concern.h"
@@ -26,15 +28,6 @@ constexpr std::array<std::string_view, 16> kGenericArguments = {
 };
 // clang-format on
 static_assert(std::is_sorted(kGenericArguments.begin(), kGenericArguments.end()));
-
-// MongoDB's rules for a database name (manual, "Naming Restrictions"); $external is where outside
-// users live.
-Status check_database_name(std::string_view name) {
-  bool bad = name.empty() || name.size() > 63 || name.find_first_of("/\\. \"") != name.npos ||
-             name.find('\0') != name.npos || (name.find('$') != name.npos && name != "$external");
-  if (!bad) return {};
-  return Status(ErrorCode::kInvalidNamespace, "Invalid database name: '" + std::string(name) + "'");
-}
 
 Status check_api_version(const Request& request) {
   auto version = request.get("apiVersion");
@@ -62,9 +55,15 @@ Status check_api_version(const Request& request) {
 Status read_max_time(const CommandRow& row, const Request& request, int64_t* limit_ms) {
   *limit_ms = 0;
   auto limit = request.get("maxTimeMS");
-  if (limit.is_missing()) return {};
-  if (!limit.is_number()) return Status(ErrorCode::kBadValue, "maxTimeMS must be a number");
+  if (limit.is_nullish()) return {};
+  if (!limit.is_number()) return Status(ErrorCode::kTypeMismatch, "maxTimeMS must be a number");
   double milliseconds = limit.to_double();
+  if (std::isnan(milliseconds) || milliseconds != std::trunc(milliseconds)) {
+    return Status(row.name == "distinct" ? ErrorCode::kFailedToParse : ErrorCode::kBadValue,
+                  "maxTimeMS has a fraction");
+  }
+  if (row.name == "aggregate" && milliseconds < 0)
+    return Status(51024, "maxTimeMS must not be negative");
   if (!(milliseconds >= 0 && milliseconds <= INT32_MAX)) {
     return Status(ErrorCode::kBadValue, shell_text(limit) + " value for maxTimeMS is out of range");
   }
@@ -95,7 +94,7 @@ Status check_request(const CommandRow* row, const Request& request, int64_t* lim
                   "Transaction numbers are only allowed on a replica set member or mongos");
   }
   MR_RETURN_IF_ERROR(read_max_time(*row, request, limit_ms));
-  return check_write_concern(request);
+  return check_write_concern(*row, request);
 }
 
 void count(const Request& request, Counters& counters) {

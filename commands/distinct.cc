@@ -1,10 +1,12 @@
 // distinct: https://www.mongodb.com/docs/manual/reference/command/distinct/
 #include <algorithm>
+#include <cmath>
 
 #include "commands/arguments.h"
 #include "commands/dispatch.h"
 #include "commands/handlers.h"
 #include "commands/read_command.h"
+#include "commands/read_concern.h"
 #include "engine/document/compare.h"
 
 namespace millrace::commands {
@@ -54,22 +56,34 @@ class DistinctValues {
   std::vector<Value> values_;
 };
 
+// The direction of $natural is looked at here alone.
+Status check_hint(const Value& hint) {
+  Value natural = hint.is_object() ? hint.as_object().get("$natural") : Value::missing();
+  if (natural.is_missing()) return {};
+  if (natural.is_number() && std::abs(natural.to_double()) == 1) return {};
+  return Status(ErrorCode::kBadValue, "$natural must be 1 or -1");
+}
+
 }  // namespace
 
 Result<Progress> cmd_distinct(Request& request, BsonWriter& reply) {
   static constexpr std::string_view kFields[] = {"key", "query", "hint", "collation"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
-  MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
+  MR_RETURN_IF_ERROR(check_read_concern(request));
+  MR_ASSIGN_OR_RETURN(auto name, read_collection_argument(request));
   Arguments arguments("distinct", request.body);
   MR_RETURN_IF_ERROR(arguments.require("key"));
   MR_ASSIGN_OR_RETURN(Value key, arguments.string("key"));
+  if (key.as_string().find('\0') != std::string_view::npos)
+    return Status(31032, "Key field cannot contain an embedded null byte");
   MR_RETURN_IF_ERROR(arguments.object("query").status());
-  MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
+  MR_RETURN_IF_ERROR(arguments.check_collation());
   FindCommand find;
-  find.collection = std::string(name);
+  find.collection = std::move(name);
   find.spec.command = engine::Document(request.body);
   find.spec.filter = Arguments("distinct", find.spec.command.value()).any("query");
-  find.spec.hint = Arguments("distinct", find.spec.command.value()).any("hint");
+  MR_ASSIGN_OR_RETURN(find.spec.hint, Arguments("distinct", find.spec.command.value()).hint());
+  MR_RETURN_IF_ERROR(check_hint(find.spec.hint));
   LocalDatabase& local = *request.services.database;
   MR_ASSIGN_OR_RETURN(auto stream, open_find(local, request.database, find));
   engine::NameTable names;

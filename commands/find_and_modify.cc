@@ -62,9 +62,19 @@ Status append_value(const std::optional<engine::Document>& document, const FindA
 }  // namespace
 
 Result<Progress> cmd_find_and_modify(Request& request, BsonWriter& reply) {
-  static constexpr std::string_view kFields[] = {
-      "query",  "sort",         "remove", "update", "new",       "upsert",
-      "fields", "arrayFilters", "hint",   "let",    "collation", "bypassDocumentValidation"};
+  static constexpr std::string_view kFields[] = {"query",
+                                                 "sort",
+                                                 "remove",
+                                                 "update",
+                                                 "new",
+                                                 "upsert",
+                                                 "fields",
+                                                 "arrayFilters",
+                                                 "hint",
+                                                 "let",
+                                                 "collation",
+                                                 "bypassDocumentValidation",
+                                                 "bypassEmptyTsReplacement"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
   Arguments arguments(request.name, request.body);
@@ -75,13 +85,13 @@ Result<Progress> cmd_find_and_modify(Request& request, BsonWriter& reply) {
   if (spec.query.is_missing()) spec.query = empty.value();
   MR_ASSIGN_OR_RETURN(spec.sort, arguments.object("sort"));
   MR_ASSIGN_OR_RETURN(spec.let, arguments.object("let"));
-  MR_ASSIGN_OR_RETURN(spec.array_filters, arguments.array("arrayFilters"));
+  MR_ASSIGN_OR_RETURN(spec.array_filters, arguments.array_filters());
   MR_ASSIGN_OR_RETURN(options.fields, arguments.object("fields"));
   MR_ASSIGN_OR_RETURN(spec.upsert, arguments.boolean("upsert", false));
   MR_ASSIGN_OR_RETURN(options.remove, arguments.boolean("remove", false));
   MR_ASSIGN_OR_RETURN(options.return_new, arguments.boolean("new", false));
-  MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
-  spec.hint = arguments.any("hint");
+  MR_RETURN_IF_ERROR(arguments.check_collation());
+  MR_ASSIGN_OR_RETURN(spec.hint, arguments.hint());
   spec.update = arguments.any("update");
   MR_RETURN_IF_ERROR(check_combination(spec, options));
   MR_ASSIGN_OR_RETURN(auto write_options, read_write_options(request));

@@ -41,7 +41,7 @@ Result<Progress> cmd_get_stream_processor(Request& request, BsonWriter& reply) {
   reply.append("lastModifiedAt", Value::date(d.last_modified_ms));
   reply.append("modifiedBy", d.modified_by);
   reply.append("hasStarted", d.has_started);
-  reply.append("errorMsg", d.error.message());
+  reply.append("errorMsg", engine::with_valid_utf8(d.error.message()));
   reply.append("errorRetryable", d.error_retryable);
   if (!d.error.ok()) reply.append("errorCode", d.error.code());
   return Progress::kDone;

@@ -5,6 +5,8 @@
 #include "commands/local/collection_stats.h"
 #include "commands/local/foreign_collection.h"
 #include "commands/local/name_check.h"
+#include "commands/read_concern.h"
+#include "engine/runtime/stage_table.h"
 
 namespace millrace::commands {
 
@@ -36,28 +38,6 @@ Status read_find_flags(const Arguments& arguments, FindCommand* find) {
 
 }  // namespace
 
-namespace {
-
-// What a server that stands alone does with a read concern.
-// https://www.mongodb.com/docs/manual/reference/read-concern/
-Status check_read_concern(const Request& request) {
-  Value concern = request.get("readConcern");
-  Value level = concern.is_object() ? concern.as_object().get("level") : Value::missing();
-  if (level.is_missing()) return {};
-  std::string_view name = level.is_string() ? level.as_string() : std::string_view();
-  if (name == "local" || name == "majority" || name == "available") return {};
-  constexpr int kNotAReplicaSet = 123;
-  if (name == "snapshot" || name == "linearizable") {
-    return Status(kNotAReplicaSet,
-                  "node needs to be a replica set member to use readConcern: " + std::string(name));
-  }
-  return Status(ErrorCode::kFailedToParse,
-                "readConcern.level must be either 'local', 'majority', 'linearizable', "
-                "'available', or 'snapshot'");
-}
-
-}  // namespace
-
 Result<FindCommand> read_find(const Request& request, std::string_view name) {
   static constexpr std::string_view kFields[] = {"filter",
                                                  "sort",
@@ -82,9 +62,8 @@ Result<FindCommand> read_find(const Request& request, std::string_view name) {
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   MR_RETURN_IF_ERROR(check_read_concern(request));
   FindCommand find;
-  MR_ASSIGN_OR_RETURN(auto collection, collection_argument(request));
-  find.collection = std::string(collection);
-  find.ns = namespace_of(request.database, collection);
+  MR_ASSIGN_OR_RETURN(find.collection, read_collection_argument(request));
+  find.ns = namespace_of(request.database, find.collection);
   for (auto field : {"min", "max"}) MR_RETURN_IF_ERROR(refuse_option(request, field));
   if (request.get("returnKey").truthy()) MR_RETURN_IF_ERROR(refuse_option(request, "returnKey"));
   find.spec.command = Document(request.body);
@@ -93,8 +72,11 @@ Result<FindCommand> read_find(const Request& request, std::string_view name) {
   MR_ASSIGN_OR_RETURN(find.spec.sort, arguments.object("sort"));
   MR_ASSIGN_OR_RETURN(find.spec.projection, arguments.object("projection"));
   MR_ASSIGN_OR_RETURN(find.spec.let, arguments.object("let"));
-  find.spec.hint = arguments.any("hint");
-  MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
+  MR_ASSIGN_OR_RETURN(find.spec.hint, arguments.hint());
+  // A find alone takes no null for it (6.0.5).
+  if (request.get("collation").is(engine::Type::kNull))
+    return Status(ErrorCode::kTypeMismatch, "the collation of a find must be an object");
+  MR_RETURN_IF_ERROR(arguments.check_collation());
   MR_ASSIGN_OR_RETURN(auto skip, arguments.count("skip"));
   MR_ASSIGN_OR_RETURN(auto limit, arguments.count("limit"));
   MR_ASSIGN_OR_RETURN(find.cursor.batch_size, arguments.count("batchSize"));
@@ -199,28 +181,32 @@ Result<AggregateCommand> read_aggregate(const Request& request) {
   Arguments arguments("aggregate", aggregate.spec.command.value());
   Value target = request.argument();
   if (target.is_string()) {
-    MR_ASSIGN_OR_RETURN(auto collection, collection_argument(request));
-    aggregate.collection = std::string(collection);
-    aggregate.ns = namespace_of(request.database, collection);
+    // A name that no collection can have stands for one that is not there.
+    std::string_view name = target.as_string();
+    MR_RETURN_IF_ERROR(name.empty() ? check_collection_name(request.database, name)
+                                    : check_foreign_name(name));
+    aggregate.collection = std::string(name);
+    aggregate.ns = namespace_of(request.database, name);
   } else if (target.is_number() && target.to_double() == 1) {
     aggregate.ns = std::string(request.database) + ".$cmd.aggregate";
   } else {
     return Status(
-        ErrorCode::kFailedToParse,
+        target.is_number() ? ErrorCode::kBadValue : ErrorCode::kInvalidNamespace,
         "Invalid command format: the 'aggregate' field must specify a collection name or 1");
   }
   MR_RETURN_IF_ERROR(arguments.require("pipeline"));
   Value pipeline = arguments.any("pipeline");
   if (!pipeline.is_array())
     return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
+  MR_RETURN_IF_ERROR(engine::check_stage_count(pipeline.as_array().size()));
   for (Value stage : pipeline.as_array()) aggregate.spec.stages.push_back(stage);
   MR_ASSIGN_OR_RETURN(aggregate.explain, arguments.boolean("explain", false));
   MR_ASSIGN_OR_RETURN(aggregate.spec.allow_disk_use, arguments.boolean("allowDiskUse", true));
   MR_ASSIGN_OR_RETURN(aggregate.spec.bypass_validation,
                       arguments.boolean("bypassDocumentValidation", false));
   MR_ASSIGN_OR_RETURN(aggregate.spec.let, arguments.object("let"));
-  aggregate.spec.hint = arguments.any("hint");
-  MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
+  MR_ASSIGN_OR_RETURN(aggregate.spec.hint, arguments.hint());
+  MR_RETURN_IF_ERROR(arguments.check_collation());
   aggregate.spec.operations.push_back(own_operation(request));
   MR_ASSIGN_OR_RETURN(aggregate.cursor, read_cursor_options(request));
   return aggregate;

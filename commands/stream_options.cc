@@ -226,7 +226,7 @@ void append_list_entry(const engine::ProcessorManager::Snapshot& snapshot,
   entry.append("name", d.name);
   entry.append("lastModified", Value::date(d.last_modified_ms));
   entry.append("state", engine::state_name(d.state));
-  entry.append("errorMsg", d.error.message());
+  entry.append("errorMsg", engine::with_valid_utf8(d.error.message()));
   entry.append("pipeline", d.pipeline.get("pipeline"));
   if (!d.tier.empty()) entry.append("tier", d.tier);
   entry.append("lastStateChange", Value::date(d.last_state_change_ms));

@@ -4,6 +4,7 @@
 #include "commands/handlers.h"
 #include "commands/local/name_check.h"
 #include "commands/local/update_documents.h"
+#include "commands/write_concern.h"
 #include "commands/write_reply.h"
 
 namespace millrace::commands {
@@ -14,12 +15,12 @@ using engine::Status;
 using engine::Value;
 
 Result<UpdateStatement> read_update(Value object, Value let) {
-  MR_RETURN_IF_ERROR(check_statement(
-      "update.updates", object,
-      {"q", "u", "c", "multi", "upsert", "upsertSupplied", "arrayFilters", "hint", "collation"}));
+  MR_RETURN_IF_ERROR(check_statement("update.updates", object,
+                                     {"q", "u", "c", "multi", "upsert", "upsertSupplied",
+                                      "arrayFilters", "hint", "collation", "sort"}));
   Arguments arguments("update.updates", object);
   MR_RETURN_IF_ERROR(arguments.require("q"));
-  MR_RETURN_IF_ERROR(arguments.require("u"));
+  if (object.as_object().get("u").is_missing()) MR_RETURN_IF_ERROR(arguments.require("u"));
   UpdateStatement statement;
   MR_ASSIGN_OR_RETURN(statement.spec.query, arguments.object("q"));
   statement.spec.update = arguments.any("u");
@@ -27,13 +28,14 @@ Result<UpdateStatement> read_update(Value object, Value let) {
     return Status(ErrorCode::kFailedToParse,
                   "Update argument must be either an object or an array");
   }
-  MR_ASSIGN_OR_RETURN(statement.spec.array_filters, arguments.array("arrayFilters"));
+  MR_ASSIGN_OR_RETURN(statement.spec.array_filters, arguments.array_filters());
   MR_ASSIGN_OR_RETURN(statement.spec.constants, arguments.object("c"));
   MR_ASSIGN_OR_RETURN(statement.multi, arguments.boolean("multi", false));
   MR_ASSIGN_OR_RETURN(statement.upsert, arguments.boolean("upsert", false));
   MR_ASSIGN_OR_RETURN(statement.upsert_supplied, arguments.boolean("upsertSupplied", false));
-  MR_RETURN_IF_ERROR(refuse_collation(arguments.any("collation")));
-  statement.hint = arguments.any("hint");
+  MR_RETURN_IF_ERROR(arguments.check_collation());
+  MR_ASSIGN_OR_RETURN(statement.hint, arguments.hint());
+  MR_ASSIGN_OR_RETURN(statement.sort, arguments.object("sort"));
   statement.spec.let = let;
   return statement;
 }
@@ -42,7 +44,7 @@ Result<UpdateStatement> read_update(Value object, Value let) {
 
 Result<Progress> cmd_update(Request& request, BsonWriter& reply) {
   static constexpr std::string_view kFields[] = {"updates", "ordered", "bypassDocumentValidation",
-                                                 "let"};
+                                                 "bypassEmptyTsReplacement", "let"};
   MR_RETURN_IF_ERROR(refuse_unknown_fields(request, kFields));
   MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
   MR_ASSIGN_OR_RETURN(auto options, read_write_options(request));
@@ -51,10 +53,12 @@ Result<Progress> cmd_update(Request& request, BsonWriter& reply) {
   std::vector<UpdateStatement> statements;
   for (Value object : updates.as_array()) {
     MR_ASSIGN_OR_RETURN(auto statement, read_update(object, let));
+    statement.spec.keep_empty_timestamps = options.keep_empty_timestamps;
     statements.push_back(std::move(statement));
   }
   MR_ASSIGN_OR_RETURN(auto result, update_documents(*request.services.database, request.database,
                                                     name, statements, options));
+  if (is_unacknowledged(request)) result = {};
   reply.append("n",
                static_cast<int32_t>(result.matched + static_cast<int64_t>(result.upserted.size())));
   if (!result.upserted.empty()) {

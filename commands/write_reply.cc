@@ -19,6 +19,8 @@ Result<WriteOptions> read_write_options(const Request& request) {
   MR_ASSIGN_OR_RETURN(options.ordered, arguments.boolean("ordered", true));
   MR_ASSIGN_OR_RETURN(options.bypass_validation,
                       arguments.boolean("bypassDocumentValidation", false));
+  MR_ASSIGN_OR_RETURN(options.keep_empty_timestamps,
+                      arguments.boolean("bypassEmptyTsReplacement", false));
   return options;
 }
 
@@ -63,7 +65,7 @@ void append_write_errors(const WriteResult& result, BsonWriter& reply) {
     reply.begin_object(std::to_string(at++));
     reply.append("index", static_cast<int32_t>(index));
     reply.append("code", failure.status.code());
-    reply.append("errmsg", failure.status.message());
+    reply.append("errmsg", engine::with_valid_utf8(failure.status.message()));
     for (const auto& field : failure.details.view()) reply.append(field.name(), field.value);
     reply.end();
   }

@@ -1,5 +1,6 @@
 #include "commands/local/aggregate_output.h"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -26,29 +27,52 @@ struct Target {
   std::string collection;
 };
 
+// {db, coll}. $out needs both; $merge takes the current database, and says itself what it wants of
+// the collection.
+Status read_target_fields(const Value& spec, std::string_view stage, Target* target) {
+  std::string context(stage == "$out" ? "$out" : "into");
+  auto fields = spec.as_object();
+  std::vector<std::string> seen;
+  for (const auto& field : fields) {
+    std::string name(field.name());
+    const Value& value = field.value;
+    bool timeseries = stage == "$out" && name == "timeseries";
+    if (name != "db" && name != "coll" && !timeseries)
+      return Status(40415, "BSON field '" + context + "." + name + "' is an unknown field.");
+    if (std::find(seen.begin(), seen.end(), name) != seen.end())
+      return Status(40413, "BSON field '" + context + "." + name + "' is a duplicate field");
+    seen.push_back(name);
+    if (value.is_nullish()) continue;
+    if (timeseries) {
+      return Status(ErrorCode::kNotImplemented,
+                    "$out to a time series collection is not supported by Millrace");
+    }
+    if (!value.is_string()) {
+      return Status(ErrorCode::kTypeMismatch,
+                    "BSON field '" + context + "." + name + "' is the wrong type '" +
+                        std::string(value.type_name()) + "', expected type 'string'");
+    }
+    if (name == "coll") target->collection = std::string(value.as_string());
+    if (name == "db" && !(stage == "$merge" && value.as_string().empty()))
+      target->database = std::string(value.as_string());
+  }
+  if (stage != "$out") return {};
+  for (auto name : {"coll", "db"}) {
+    if (fields.get(name).is_nullish()) {
+      return Status(40414,
+                    "BSON field '$out." + std::string(name) + "' is missing but a required field");
+    }
+  }
+  return {};
+}
+
 // "name" or {db, coll}.
 Result<Target> read_target(const Value& spec, std::string_view database, std::string_view stage) {
   Target target{std::string(database), {}};
   if (spec.is_string()) {
     target.collection = std::string(spec.as_string());
   } else if (spec.is_object()) {
-    auto fields = spec.as_object();
-    if (stage == "$out" && !(fields.size() == 2 && fields.has("db") && fields.has("coll"))) {
-      return Status(
-          16994, "If an object is passed to $out it must have exactly 2 fields: 'db' and 'coll'");
-    }
-    for (const auto& field : spec.as_object()) {
-      if (stage == "$out" && !field.value.is_string()) {
-        return Status(13111, "wrong type for field (" + std::string(field.name()) + ") " +
-                                 std::string(field.value.type_name()) + " != string");
-      }
-      if (!field.value.is_string() || !(field.has_name("db") || field.has_name("coll"))) {
-        return Status(40415, "BSON field '" + std::string(stage) + "." + std::string(field.name()) +
-                                 "' is an unknown field.");
-      }
-      (field.has_name("db") ? target.database : target.collection) =
-          std::string(field.value.as_string());
-    }
+    MR_RETURN_IF_ERROR(read_target_fields(spec, stage, &target));
   } else {
     return Status(stage == "$out" ? 16990 : 51178,
                   std::string(stage) + " only supports a string or object argument, but found " +
@@ -70,6 +94,9 @@ Result<Target> read_target(const Value& spec, std::string_view database, std::st
     return Status(ErrorCode::kInvalidNamespace,
                   "Invalid " + std::string(stage) + " target namespace, ." + target.collection);
   }
+  MR_RETURN_IF_ERROR(check_database_name(target.database));
+  if (target.database.starts_with('$'))
+    return Status(ErrorCode::kInvalidNamespace, "Invalid namespace: " + target.database);
   if (target.collection.starts_with('$') && stage == "$out")
     return Status(ErrorCode::kIllegalOperation, "Invalid $out target: " + target.collection);
   MR_RETURN_IF_ERROR(check_writable_name(target.database, target.collection));
@@ -320,6 +347,8 @@ class MergeOutput final : public AggregateOutput {
         on_.emplace_back(field.as_string());
       }
     }
+    engine::NameTable names;
+    for (const auto& path : on_) MR_RETURN_IF_ERROR(engine::parse_field_path(path, names).status());
     return {};
   }
 

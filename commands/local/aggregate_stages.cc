@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/runtime/stage_table.h"
+
 namespace millrace::commands {
 
 using engine::ErrorCode;
@@ -78,6 +80,7 @@ Result<std::vector<OperatorPtr>> AggregateBuilder::build(const Value& pipeline, 
                                                          StageContext& context) {
   if (!pipeline.is_array())
     return Status(ErrorCode::kTypeMismatch, "'pipeline' option must be specified as an array");
+  MR_RETURN_IF_ERROR(engine::check_stage_count(pipeline.as_array().size()));
   if (scope_.depth >= kMaxPipelineDepth)
     return Status(5048107, "Sub-pipelines are nested too deeply (limit 20)");
   ++scope_.depth;

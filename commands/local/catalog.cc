@@ -112,6 +112,7 @@ Result<std::optional<Collection>> find_collection(storage::ReadTransaction& txn,
                                                   std::string_view database,
                                                   std::string_view name) {
   std::string ns = namespace_of(database, name);
+  if (ns.size() > kMaxNamespaceBytes) return std::optional<Collection>();
   MR_ASSIGN_OR_RETURN(auto document, storage::get_catalog_entry(txn, ns));
   if (!document) return std::optional<Collection>();
   return std::optional(read_entry({std::move(ns), *document}));

@@ -58,6 +58,33 @@ Result<engine::PredicatePtr> Evaluation::parse_predicate(const Value& query) {
   return predicate;
 }
 
+namespace {
+
+constexpr int kQueryFeatureNotAllowed = 224;
+
+Status check_only_fields(const Value& query) {
+  for (const auto& field : query.as_object()) {
+    std::string_view name = field.name();
+    if (name == "$expr" || name == "$jsonSchema" || name == "$text" || name == "$where") {
+      bool feature = name == "$expr" || name == "$jsonSchema";
+      return Status(feature ? kQueryFeatureNotAllowed : static_cast<int>(ErrorCode::kBadValue),
+                    std::string(name) + " is not allowed in this context");
+    }
+    if (!name.starts_with('$') || !field.value.is_array()) continue;
+    for (const Value& clause : field.value.as_array()) {
+      if (clause.is_object()) MR_RETURN_IF_ERROR(check_only_fields(clause));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<engine::PredicatePtr> Evaluation::parse_field_predicate(const Value& query) {
+  MR_RETURN_IF_ERROR(check_only_fields(query));
+  return parse_predicate(query);
+}
+
 Result<bool> Evaluation::matches(const engine::Predicate& predicate, const Value& document) {
   eval_.root = document;
   eval_.arena = &arena_;

@@ -26,6 +26,9 @@ class Evaluation {
   bool rebind(const engine::Value& variables);
 
   engine::Result<engine::PredicatePtr> parse_predicate(const engine::Value& query);
+  // The same where only fields may be asked for. Errors: 224 QueryFeatureNotAllowed for $expr and
+  // $jsonSchema, 2 for $text and $where.
+  engine::Result<engine::PredicatePtr> parse_field_predicate(const engine::Value& query);
   // Before the first evaluation: room for the variables of what was parsed meanwhile.
   void ready() { eval_.variables.resize(parse_.variable_count()); }
 

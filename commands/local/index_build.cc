@@ -217,6 +217,8 @@ Result<Document> normal_index_spec(const Value& spec) {
     return Status(ErrorCode::kBadValue, "The index name '*' is not valid.");
   if (name.as_string().empty())
     return in_spec(ErrorCode::kCannotCreateIndex, spec, "index name cannot be empty");
+  if (name.as_string().find('\0') != std::string_view::npos)
+    return in_spec(ErrorCode::kCannotCreateIndex, spec, "index name cannot contain NUL bytes");
   bool of_id = key.as_object().size() == 1 && key.as_object().begin()->has_name("_id");
   if (name.as_string() == "_id_" && !(of_id && key.as_object().begin()->value.is_number() &&
                                       key.as_object().begin()->value.to_double() == 1)) {
@@ -255,6 +257,9 @@ Result<IndexBuildResult> create_indexes(LocalDatabase& local, std::string_view d
     Collection& collection = *found;
     result.before = collection.indexes.size();
     for (const auto& spec : specs) {
+      Value filter = spec.get("partialFilterExpression");
+      if (!filter.is_missing())
+        MR_RETURN_IF_ERROR(Evaluation(local.clock()).parse_field_predicate(filter).status());
       MR_ASSIGN_OR_RETURN(bool exists, check_existing(collection, make_index(0, spec)));
       if (exists) continue;
       MR_ASSIGN_OR_RETURN(auto id, storage::next_catalog_id(txn));

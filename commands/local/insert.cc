@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "commands/local/empty_timestamp.h"
+
 namespace millrace::commands {
 
 using engine::BsonWriter;
@@ -50,7 +52,8 @@ bool is_deeper(const Value& container, int levels) {
 
 }  // namespace
 
-Result<std::string_view> stored_form(const Value& document, BsonWriter& writer) {
+Result<std::string_view> stored_form(const Value& document, BsonWriter& writer,
+                                     const engine::Clock* stamp) {
   size_t size = engine::bson_size(document);
   if (size > engine::kMaxDocumentBytes) {
     return Status(ErrorCode::kBadValue,
@@ -66,7 +69,8 @@ Result<std::string_view> stored_form(const Value& document, BsonWriter& writer) 
   Value id = fields.get("_id");
   MR_RETURN_IF_ERROR(check_id(id));
   bool id_is_first = !id.is_missing() && fields.begin()->has_name("_id");
-  if (id_is_first && !document.is_tree()) return document.bson_bytes();
+  bool stamps = stamp != nullptr && has_empty_timestamp(document);
+  if (id_is_first && !document.is_tree() && !stamps) return document.bson_bytes();
   writer.clear();
   writer.begin_document();
   engine::ObjectId generated;
@@ -81,7 +85,8 @@ Result<std::string_view> stored_form(const Value& document, BsonWriter& writer) 
       seen = true;
       continue;
     }
-    writer.append(field.name(), field.value);
+    writer.append(field.name(),
+                  stamps && is_empty_timestamp(field) ? next_timestamp(*stamp) : field.value);
   }
   writer.end();
   return writer.bytes();
@@ -93,13 +98,14 @@ Result<WriteResult> insert_documents(LocalDatabase& local, std::string_view data
   engine::Arena arena;
   auto all = documents.as_array().elements(arena);
   BsonWriter writer;
+  const engine::Clock* stamp = options.keep_empty_timestamps ? nullptr : &local.clock();
   // Made once: when a transaction is repeated, its documents keep the _id they got.
   std::vector<std::string> made(all.size());
   return run_statements(local, database, name, all.size(), options,
                         [&](StatementContext& context, size_t i, WriteResult& result) -> Status {
                           std::string_view bson = made[i];
                           if (bson.empty()) {
-                            MR_ASSIGN_OR_RETURN(bson, stored_form(all[i], writer));
+                            MR_ASSIGN_OR_RETURN(bson, stored_form(all[i], writer, stamp));
                             if (all[i].is_tree() || bson.data() != all[i].bson_bytes().data())
                               bson = made[i] = std::string(bson);
                           }

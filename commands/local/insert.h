@@ -11,9 +11,10 @@ engine::Result<WriteResult> insert_documents(LocalDatabase& local, std::string_v
                                              std::string_view name, const engine::Value& documents,
                                              const WriteOptions& options);
 
-// The bytes of `document` as it is stored: with _id, first; zero timestamps at the top set. Errors:
-// 53 InvalidIdField, 52, 10334.
+// The bytes of `document` as it is stored: with _id, first; empty timestamps at the top set by
+// `stamp`, which may be nullptr. Errors: 53 InvalidIdField, 52, 10334.
 engine::Result<std::string_view> stored_form(const engine::Value& document,
-                                             engine::BsonWriter& writer);
+                                             engine::BsonWriter& writer,
+                                             const engine::Clock* stamp);
 
 }  // namespace millrace::commands

@@ -5,12 +5,6 @@ namespace millrace::commands {
 using engine::ErrorCode;
 using engine::Status;
 
-namespace {
-
-constexpr size_t kMaxNamespaceBytes = 255;
-
-}  // namespace
-
 std::string namespace_of(std::string_view database, std::string_view collection) {
   std::string ns;
   ns.reserve(database.size() + 1 + collection.size());
@@ -31,6 +25,25 @@ Status check_collection_name(std::string_view database, std::string_view collect
                   "Fully qualified namespace is too long. Namespace: " + ns + " Max: 255");
   }
   return {};
+}
+
+Status check_read_name(std::string_view database, std::string_view collection) {
+  if (collection.empty() || collection.find('$') != collection.npos)
+    return check_collection_name(database, collection);
+  return check_foreign_name(collection);
+}
+
+Status check_validated_name(std::string_view collection, const engine::Value& validator) {
+  if (!collection.starts_with("system.") || validator.as_object().empty()) return {};
+  return Status(ErrorCode::kInvalidOptions,
+                "Document validators not allowed on system collection " + std::string(collection));
+}
+
+Status check_database_name(std::string_view name) {
+  bool bad = name.empty() || name.size() > 63 || name.find_first_of("/\\. \"") != name.npos ||
+             name.find('\0') != name.npos || (name.find('$') != name.npos && name != "$external");
+  if (!bad) return {};
+  return Status(ErrorCode::kInvalidNamespace, "Invalid database name: '" + std::string(name) + "'");
 }
 
 Status check_foreign_name(std::string_view collection) {

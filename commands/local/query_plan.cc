@@ -134,6 +134,8 @@ Result<const IndexInfo*> hinted_index(const Collection& collection, const Value&
                                       QueryPlan* plan) {
   const IndexInfo* none = nullptr;
   if (hint.is_object() && hint.as_object().has("$natural")) {
+    if (hint.as_object().size() > 1)
+      return Status(ErrorCode::kBadValue, "Cannot include '$natural' in compound hint");
     plan->backward = hint.as_object().get("$natural").is_number() &&
                      hint.as_object().get("$natural").to_double() < 0;
     return none;

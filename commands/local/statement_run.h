@@ -15,6 +15,7 @@ namespace millrace::commands {
 struct WriteOptions {
   bool ordered = true;
   bool bypass_validation = false;
+  bool keep_empty_timestamps = false;  // bypassEmptyTsReplacement
 };
 
 struct WriteResult {
@@ -45,6 +46,7 @@ class StatementContext {
   engine::Result<CollectionWriter*> writer_or_create();
   storage::WriteTransaction& transaction() { return txn_; }
   LocalDatabase& local() { return local_; }
+  const WriteOptions& options() const { return options_; }
   // Bytes written so far: long transactions end early.
   size_t bytes = 0;
 

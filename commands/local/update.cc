@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 
+#include "commands/local/empty_timestamp.h"
 #include "commands/local/index_keys.h"
 #include "commands/local/stage_errors.h"
 #include "commands/local/update_operators.h"
 #include "engine/document/compare.h"
+#include "engine/runtime/stage_table.h"
 
 namespace millrace::commands {
 
@@ -83,7 +85,9 @@ Status check_new_id(const Value& before, const Value& after, bool inserting) {
 
 class Replacement final : public Update {
  public:
-  explicit Replacement(Value document) : document_(document) {}
+  // `stamp`: the clock for its empty timestamps; nullptr: they stay.
+  Replacement(Value document, const engine::Clock* stamp)
+      : document_(document), stamp_(has_empty_timestamp(document) ? stamp : nullptr) {}
   bool replaces() const override { return true; }
 
   Status apply(const Value& document, bool inserting, BsonWriter& out) override {
@@ -95,7 +99,9 @@ class Replacement final : public Update {
     if (!new_id.is_missing()) MR_RETURN_IF_ERROR(check_new_id(old_id, new_id, inserting));
     out.append("_id", new_id);  // equal, but perhaps of another type
     for (const auto& field : document_.as_object()) {
-      if (!field.has_name("_id")) out.append(field.name(), field.value);
+      if (field.has_name("_id")) continue;
+      bool stamped = stamp_ != nullptr && is_empty_timestamp(field);
+      out.append(field.name(), stamped ? next_timestamp(*stamp_) : field.value);
     }
     out.end();
     return {};
@@ -103,6 +109,7 @@ class Replacement final : public Update {
 
  private:
   Value document_;
+  const engine::Clock* stamp_;
 };
 
 Status check_replacement(const Value& document) {
@@ -127,6 +134,7 @@ class PipelineUpdate final : public Update {
   Status build(const UpdateSpec& spec, engine::PipelineBuilder& builder) {
     MR_RETURN_IF_ERROR(evaluation_.bind(spec.let));
     MR_RETURN_IF_ERROR(evaluation_.bind(spec.constants, true));
+    MR_RETURN_IF_ERROR(engine::check_stage_count(pipeline_.as_array().size()));
     engine::StageContext context{evaluation_.parse(), builder, engine::Place::kUpdate};
     for (Value stage : pipeline_.as_array()) MR_RETURN_IF_ERROR(check_stage(stage));
     MR_ASSIGN_OR_RETURN(operators_, builder.build(pipeline_, engine::Place::kUpdate, context));
@@ -234,7 +242,8 @@ Result<std::unique_ptr<Update>> Update::parse(const UpdateSpec& spec,
   if (!fields.empty() && fields.begin()->name().starts_with('$'))
     return parse_update_operators(spec, clock);
   MR_RETURN_IF_ERROR(check_replacement(spec.update));
-  return std::unique_ptr<Update>(std::make_unique<Replacement>(spec.update));
+  return std::unique_ptr<Update>(
+      std::make_unique<Replacement>(spec.update, spec.keep_empty_timestamps ? nullptr : &clock));
 }
 
 }  // namespace millrace::commands

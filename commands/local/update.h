@@ -19,6 +19,7 @@ struct UpdateSpec {
   engine::Value array_filters;  // missing: none
   engine::Value constants;      // c
   engine::Value let;
+  bool keep_empty_timestamps = false;  // of a replacement
 };
 
 // Single-threaded. The spec's values must outlive it.

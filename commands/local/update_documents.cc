@@ -73,13 +73,39 @@ Result<std::vector<RecordId>> find_records(CollectionWriter& writer, const Value
   return records;
 }
 
-// A predicate must be right even where nothing is there to be matched: an unknown operator is an
-// error on an empty collection too.
-Status check_query(const Value& query, const Value& let, const engine::Clock& clock) {
-  Value id;
-  if (is_id_query(query, &id)) return {};
+bool has_sort(const Value& sort) { return sort.is_object() && !sort.as_object().empty(); }
+
+// The first record that matches, in the order of `sort` if there is one.
+Result<std::optional<RecordId>> choose_record(CollectionWriter& writer, const Value& query,
+                                              const Value& sort, const Value& hint,
+                                              const Value& let, const engine::Clock& clock) {
+  std::optional<RecordId> none;
+  if (!has_sort(sort)) {
+    MR_ASSIGN_OR_RETURN(auto records, find_records(writer, query, hint, let, false, clock));
+    return records.empty() ? none : std::optional(records.front());
+  }
   Evaluation evaluation(clock);
   MR_RETURN_IF_ERROR(evaluation.bind(let));
+  MR_ASSIGN_OR_RETURN(auto pattern, ResultSort::parse(sort, 1, evaluation));
+  MR_ASSIGN_OR_RETURN(auto scan, DocumentScan::open(writer.collection(), query, hint, evaluation));
+  MR_RETURN_IF_ERROR(
+      scan->run(writer.transaction(), [&](RecordId record, const Value& document) -> Result<bool> {
+        MR_RETURN_IF_ERROR(pattern->add(record, document));
+        return true;
+      }));
+  auto best = pattern->finish();
+  return best.empty() ? none : std::optional(best.front().record);
+}
+
+// A predicate must be right even where nothing is there to be matched: an unknown operator is an
+// error on an empty collection too.
+Status check_query(const Value& query, const Value& let, const engine::Clock& clock,
+                   const Value& sort = Value::missing()) {
+  Value id;
+  if (!has_sort(sort) && is_id_query(query, &id)) return {};
+  Evaluation evaluation(clock);
+  MR_RETURN_IF_ERROR(evaluation.bind(let));
+  if (has_sort(sort)) MR_RETURN_IF_ERROR(ResultSort::parse(sort, 1, evaluation).status());
   return evaluation.parse_predicate(query).status();
 }
 
@@ -112,9 +138,10 @@ Result<Applied> apply_to_record(CollectionWriter& writer, Update& update, Record
   return applied;
 }
 
-Result<Document> insert_document(StatementContext& context, const Document& made) {
+Result<Document> insert_document(StatementContext& context, const Document& made,
+                                 const engine::Clock* stamp = nullptr) {
   BsonWriter writer;
-  MR_ASSIGN_OR_RETURN(auto bson, stored_form(made.value(), writer));
+  MR_ASSIGN_OR_RETURN(auto bson, stored_form(made.value(), writer, stamp));
   MR_ASSIGN_OR_RETURN(CollectionWriter * collection, context.writer_or_create());
   Document stored(bson);
   MR_RETURN_IF_ERROR(collection->insert(stored.bytes()));
@@ -143,14 +170,22 @@ class UpdateRunner {
       return Status(ErrorCode::kFailedToParse,
                     "multi update is not supported for replacement-style update");
     }
+    if (statement.multi && has_sort(statement.sort))
+      return Status(ErrorCode::kFailedToParse, "Cannot specify sort with multi=true");
     MR_ASSIGN_OR_RETURN(CollectionWriter * writer, context.writer());
     std::vector<RecordId> records;
-    if (writer != nullptr) {
+    if (writer != nullptr && has_sort(statement.sort)) {
+      MR_ASSIGN_OR_RETURN(
+          auto first, choose_record(*writer, statement.spec.query, statement.sort, statement.hint,
+                                    statement.spec.let, local_.clock()));
+      if (first) records.push_back(*first);
+    } else if (writer != nullptr) {
       MR_ASSIGN_OR_RETURN(
           records, find_records(*writer, statement.spec.query, statement.hint, statement.spec.let,
                                 statement.multi, local_.clock()));
     } else {
-      MR_RETURN_IF_ERROR(check_query(statement.spec.query, statement.spec.let, local_.clock()));
+      MR_RETURN_IF_ERROR(
+          check_query(statement.spec.query, statement.spec.let, local_.clock(), statement.sort));
     }
     for (RecordId record : records) {
       MR_ASSIGN_OR_RETURN(Applied applied,
@@ -160,15 +195,19 @@ class UpdateRunner {
       context.bytes += applied.before.size();
     }
     if (!records.empty() || !statement.upsert) return {};
-    MR_ASSIGN_OR_RETURN(Document stored,
-                        statement.upsert_supplied
-                            ? insert_document(context, Document(supplied(statement)))
-                            : insert_upsert(context, *update_, statement.spec.query, changed_));
+    MR_ASSIGN_OR_RETURN(
+        Document stored,
+        statement.upsert_supplied
+            ? insert_document(context, Document(supplied(statement)), stamp(statement))
+            : insert_upsert(context, *update_, statement.spec.query, changed_));
     result.upserted.push_back({index, id_document(stored.value())});
     return {};
   }
 
  private:
+  const engine::Clock* stamp(const UpdateStatement& statement) const {
+    return statement.spec.keep_empty_timestamps ? nullptr : &local_.clock();
+  }
   static Value supplied(const UpdateStatement& statement) {
     return statement.spec.constants.as_object().get("new");
   }
@@ -228,40 +267,16 @@ Result<WriteResult> delete_documents(LocalDatabase& local, std::string_view data
 
 namespace {
 
-// The one record that findAndModify works on.
-Result<std::optional<RecordId>> choose_record(CollectionWriter& writer,
-                                              const FindAndModifySpec& spec,
-                                              const engine::Clock& clock) {
-  std::optional<RecordId> none;
-  bool sorted = spec.sort.is_object() && !spec.sort.as_object().empty();
-  if (!sorted) {
-    MR_ASSIGN_OR_RETURN(auto records,
-                        find_records(writer, spec.query, spec.hint, spec.let, false, clock));
-    return records.empty() ? none : std::optional(records.front());
-  }
-  Evaluation evaluation(clock);
-  MR_RETURN_IF_ERROR(evaluation.bind(spec.let));
-  MR_ASSIGN_OR_RETURN(auto sort, ResultSort::parse(spec.sort, 1, evaluation));
-  MR_ASSIGN_OR_RETURN(auto scan,
-                      DocumentScan::open(writer.collection(), spec.query, spec.hint, evaluation));
-  MR_RETURN_IF_ERROR(
-      scan->run(writer.transaction(), [&](RecordId record, const Value& document) -> Result<bool> {
-        MR_RETURN_IF_ERROR(sort->add(record, document));
-        return true;
-      }));
-  auto best = sort->finish();
-  return best.empty() ? none : std::optional(best.front().record);
-}
-
 Status modify(StatementContext& context, const FindAndModifySpec& spec,
               FindAndModifyResult& result) {
   const engine::Clock& clock = context.local().clock();
   MR_ASSIGN_OR_RETURN(CollectionWriter * writer, context.writer());
   std::optional<RecordId> record;
   if (writer != nullptr) {
-    MR_ASSIGN_OR_RETURN(record, choose_record(*writer, spec, clock));
+    MR_ASSIGN_OR_RETURN(record,
+                        choose_record(*writer, spec.query, spec.sort, spec.hint, spec.let, clock));
   } else {
-    MR_RETURN_IF_ERROR(check_query(spec.query, spec.let, clock));
+    MR_RETURN_IF_ERROR(check_query(spec.query, spec.let, clock, spec.sort));
   }
   if (spec.update.is_missing()) {
     if (!record) return {};
@@ -271,7 +286,8 @@ Status modify(StatementContext& context, const FindAndModifySpec& spec,
     result.before = Document(*bson);
     return writer->erase(*record, result.before->bytes());
   }
-  UpdateSpec update_spec{spec.update, spec.query, spec.array_filters, Value::missing(), spec.let};
+  UpdateSpec update_spec{spec.update,      spec.query, spec.array_filters,
+                         Value::missing(), spec.let,   context.options().keep_empty_timestamps};
   MR_ASSIGN_OR_RETURN(auto update, Update::parse(update_spec, context.local().stages(), clock));
   BsonWriter changed;
   if (record) {

@@ -14,6 +14,7 @@ namespace millrace::commands {
 struct UpdateStatement {
   UpdateSpec spec;
   engine::Value hint;
+  engine::Value sort;  // which of those that match, when not all; missing: the first found
   bool multi = false;
   bool upsert = false;
   // What an upsert inserts is the document `new` of the constants, as the $merge of a server sends

@@ -243,7 +243,7 @@ Result<UpdateActionPtr> parse_bit(std::string_view, const Value& operand, Evalua
     } else if (field.has_name("xor")) {
       step.kind = BitAction::Kind::kXor;
     } else if (!field.has_name("and")) {
-      return Status(ErrorCode::kBadValue,
+      return Status(ErrorCode::kFailedToParse,
                     "The $bit modifier only supports 'and', 'or', and 'xor', not '" +
                         std::string(field.name()) + "' which is an unknown operator: " + shown);
     }
@@ -255,7 +255,7 @@ Result<UpdateActionPtr> parse_bit(std::string_view, const Value& operand, Evalua
     steps.push_back(step);
   }
   if (steps.empty()) {
-    return Status(ErrorCode::kBadValue,
+    return Status(ErrorCode::kFailedToParse,
                   "You must pass in at least one bitwise operation. The format is: {$bit: {field: "
                   "{and/or/xor: #}}");
   }

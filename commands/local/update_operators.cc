@@ -169,8 +169,8 @@ class OperatorUpdate final : public Update {
     for (Value filter : filters.as_array()) {
       if (!filter.is_object())
         return Status(ErrorCode::kTypeMismatch, "an array filter must be an object");
+      MR_ASSIGN_OR_RETURN(auto predicate, evaluation_.parse_field_predicate(filter));
       MR_ASSIGN_OR_RETURN(std::string identifier, filter_identifier(filter));
-      MR_ASSIGN_OR_RETURN(auto predicate, evaluation_.parse_predicate(filter));
       auto [at, added] =
           filters_.emplace(identifier, ArrayFilter{identifier, std::move(predicate)});
       if (!added) {
@@ -204,6 +204,10 @@ class OperatorUpdate final : public Update {
     std::string shown = source.text + ": " + shell_text(to);
     if (!to.is_string())
       return Status(ErrorCode::kBadValue, "The 'to' field for $rename must be a string: " + shown);
+    if (to.as_string().find('\0') != std::string_view::npos) {
+      return Status(ErrorCode::kBadValue,
+                    "The 'to' field for $rename cannot contain an embedded null byte");
+    }
     MR_ASSIGN_OR_RETURN(UpdatePath target, parse_update_path(to.as_string()));
     auto dynamic = [](const UpdatePath& path) {
       return std::any_of(path.parts.begin(), path.parts.end(),

@@ -301,6 +301,25 @@ bool is_valid_utf8(std::string_view text) {
   return simdjson::validate_utf8(text.data(), text.size());
 }
 
+std::string with_valid_utf8(std::string_view text) {
+  if (is_valid_utf8(text)) return std::string(text);
+  constexpr size_t kLongestCharacter = 4;
+  std::string valid;
+  size_t at = 0;
+  while (at < text.size()) {
+    size_t length = 1;
+    while (length <= kLongestCharacter && !is_valid_utf8(text.substr(at, length))) ++length;
+    if (length > kLongestCharacter) {
+      valid += "\xEF\xBF\xBD";
+      ++at;
+    } else {
+      valid += text.substr(at, length);
+      at += length;
+    }
+  }
+  return valid;
+}
+
 namespace {
 
 // Walks bytes from outside. `at_` never passes `end_`; recursion is bounded by kMaxNestingDepth.

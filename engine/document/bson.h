@@ -161,5 +161,8 @@ Status validate_bson(std::string_view bytes, bool check_utf8 = true);
 
 // True if `text` is well-formed UTF-8 (simdjson's check).
 bool is_valid_utf8(std::string_view text);
+// `text` with U+FFFD for each byte that belongs to no well-formed character: a message may quote
+// half a character, and no BSON string may hold one.
+std::string with_valid_utf8(std::string_view text);
 
 }  // namespace millrace::engine

@@ -86,6 +86,7 @@ Status Pipeline::build_stages(const PipelineSpec& spec, const PipelineEnvironmen
   std::span<const Value> elements = stages.as_array().elements(scratch);
   if (elements.empty())
     return Status(ErrorCode::kFailedToParse, "a stream processor's pipeline must not be empty");
+  MR_RETURN_IF_ERROR(check_stage_count(elements.size()));
 
   size_t begin = 0;
   size_t end = elements.size();

@@ -153,6 +153,13 @@ SourceFunction find_source(std::string_view connection_type) {
   return nullptr;
 }
 
+Status check_stage_count(size_t count) {
+  constexpr size_t kMaxStages = 1000;
+  if (count <= kMaxStages) return {};
+  return Status(7749501,
+                "Pipeline length must be no longer than " + std::to_string(kMaxStages) + " stages");
+}
+
 Result<Field> stage_of(const Value& element) {
   if (!element.is_object() || element.as_object().size() != 1) {
     return Status(40323, "A pipeline stage specification object must contain exactly one field.");
@@ -164,6 +171,7 @@ Result<std::vector<OperatorPtr>> StageListBuilder::build(const Value& pipeline, 
                                                          StageContext& context) {
   if (!pipeline.is_array())
     return Status(ErrorCode::kTypeMismatch, "A pipeline must be an array of stages");
+  MR_RETURN_IF_ERROR(check_stage_count(pipeline.as_array().size()));
   std::vector<OperatorPtr> operators;
   bool window = false;
   for (const Value& element : pipeline.as_array()) {

@@ -45,6 +45,9 @@ class StageListBuilder final : public PipelineBuilder {
                                          StageContext& context) override;
 };
 
+// 7749501 when there are more stages than a pipeline may have.
+Status check_stage_count(size_t count);
+
 // The name and operand of one element of a pipeline. Errors: 40323 when it is no object with
 // exactly one field.
 Result<Field> stage_of(const Value& element);
