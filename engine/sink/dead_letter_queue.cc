@@ -43,7 +43,7 @@ int64_t DeadLetterQueue::add(const Value& document, const Value& meta,
   w.append("dlqTime", Value::date(options_.clock->now_ms()));
   w.append("operatorName", operator_name);
   w.begin_object("errInfo");
-  w.append("reason", reason);
+  w.append("reason", with_valid_utf8(reason));
   w.end();
   if (bson_size(document) > kMaxLetterBytes) {
     w.append("doc", "(a document of " + std::to_string(bson_size(document)) +
@@ -75,7 +75,7 @@ Document DeadLetterQueue::sample_form(const Value& document, const Value& meta,
   w.begin_object("_dlqMessage");
   w.append(options_.meta_field, meta);
   w.begin_object("errInfo");
-  w.append("reason", reason);
+  w.append("reason", with_valid_utf8(reason));
   w.end();
   w.append("operatorName", operator_name);
   w.append("doc", document);
