@@ -99,12 +99,6 @@ Result<Value> Arguments::hint() const {
   return value;
 }
 
-Result<Value> Arguments::array_filters() const {
-  if (object_.as_object().get("arrayFilters").is(Type::kNull))
-    return Status(10065, "invalid parameter: expected an object (arrayFilters)");
-  return array("arrayFilters");
-}
-
 Status Arguments::check_collation() const {
   MR_ASSIGN_OR_RETURN(Value collation, object("collation"));
   if (collation.is_missing() || collation.as_object().empty()) return {};

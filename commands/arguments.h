@@ -28,8 +28,6 @@ class Arguments {
   engine::Value any(std::string_view field) const;
   // Text or an object. Errors: 9 for anything else, null too.
   engine::Result<engine::Value> hint() const;
-  // Errors: 14; 10065 for null.
-  engine::Result<engine::Value> array_filters() const;
   // Errors: 14; 238 for a collation other than {locale: "simple"}: documents compare by their
   // bytes.
   engine::Status check_collation() const;

@@ -131,7 +131,7 @@ Result<Progress> cmd_coll_mod(Request& request, BsonWriter& reply) {
   MR_ASSIGN_OR_RETURN(auto name, collection_argument(request));
   Arguments arguments("collMod", request.body);
   MR_RETURN_IF_ERROR(arguments.one_of("validationLevel", {"off", "strict", "moderate"}));
-  MR_RETURN_IF_ERROR(arguments.one_of("validationAction", {"error", "warn"}));
+  MR_RETURN_IF_ERROR(arguments.one_of("validationAction", {"error", "warn", "errorAndLog"}));
   MR_RETURN_IF_ERROR(arguments.object("index").status());
   MR_ASSIGN_OR_RETURN(Value validator, arguments.object("validator"));
   LocalDatabase& local = *request.services.database;

@@ -44,7 +44,7 @@ Status check_refused(const Request& request) {
 
 Status check_validator(const Request& request, const Arguments& arguments) {
   MR_RETURN_IF_ERROR(arguments.one_of("validationLevel", {"off", "strict", "moderate"}));
-  MR_RETURN_IF_ERROR(arguments.one_of("validationAction", {"error", "warn"}));
+  MR_RETURN_IF_ERROR(arguments.one_of("validationAction", {"error", "warn", "errorAndLog"}));
   MR_ASSIGN_OR_RETURN(Value validator, arguments.object("validator"));
   if (validator.is_missing()) return {};
   MR_RETURN_IF_ERROR(check_validated_name(request.argument().as_string(), validator));

@@ -85,7 +85,7 @@ Result<Progress> cmd_find_and_modify(Request& request, BsonWriter& reply) {
   if (spec.query.is_missing()) spec.query = empty.value();
   MR_ASSIGN_OR_RETURN(spec.sort, arguments.object("sort"));
   MR_ASSIGN_OR_RETURN(spec.let, arguments.object("let"));
-  MR_ASSIGN_OR_RETURN(spec.array_filters, arguments.array_filters());
+  MR_ASSIGN_OR_RETURN(spec.array_filters, arguments.array("arrayFilters"));
   MR_ASSIGN_OR_RETURN(options.fields, arguments.object("fields"));
   MR_ASSIGN_OR_RETURN(spec.upsert, arguments.boolean("upsert", false));
   MR_ASSIGN_OR_RETURN(options.remove, arguments.boolean("remove", false));

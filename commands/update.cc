@@ -28,7 +28,7 @@ Result<UpdateStatement> read_update(Value object, Value let) {
     return Status(ErrorCode::kFailedToParse,
                   "Update argument must be either an object or an array");
   }
-  MR_ASSIGN_OR_RETURN(statement.spec.array_filters, arguments.array_filters());
+  MR_ASSIGN_OR_RETURN(statement.spec.array_filters, arguments.array("arrayFilters"));
   MR_ASSIGN_OR_RETURN(statement.spec.constants, arguments.object("c"));
   MR_ASSIGN_OR_RETURN(statement.multi, arguments.boolean("multi", false));
   MR_ASSIGN_OR_RETURN(statement.upsert, arguments.boolean("upsert", false));

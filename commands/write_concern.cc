@@ -17,11 +17,8 @@ using engine::Value;
 
 constexpr double kMostMembers = 50;  // of a replica set
 
-// Without its fraction; NaN is 0.
-double members_of(const Value& w) {
-  double members = w.to_double();
-  return std::isnan(members) ? 0 : std::trunc(members);
-}
+// Without its fraction.
+double members_of(const Value& w) { return std::trunc(w.to_double()); }
 
 Status check_members(const Value& w) {
   if (w.is_nullish() || w.is_string()) return {};
