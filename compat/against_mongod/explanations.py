@@ -204,6 +204,12 @@ def known_codes_of_subtraction(case, theirs, ours):
     return "$subtract" in operators_of(case) and theirs.code in (31109, 159) and ours.code == 15
 
 
+def known_newer_codes_of_stages(case, theirs, ours):
+    pairs = {(15948, 9039800): {"$count"}, (5429404, 8947401): {"$setWindowFields"}, (None, 8947401): {"$setWindowFields"}, (2, 9): {"$bit"}, (15976, 9657900): {"$top", "$topN", "$bottom", "$bottomN"},
+             (None, 9657900): {"$top", "$topN", "$bottom", "$bottomN"}, (None, 28747): {"$sample"}}
+    return bool(pairs.get((theirs.code, ours.code), set()) & operators_of(case))
+
+
 def known_empty_name_of_a_field(case, theirs, ours):
     return (theirs.code, ours.code) == (4161106, 4161107)
 
@@ -552,6 +558,34 @@ def cause_sums_one_by_one(ask, case, theirs, ours, only):
         return False
     tries = (in_case(case, whole), {**case, "docs": everywhere(case["docs"], whole)}, in_bodies(case, chained), in_bodies(case, in_doubles_or_whole))
     return any(vanishes(ask, case, changed, only) for changed in tries)
+
+
+def cause_empty_document_as_value(ask, case, theirs, ours, only):
+    """Of a stage that sets something else nothing is left."""
+    def filled(one):
+        return {"filled": 1} if one == {} else one
+    if theirs.code != 40180:
+        return False
+    return vanishes(ask, case, in_bodies(case, filled), only, () if ours.code is None else (ours.code,))
+
+
+def cause_deviation_after_infinities(ask, case, theirs, ours, only):
+    def finite(one):
+        if is_decimal(one):
+            return one if Decimal128.from_bid(one.data).to_decimal().is_finite() else 1
+        return 1.0 if isinstance(one, float) and not math.isfinite(one) else one
+    if not {"$setWindowFields", "window"} <= operators_of(case) or not operators_of(case) & {"$stdDevPop", "$stdDevSamp"} or theirs.code is not None or ours.code is not None:
+        return False
+    return vanishes(ask, case, {**case, "docs": everywhere(case["docs"], finite)}, only)
+
+
+def cause_year_with_on_error(ask, case, theirs, ours, only):
+    """Without onError both fail by it."""
+    def bare(one):
+        return {"$convert": without_one(one["$convert"], "onError")} if isinstance(one, dict) and set(one) == {"$convert"} else one
+    if theirs.code != 18537 or not {"$convert", "onError"} <= operators_of(case):
+        return False
+    return vanishes(ask, case, in_bodies(case, bare), only, (18537,))
 
 
 def cause_null_as_first_day(ask, case, theirs, ours, only):
