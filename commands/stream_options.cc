@@ -202,6 +202,10 @@ Status read_definition_options(const Options& options, engine::CreateOptions* cr
     MR_ASSIGN_OR_RETURN(create->dlq, engine::parse_dead_letter_options(dlq));
   }
   MR_ASSIGN_OR_RETURN(create->stream_meta_field, options.string("streamMetaFieldName"));
+  if (create->stream_meta_field.find('\0') != std::string::npos) {
+    return Status(ErrorCode::kStreamProcessorInvalidOptions,
+                  "options.streamMetaFieldName cannot contain a null byte");
+  }
   MR_ASSIGN_OR_RETURN(create->tier, options.string("tier"));
   if (!create->tier.empty()) MR_RETURN_IF_ERROR(engine::check_tier(create->tier));
   MR_ASSIGN_OR_RETURN(create->autoscaling, read_autoscaling(options.get("autoscaling")));

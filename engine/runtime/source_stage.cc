@@ -63,6 +63,8 @@ Result<SourceStage> parse_source_stage(const Value& raw_spec, const SourceEnviro
   if (Value ts_field = view.get("tsFieldName"); !ts_field.is_missing()) {
     if (!ts_field.is_string() || ts_field.as_string().empty())
       return invalid("$source.tsFieldName must be a non-empty string");
+    if (ts_field.as_string().find('\0') != std::string_view::npos)
+      return invalid("$source.tsFieldName cannot contain a null byte");
     stage.ts_field = ts_field.as_string();
   }
   if (Value idle = view.get("partitionIdleTimeout"); !idle.is_missing()) {
