@@ -26,6 +26,7 @@ Result<int64_t> count_all(LocalDatabase& local, const Collection& collection) {
 Result<int64_t> count_matches(LocalDatabase& local, Collection collection, Value query, Value hint,
                               int64_t enough) {
   Evaluation evaluation(local.clock());
+  evaluation.parse().has_now = false;
   MR_ASSIGN_OR_RETURN(auto scan,
                       DocumentScan::open(std::move(collection), query, hint, evaluation));
   if (scan->plan().index != nullptr) local.note_index_use(scan->plan().index->id);
@@ -85,6 +86,7 @@ Result<Progress> cmd_count(Request& request, BsonWriter& reply) {
   bool everything = !query.is_object() || query.as_object().empty();
   if (!collection) {
     Evaluation evaluation(local.clock());
+    evaluation.parse().has_now = false;
     if (!everything) MR_RETURN_IF_ERROR(evaluation.parse_predicate(query).status());
   } else if (collection->view) {
     if (limit_value.is_number() && limit == 0)  // it becomes a $limit stage

@@ -81,6 +81,7 @@ Result<Progress> cmd_distinct(Request& request, BsonWriter& reply) {
   FindCommand find;
   find.collection = std::move(name);
   find.spec.command = engine::Document(request.body);
+  find.spec.has_now = false;
   find.spec.filter = Arguments("distinct", find.spec.command.value()).any("query");
   MR_ASSIGN_OR_RETURN(find.spec.hint, Arguments("distinct", find.spec.command.value()).hint());
   MR_RETURN_IF_ERROR(check_hint(find.spec.hint));

@@ -27,6 +27,7 @@ Result<std::unique_ptr<FindStream>> FindStream::open(LocalDatabase& local, Colle
   std::unique_ptr<FindStream> stream(new FindStream(local, std::move(spec)));
   FindSpec& find = stream->spec_;
   MR_RETURN_IF_ERROR(stream->evaluation_.bind(find.let));
+  stream->evaluation_.parse().has_now = find.has_now;
   if (is_natural(find.sort) && find.sort.as_object().size() > 1)
     return Status(ErrorCode::kBadValue, "Cannot include '$natural' in compound sort");
   Value hint = is_natural(find.sort) ? find.sort : find.hint;

@@ -24,6 +24,7 @@ struct FindSpec {
   bool tailable = false;
   bool allow_disk_use = true;
   bool show_record_id = false;
+  bool has_now = true;  // $$NOW may be read
 };
 
 class FindStream final : public DocumentStream {

@@ -124,6 +124,8 @@ Status check_lookup_fields(const Value& spec) {
     if (!object && !array && !text)
       return Status(ErrorCode::kFailedToParse,
                     "unknown argument to $lookup: " + std::string(field.name()));
+    bool joins = field.has_name("localField") || field.has_name("foreignField");
+    if (joins && field.value.is(engine::Type::kNull)) continue;  // as if it were not there
     if (text && !field.value.is_string()) {
       return Status(ErrorCode::kFailedToParse, "$lookup argument '" + std::string(field.name()) +
                                                    "' must be a string, is type " +
@@ -189,8 +191,9 @@ Result<OperatorPtr> parse_lookup(const Value& spec, StageContext& context,
   }
   LookupOperator::Parts parts;
   parts.has_pipeline = fields.has("pipeline");
-  auto named = [&](std::string_view field) {  // an empty name is none
-    return fields.has(field) && !fields.get(field).as_string().empty();
+  auto named = [&](std::string_view field) {  // null and an empty name are none
+    Value name = fields.get(field);
+    return name.is_string() && !name.as_string().empty();
   };
   parts.equality = named("localField") && named("foreignField");
   if (named("localField") != named("foreignField") || (!parts.equality && !parts.has_pipeline)) {
