@@ -71,15 +71,14 @@ Status check_fields(const engine::ObjectView& concern) {
 Status check_write_concern(const CommandRow& row, const Request& request) {
   Value concern = request.get("writeConcern");
   if (concern.is_missing()) return {};
-  bool reads = row.name == "find" || row.name == "count" || row.name == "distinct";
-  if (reads && !(row.name == "distinct" && concern.is_nullish()))
-    return Status(ErrorCode::kInvalidOptions, "Command does not support writeConcern");
   if (concern.is_nullish()) return {};
   if (!concern.is_object()) {
     return Status(ErrorCode::kTypeMismatch,
                   "\"writeConcern\" had the wrong type. Expected object, found " +
                       std::string(concern.type_name()));
   }
+  if (row.name == "find" || row.name == "count" || row.name == "distinct")
+    return Status(ErrorCode::kInvalidOptions, "Command does not support writeConcern");
   MR_RETURN_IF_ERROR(check_fields(concern.as_object()));
   if (concern.as_object().get("j").truthy() && concern.as_object().get("fsync").truthy())
     return Status(ErrorCode::kFailedToParse, "fsync and j options cannot be used together");

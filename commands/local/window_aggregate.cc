@@ -173,6 +173,10 @@ class RemovableSum final : public WindowState {
   int64_t doubles_ = 0;
 };
 
+struct Before {
+  bool operator()(const Value& a, const Value& b) const { return engine::compare(a, b) < 0; }
+};
+
 class RemovableExtreme final : public WindowState {
  public:
   explicit RemovableExtreme(bool smallest) : smallest_(smallest) {}
@@ -189,10 +193,28 @@ class RemovableExtreme final : public WindowState {
   void reset() override { values_.clear(); }
 
  private:
-  struct Before {
-    bool operator()(const Value& a, const Value& b) const { return engine::compare(a, b) < 0; }
-  };
   bool smallest_;
+  std::multiset<Value, Before> values_;
+};
+
+// $addToSet: the values in their order, as the server's moving window has them.
+class RemovableSet final : public WindowState {
+ public:
+  void add(const Value& value, EvalContext&) override {
+    if (!value.is_missing()) values_.insert(value);
+  }
+  void remove(const Value& value, EvalContext&) override {
+    if (!value.is_missing()) values_.erase(values_.find(value));
+  }
+  Value result(EvalContext& eval) override {
+    engine::ArrayBuilder set(*eval.arena);
+    for (auto at = values_.begin(); at != values_.end(); at = values_.upper_bound(*at))
+      set.add(*at);
+    return set.finish();
+  }
+  void reset() override { values_.clear(); }
+
+ private:
   std::multiset<Value, Before> values_;
 };
 
@@ -209,7 +231,7 @@ class RemovableDeviation final : public WindowState {
     double squares = squares_.result(eval).to_double();
     if (squares < 0 || (!sample_ && count_ == 1)) {
       squares_.reset();
-      return Value::int32(0);
+      return Value::number(0.0);
     }
     return Value::number(std::sqrt(squares / static_cast<double>(divisor)));
   }
@@ -445,6 +467,7 @@ class AccumulatorFunction final : public WindowedFunction {
         return std::make_unique<RemovableSum>(*sum_, name_ == "$avg");
       if (name_ == "$min" || name_ == "$max")
         return std::make_unique<RemovableExtreme>(name_ == "$min");
+      if (name_ == "$addToSet") return std::make_unique<RemovableSet>();
       if (name_ == "$stdDevPop" || name_ == "$stdDevSamp")
         return std::make_unique<RemovableDeviation>(*sum_, name_ == "$stdDevSamp");
     }

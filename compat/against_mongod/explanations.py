@@ -569,6 +569,18 @@ def cause_empty_document_as_value(ask, case, theirs, ours, only):
     return vanishes(ask, case, in_bodies(case, filled), only, () if ours.code is None else (ours.code,))
 
 
+def cause_deviation_of_one(ask, case, theirs, ours, only):
+    """Nothing is left when each result is made a double."""
+    def added(stage):
+        if not isinstance(stage, dict) or "$setWindowFields" not in stage or not isinstance(stage["$setWindowFields"].get("output"), dict):
+            return [stage]
+        names = [name for name, spec in stage["$setWindowFields"]["output"].items() if isinstance(spec, dict) and set(spec) & {"$stdDevPop", "$stdDevSamp"}]
+        return [stage, {"$addFields": {name: {"$cond": [{"$isNumber": "$" + name}, {"$toDouble": "$" + name}, "$" + name]} for name in names}}] if names else [stage]
+    if not {"$setWindowFields", "window"} <= operators_of(case) or not operators_of(case) & {"$stdDevPop", "$stdDevSamp"} or theirs.code is not None or ours.code is not None:
+        return False
+    return vanishes(ask, case, {**case, "pipeline": [new for stage in case["pipeline"] for new in added(stage)]}, only)
+
+
 def cause_deviation_after_infinities(ask, case, theirs, ours, only):
     def finite(one):
         if is_decimal(one):
