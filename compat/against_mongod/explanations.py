@@ -564,9 +564,11 @@ def cause_empty_document_as_value(ask, case, theirs, ours, only):
     """Of a stage that sets something else nothing is left."""
     def filled(one):
         return {"filled": 1} if one == {} else one
+    def filled_stage(one):
+        return {name: everywhere(spec, filled) if name in ("$set", "$addFields") else spec for name, spec in one.items()} if isinstance(one, dict) else one
     if theirs.code != 40180:
         return False
-    return vanishes(ask, case, in_bodies(case, filled), only, () if ours.code is None else (ours.code,))
+    return vanishes(ask, case, in_bodies(case, filled_stage), only, () if ours.code is None else (ours.code,))
 
 
 def cause_deviation_of_one(ask, case, theirs, ours, only):
