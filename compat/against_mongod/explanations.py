@@ -201,7 +201,7 @@ def known_get_field(case, theirs, ours):
 
 
 def known_codes_of_subtraction(case, theirs, ours):
-    return "$subtract" in operators_of(case) and theirs.code in (31109, 159) and ours.code == 15
+    return bool({"$subtract", "$fill"} & operators_of(case)) and theirs.code in (31109, 159) and ours.code == 15
 
 
 def known_newer_codes_of_stages(case, theirs, ours):
@@ -561,23 +561,26 @@ def cause_sums_one_by_one(ask, case, theirs, ours, only):
 
 
 def cause_empty_document_as_value(ask, case, theirs, ours, only):
-    """Of a stage that sets something else nothing is left."""
-    def filled(one):
-        return {"filled": 1} if one == {} else one
-    def filled_stage(one):
-        return {name: everywhere(spec, filled) if name in ("$set", "$addFields") else spec for name, spec in one.items()} if isinstance(one, dict) else one
-    if theirs.code != 40180:
-        return False
-    return vanishes(ask, case, in_bodies(case, filled_stage), only, () if ours.code is None else (ours.code,))
+    """Of a stage that sets something else, a document or a value, nothing is left."""
+    def filled(case, filling):
+        def stage(one):
+            return {name: everywhere(spec, lambda value: filling if value == {} else value) if name in ("$set", "$addFields") else spec for name, spec in one.items()} if isinstance(one, dict) else one
+        return in_bodies(case, stage)
+    codes = () if ours.code is None else (ours.code,)
+    return theirs.code == 40180 and any(vanishes(ask, case, filled(case, filling), only, codes) for filling in ({"filled": 1}, 1))
 
 
 def cause_deviation_of_one(ask, case, theirs, ours, only):
-    """Nothing is left when each result is made a double."""
+    """Nothing is left when each result is made a double, and the 0 of a sample null."""
+    def result(name, spec):
+        double = {"$cond": [{"$isNumber": "$" + name}, {"$toDouble": "$" + name}, "$" + name]}
+        return {"$cond": [{"$eq": ["$" + name, 0]}, None, double]} if "$stdDevSamp" in spec else double
     def added(stage):
         if not isinstance(stage, dict) or "$setWindowFields" not in stage or not isinstance(stage["$setWindowFields"].get("output"), dict):
             return [stage]
-        names = [name for name, spec in stage["$setWindowFields"]["output"].items() if isinstance(spec, dict) and set(spec) & {"$stdDevPop", "$stdDevSamp"}]
-        return [stage, {"$addFields": {name: {"$cond": [{"$isNumber": "$" + name}, {"$toDouble": "$" + name}, "$" + name]} for name in names}}] if names else [stage]
+        output = stage["$setWindowFields"]["output"]
+        named = {name: result(name, spec) for name, spec in output.items() if isinstance(spec, dict) and set(spec) & {"$stdDevPop", "$stdDevSamp"}}
+        return [stage, {"$addFields": named}] if named else [stage]
     if not {"$setWindowFields", "window"} <= operators_of(case) or not operators_of(case) & {"$stdDevPop", "$stdDevSamp"} or theirs.code is not None or ours.code is not None:
         return False
     return vanishes(ask, case, {**case, "pipeline": [new for stage in case["pipeline"] for new in added(stage)]}, only)
@@ -588,9 +591,13 @@ def cause_deviation_after_infinities(ask, case, theirs, ours, only):
         if is_decimal(one):
             return one if Decimal128.from_bid(one.data).to_decimal().is_finite() else 1
         return 1.0 if isinstance(one, float) and not math.isfinite(one) else one
+    def of_finite(one):
+        if not isinstance(one, dict) or "window" not in one:
+            return one
+        return {name: {"$cond": [{"$and": [{"$isNumber": [value]}, {"$gt": [value, -1e300]}, {"$lt": [value, 1e300]}]}, value, None]} if name in ("$stdDevPop", "$stdDevSamp") else value for name, value in one.items()}
     if not {"$setWindowFields", "window"} <= operators_of(case) or not operators_of(case) & {"$stdDevPop", "$stdDevSamp"} or theirs.code is not None or ours.code is not None:
         return False
-    return vanishes(ask, case, {**case, "docs": everywhere(case["docs"], finite)}, only)
+    return vanishes(ask, case, {**case, "docs": everywhere(case["docs"], finite)}, only) or vanishes(ask, case, {**case, "pipeline": everywhere(case["pipeline"], of_finite)}, only)
 
 
 def cause_year_with_on_error(ask, case, theirs, ours, only):
@@ -629,7 +636,7 @@ def cause_flags_beside_null(ask, case, theirs, ours, only):
         if isinstance(one, dict) and set(one) & {"$regexMatch", "$regexFind", "$regexFindAll"}:
             return {name: without_one(spec, "options") if isinstance(spec, dict) else spec for name, spec in one.items()}
         return one
-    return theirs.code in (51108, 51110) and vanishes(ask, case, in_bodies(case, without_options), only, () if ours.code is None else (ours.code,))
+    return theirs.code in (51108, 51110) and vanishes(ask, case, in_bodies(case, without_options), only, (51104, 51105, 51106))
 
 
 def cause_logarithm_of_decimals(ask, case, theirs, ours, only):
