@@ -636,7 +636,7 @@ def cause_flags_beside_null(ask, case, theirs, ours, only):
         if isinstance(one, dict) and set(one) & {"$regexMatch", "$regexFind", "$regexFindAll"}:
             return {name: without_one(spec, "options") if isinstance(spec, dict) else spec for name, spec in one.items()}
         return one
-    return theirs.code in (51108, 51110) and vanishes(ask, case, in_bodies(case, without_options), only, (51104, 51105, 51106))
+    return theirs.code in (51108, 51110) and vanishes(ask, case, in_bodies(case, without_options), only, (51104, 51105, 51106, ours.code))
 
 
 def cause_logarithm_of_decimals(ask, case, theirs, ours, only):
