@@ -77,6 +77,10 @@ def double_of(value):
     return math.copysign(1e-300 if abs(number) < 1 else 1e300, number) if number.is_finite() and number and not 1e-300 < abs(number) < 1e300 else float(number)
 
 
+def without_on_error(case):
+    return in_bodies(case, lambda one: {"$convert": without_one(one["$convert"], "onError")} if isinstance(one, dict) and set(one) == {"$convert"} else one)
+
+
 def renamed_conversion(case):
     return {**case, **{part: renamed(case[part], {"$toDecimal": "$toDouble"}) for part in BODIES if part in case}}
 
@@ -602,11 +606,9 @@ def cause_deviation_after_infinities(ask, case, theirs, ours, only):
 
 def cause_year_with_on_error(ask, case, theirs, ours, only):
     """Without onError both fail by it."""
-    def bare(one):
-        return {"$convert": without_one(one["$convert"], "onError")} if isinstance(one, dict) and set(one) == {"$convert"} else one
     if theirs.code != 18537 or not {"$convert", "onError"} <= operators_of(case):
         return False
-    return vanishes(ask, case, in_bodies(case, bare), only, (18537,))
+    return vanishes(ask, case, without_on_error(case), only, (18537,))
 
 
 def cause_null_as_first_day(ask, case, theirs, ours, only):
@@ -666,15 +668,13 @@ def newer_conversion(theirs):
 
 def cause_newer_conversions(ask, case, theirs, ours, only):
     """The server takes the way of onError for a type that it does not convert yet."""
-    def bare_case():
-        return in_bodies(case, lambda one: {"$convert": without_one(one["$convert"], "onError")} if isinstance(one, dict) and set(one) == {"$convert"} else one)
     if theirs.code is not None and ours.code is not None and {"$convert", "onError"} <= operators_of(case):
-        return newer_conversion(theirs) or newer_conversion(ask.alone(ask.genuine, bare_case(), only))
+        return newer_conversion(theirs) or newer_conversion(ask.alone(ask.genuine, without_on_error(case), only))
     if theirs.code is None and ours.code == 4341115:    # without its format, and that is no failure of the conversion
         return True
     if theirs.code is not None or not {"$convert", "onError"} <= operators_of(case):
         return newer_conversion(theirs)
-    bare = bare_case()
+    bare = without_on_error(case)
     if case["kind"] != "expression" or ours.code is not None:
         return newer_conversion(ask.alone(ask.genuine, bare, only))
     wrong = [document for document, one, other in zip(case["docs"], theirs.results, ours.results) if not identical(one, other)] if only is None else [{"_id": only}]
